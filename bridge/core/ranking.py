@@ -1,0 +1,232 @@
+"""What is known of each IDE, and how well each suits a piece of work: the ranking half of selection.
+
+A workspace matches a path if one of its folders holds the path, or lies inside the path's own project, or is
+of the same repository or a worktree of it, the better in this order. Within one of these the folder counts
+that has the most leading directories in common with the path: the longest, where folders hold the path.
+Paths are compared by whole components, with case; nothing here looks at a file system.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from itertools import takewhile
+from typing import Final, NamedTuple
+
+from bridge.core.lockfile import LockFile
+from bridge.core.terminal import Terminal, family_of_name, related
+
+__all__ = ["Candidate", "Fit", "How", "Listener", "Own", "Pid", "Place", "Rank", "Standing", "Tier", "stand"]
+
+
+class Pid(StrEnum):
+    """What became of the process that the lock file names. A hint: listener and PID may differ."""
+
+    ALIVE = "alive"
+    DEAD = "dead"
+    REUSED = "reused"  # it started after the lock file was written
+    UNKNOWN = "unknown"  # a Windows process seen from WSL, another PID namespace
+
+
+class Listener(StrEnum):
+    """Who holds the port that the lock file names; nothing but OURS is ever sent a token (design.md D7)."""
+
+    OURS = "ours"  # of our uid; or on a host that WSL or the user's configuration vouches for
+    FOREIGN = "foreign"
+    UNKNOWN = "unknown"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One admitted lock file and all that the shell found out about it."""
+
+    lock: LockFile
+
+    folders: tuple[str, ...]
+    """Real, absolute paths of the lock's workspace folders on our side; others match nothing."""
+
+    repositories: frozenset[str]
+    """The git common directories of `folders`: worktrees of one repository share it."""
+
+    modified: float
+    """When the lock file was written, in seconds of the epoch."""
+
+    pid: Pid
+    listener: Listener
+
+    occupied: bool = False
+    """Another client than we is connected to its port."""
+
+    shareable: bool = False
+    """Its dialect serves several clients, so that `occupied` does not matter."""
+
+    ancestor: bool = False
+    """The asking terminal descends from the lock's PID."""
+
+    last_focus: float | None = None
+    """When an open link last said that the user was there, in seconds of the epoch."""
+
+    trouble: str | None = None
+    """Why its link cannot be used now, in words, e.g. ``its token was refused``."""
+
+    weak: tuple[str, ...] = ()
+    """What `status` should warn about, e.g. ``no token``; selection does not mind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What the work is about: real, absolute paths on our side."""
+
+    directory: str
+    """The agent's working directory."""
+
+    file: str | None = None
+    """The file to show, if there is one."""
+
+    project: str | None = None
+    """The root of the project that `file` is in."""
+
+    repository: str | None = None
+    """The git common directory of `project`."""
+
+    cwd_project: str | None = None
+    """The root of the project that `directory` is in."""
+
+    cwd_repository: str | None = None
+    """The git common directory of `cwd_project`."""
+
+
+class Tier(IntEnum):
+    """Why an IDE comes into question at all."""
+
+    FILE = 0
+    DIRECTORY = 1
+    TERMINAL = 2
+    OUTSIDE = 3
+
+
+class How(IntEnum):
+    """How a workspace matches a path."""
+
+    HOLDS = 0
+    INSIDE = 1  # the project that the path is in
+    REPOSITORY = 2
+
+
+class Own(IntEnum):
+    """What says that the terminal belongs to an IDE, the strongest first; the last two only break ties."""
+
+    PORT = 0
+    ANCESTRY = 1
+    FAMILY = 2
+    GROUP = 3  # a fork's marker may be inherited, its TERM_PROGRAM is sure: so kin beats strangers
+    NOTHING = 4
+
+
+class Fit(NamedTuple):
+    """The best match of a workspace; less is better."""
+
+    tier: Tier
+    how: How
+    apart: int  # minus the number of leading directories in common
+    folder: str
+
+
+class Rank(NamedTuple):
+    """The order of the IDEs that come into question; less is better."""
+
+    gone: bool  # a dead or reused PID comes last
+    own: Own
+    fit: tuple[Tier, How, int]
+    unfocused: float
+    age: float
+    port: int
+    ide_id: str  # so that no two are equal
+
+
+class Standing(NamedTuple):
+    """A candidate as one place and one terminal see it."""
+
+    candidate: Candidate
+    tier: Tier
+    fit: Fit
+    rank: Rank
+
+    @property
+    def lives(self) -> bool:
+        """Whether it may be spoken to at all; a dead or reused PID does not matter then."""
+        return self.candidate.listener is Listener.OURS
+
+
+_NO_FIT: Final = Fit(Tier.OUTSIDE, How.REPOSITORY, 0, "")
+
+
+def stand(candidate: Candidate, place: Place, terminal: Terminal) -> Standing:
+    """Rank one candidate. The hints of `terminal` are taken as they are: they count only if it `lives`."""
+    fit, own = _fit(candidate, place), _own(candidate, terminal)
+    terminals = Tier.TERMINAL if own <= Own.ANCESTRY else Tier.OUTSIDE
+    rank = Rank(
+        gone=candidate.pid in (Pid.DEAD, Pid.REUSED),
+        own=own,
+        fit=(fit.tier, fit.how, fit.apart),
+        unfocused=math.inf if candidate.last_focus is None else -candidate.last_focus,
+        age=-candidate.modified,
+        port=candidate.lock.port,
+        ide_id=candidate.lock.ide_id,
+    )
+    return Standing(candidate, min(fit.tier, terminals), fit, rank)
+
+
+def _own(candidate: Candidate, terminal: Terminal) -> Own:
+    family = family_of_name(candidate.lock.ide_name)
+    signs = {
+        Own.PORT: candidate.lock.port == terminal.port,
+        Own.ANCESTRY: candidate.ancestor,
+        Own.FAMILY: family is not None and family is terminal.family,
+        Own.GROUP: related(family, terminal.group),
+    }
+    return next((own for own, seen in signs.items() if seen), Own.NOTHING)
+
+
+def _fit(candidate: Candidate, place: Place) -> Fit:
+    """Match the file or, failing that, the working directory."""
+    targets = (
+        (Tier.FILE, place.file, place.project, place.repository),
+        (Tier.DIRECTORY, place.directory, place.cwd_project, place.cwd_repository),
+    )
+    fits = [
+        fit
+        for tier, path, project, repository in targets
+        if path is not None
+        for fit in _fits(candidate, tier, path, project, repository)
+    ]
+    return min(fits, default=_NO_FIT)
+
+
+def _fits(candidate: Candidate, tier: Tier, path: str, project: str | None, repository: str | None) -> Iterator[Fit]:
+    for folder in candidate.folders:
+        if not folder.startswith("/"):
+            continue
+        apart = -_shared(folder, path)
+        if _holds(folder, path):
+            yield Fit(tier, How.HOLDS, apart, folder)
+        elif project is not None and _holds(project, folder):
+            yield Fit(tier, How.INSIDE, apart, folder)
+    if repository in candidate.repositories:
+        yield Fit(tier, How.REPOSITORY, 0, "")
+
+
+def _holds(folder: str, path: str) -> bool:
+    return _shared(folder, path) == len(_parts(folder))
+
+
+def _shared(a: str, b: str) -> int:
+    """Count the leading components in common."""
+    return len(list(takewhile(lambda pair: pair[0] == pair[1], zip(_parts(a), _parts(b), strict=False))))
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in path.split("/") if part]

@@ -1,0 +1,223 @@
+"""The router: every event in, every command out, decided in full before the first await (design.md D1).
+
+It joins what decides: `Links` (which IDE, and the connection to it) and `Desk` (reviews); the asks that need an
+IDE and nothing more are here. The shell calls `handle` for each event and does what the commands say, in
+their order; it calls again with `Tick` when `deadline` has come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from bridge.core import dialects, jsonrpc
+from bridge.core.desk import Desk, no_ide
+from bridge.core.dialects import Answer
+from bridge.core.events import (
+    Ask,
+    AskDirty,
+    Asked,
+    CallTool,
+    Cancel,
+    Command,
+    Decide,
+    Event,
+    Left,
+    LinkClosed,
+    LinkMessage,
+    LinkOpened,
+    Look,
+    OpenFile,
+    Propose,
+    Refuse,
+    Reopen,
+    Reply,
+    Restored,
+    Saved,
+    SaveFailed,
+    Seen,
+    Surveyed,
+    Tick,
+    Wait,
+)
+from bridge.core.jsonrpc import Message
+from bridge.core.links import Link, Links
+from bridge.errors import BridgeError, Unavailable, Usage
+
+__all__ = ["NOT_RELAYED", "Router"]
+
+NOT_RELAYED: Final = {
+    "openFile": "use open: it checks the file and finds the line",
+    "openDiff": "use propose: a proposed change is a review",
+    "close_tab": "use cancel: a tab belongs to its review",
+    "closeAllDiffTabs": "use cancel: the tabs belong to reviews, of other agents too",
+    "executeCode": "the bridge runs no code",
+}
+
+
+class Router:
+    """What the daemon decides.
+
+    Args:
+        ids: request ids for IDEs; they must not repeat those of an earlier life of the daemon, whose answers
+            may still arrive.
+        pid: told to IDEs as the agent's, in ``ide_connected``.
+        version: told to IDEs in ``initialize``.
+    """
+
+    def __init__(self, ids: Iterator[int], *, pid: int, version: str) -> None:
+        self._out: list[Command] = []
+        self.links = Links(self._out, ids, pid=pid, version=version)
+        self.desk = Desk(self._out, self.links)
+        self._asks: dict[type[Any], Callable[[Asked, Any], None]] = {
+            OpenFile: self._use_ide,
+            CallTool: self._use_ide,
+            AskDirty: self._use_ide,
+            Propose: self.desk.propose,
+            Wait: self.desk.wait,
+            Cancel: self.desk.cancel,
+            Reopen: self.desk.reopen,
+            Decide: self.desk.decide,
+        }
+
+    def handle(self, event: Event) -> list[Command]:
+        """Decide what `event` means. Never raises for what a peer did; the caller does every command."""
+        match event:
+            case Asked():
+                self._asked(event)
+            case LinkMessage(now, ide_id, message):
+                self._heard(ide_id, message, now)
+            case LinkOpened(now, ide_id):
+                self.links.opened(ide_id, now)
+            case LinkClosed(now, ide_id, state, reason):
+                self.links.closed(ide_id, state, reason, now)
+            case Saved(now, review_id, version):
+                self.desk.saved(review_id, version, now)
+            case SaveFailed(now, review_id, version, reason):
+                self.desk.save_failed(review_id, version, reason, now)
+            case _:
+                self._rarely(event)
+        out = self._out[:]
+        self._out.clear()
+        return out
+
+    def _rarely(self, event: Event) -> None:
+        match event:
+            case Left(_, session):
+                self.desk.left(session)
+            case Restored(_, reviews):
+                self.desk.restore(reviews)
+            case Seen(now, review_id):
+                self.desk.seen(review_id, now)
+            case Surveyed(now, scenes):
+                self.desk.surveyed(scenes, now)
+            case Tick(now):
+                self.links.tick(now)
+                self.desk.tick(now)
+
+    def deadline(self) -> float | None:
+        """Say when `Tick` is wanted next; None: not at all."""
+        return min((*self.links.deadlines(), *self.desk.deadlines()), default=None)
+
+    def look_again(self) -> list[Command]:
+        """Ask for a survey when there is a review that a new IDE might take."""
+        unseated = self.desk.unseated()
+        return [Look(unseated)] if unseated else []
+
+    def _asked(self, asked: Asked) -> None:
+        try:
+            self._asks[type(asked.ask)](asked, asked.ask)
+        except BridgeError as error:
+            self._out.append(Refuse(asked.session, asked.id, error))
+
+    def _heard(self, ide_id: str, message: Message, now: float) -> None:
+        late = self.links.received(ide_id, message, now)
+        if late is not None:
+            self.desk.late_answer(self.links.links[ide_id], message, now)
+
+    # ---- asks that an IDE answers
+
+    def _use_ide(self, asked: Asked, ask: Ask) -> None:
+        if isinstance(ask, CallTool) and ask.tool in NOT_RELAYED:
+            raise Usage(f"{ask.tool} is not relayed", NOT_RELAYED[ask.tool])
+        self._try(_Errand(self, asked), asked.now)
+
+    def _try(self, errand: _Errand, now: float) -> None:
+        """Send an errand to the best IDE that is left; each failure leaves one fewer."""
+        asked = errand.asked
+        assert asked.scene is not None
+        selection = self.links.choose(asked.scene, now)
+        if selection.chosen is not None:
+            self.links.use(selection.chosen, errand, now)
+        elif isinstance(asked.ask, AskDirty):
+            self._out.append(Reply(asked.session, asked.id, {"dirty": None}))
+        else:
+            raise no_ide(selection.verdicts[0].reason if selection.verdicts else None)
+
+    def do(self, errand: _Errand, link: Link, now: float) -> None:
+        """Make the call that the errand is about, on a live link."""
+        asked = errand.asked
+        call = partial(self.links.call, link, now=now)
+        try:
+            match asked.ask:
+                case CallTool(tool=tool, arguments=arguments):
+                    call(tool, arguments, partial(self._relay, asked, tool))
+                case AskDirty(path=path):
+                    arguments = jsonrpc.dump(dialects.file_arguments(link.tools, "checkDocumentDirty", path))
+                    call("checkDocumentDirty", arguments, partial(self._dirty, asked))
+                case OpenFile(path=path, line=line, column=column, text=text):
+                    spot = dialects.find_spot(text, line, column) if text is not None and line else None
+                    given, positioned = dialects.open_file_arguments(link.tools, path, line=line, spot=spot)
+                    call("openFile", jsonrpc.dump(given), partial(self._opened, asked, positioned))
+        except BridgeError as error:
+            self._out.append(Refuse(asked.session, asked.id, error))
+
+    def retry(self, errand: _Errand, link: Link, now: float) -> None:
+        """Choose again: the link could not be opened."""
+        try:
+            self._try(errand, now)
+        except BridgeError as error:
+            self._out.append(Refuse(errand.asked.session, errand.asked.id, error))
+
+    def _relay(self, asked: Asked, tool: str, link: Link, answer: Answer, message: Message | None, now: float) -> None:
+        """Pass a tool's result on as it is; only positions that count from 1 are shifted."""
+        if message is None or message.error:
+            self._refuse(asked, link, f"{tool}: {answer.error}")
+        elif link.traits.one_based:
+            shifted = dialects.zero_based_result(jsonrpc.load(message.result))
+            self._out.append(Reply(asked.session, asked.id, shifted))
+        else:
+            self._out.append(Reply(asked.session, asked.id, message.result))
+
+    def _dirty(self, asked: Asked, link: Link, answer: Answer, message: Message | None, now: float) -> None:
+        self._out.append(Reply(asked.session, asked.id, {"dirty": dialects.read_dirty(answer)}))
+
+    def _opened(
+        self, asked: Asked, positioned: bool, link: Link, answer: Answer, message: Message | None, now: float
+    ) -> None:
+        failure, found = dialects.read_open_file(answer)
+        if failure is not None:
+            self._refuse(asked, link, failure)
+            return
+        result = {"ide": link.name, "port": link.lock.port, "positioned": positioned and found}
+        self._out.append(Reply(asked.session, asked.id, result))
+
+    def _refuse(self, asked: Asked, link: Link, reason: str) -> None:
+        error = Unavailable(f"{link.name} could not do it: {reason}", "bridge status")
+        self._out.append(Refuse(asked.session, asked.id, error))
+
+
+@dataclass(frozen=True, slots=True)
+class _Errand:
+    """The job of asking one IDE one thing for one session."""
+
+    router: Router
+    asked: Asked
+
+    def start(self, link: Link, now: float) -> None:
+        self.router.do(self, link, now)
+
+    def failed(self, link: Link, now: float) -> None:
+        self.router.retry(self, link, now)

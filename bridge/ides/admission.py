@@ -1,0 +1,127 @@
+"""Whether a lock directory and a lock file are believed (docs/protocol.md "Lock file admission").
+
+A lock file holds a token and says where to send it, so it counts only if nobody else can have written it:
+directory and file are ours, the file has one name, and what was checked is the handle that is read, never
+the name. Nothing is ever written, repaired or deleted here.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from typing import Final
+
+from bridge.core.lockfile import MAX_BYTES, IncompleteLockFile, LockFile
+from bridge.errors import LockFileError
+from bridge.ides.files import read_regular
+
+__all__ = ["AdmittedLock", "Refused", "Verdict", "admit", "open_directory"]
+
+_DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdmittedLock:
+    """A lock file that comes from our user; not yet that its IDE lives."""
+
+    lock: LockFile
+    path: str
+    modified: float  # mtime, epoch seconds
+    weak: tuple[str, ...] = ()  # what a careful plugin does better: "no token", "mode 0644"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A file or directory that is not used, and why, in words that follow its path."""
+
+    path: str
+    reason: str
+    incomplete: bool = False  # half-written, or just replaced: whole soon, if its IDE still lives
+
+
+Verdict = AdmittedLock | Refused
+
+
+def open_directory(path: str) -> int | Refused:
+    """Open a lock directory if only we can have put anything into it; the caller closes the handle.
+
+    A missing directory raises `FileNotFoundError`; everything else that is wrong is a refusal.
+    """
+    try:
+        handle = os.open(path, _DIRECTORY_FLAGS)
+    except FileNotFoundError:
+        raise
+    except OSError as exc:
+        return Refused(path=path, reason=_why_not_opened(path, exc))
+    if reason := _why_directory_refused(os.fstat(handle)):
+        os.close(handle)
+        return Refused(path=path, reason=reason)
+    return handle
+
+
+def admit(directory: str, handle: int, name: str, status: os.stat_result) -> tuple[os.stat_result, Verdict]:
+    """Judge one file, and give the status to which the verdict belongs.
+
+    Args:
+        directory: for the path in the verdict only.
+        handle: of that directory, from `open_directory`.
+        name: ``<port>.lock``.
+        status: of the name, not followed. What is refused by this is never opened: opening a device acts.
+
+    Raises `OSError` if the file cannot be read, `FileNotFoundError` if it is gone.
+    """
+    path = os.path.join(directory, name)
+    if reason := _why_refused(status):
+        return status, Refused(path=path, reason=reason)
+    status, data = read_regular(name, MAX_BYTES, flags=os.O_NOFOLLOW, dir_fd=handle)
+    if status.st_nlink == 0:
+        return status, Refused(path=path, reason="was replaced while it was read", incomplete=True)
+    if reason := _why_refused(status):  # the name may have led elsewhere a moment ago
+        return status, Refused(path=path, reason=reason)
+    try:
+        lock = LockFile.parse(name, data)
+    except LockFileError as exc:
+        if isinstance(exc, IncompleteLockFile):
+            return status, Refused(path=path, reason=f"half-written, or {exc.reason}", incomplete=True)
+        return status, Refused(path=path, reason=exc.reason)
+    weak = _weaknesses(lock, status)
+    return status, AdmittedLock(lock=lock, path=path, modified=status.st_mtime, weak=weak)
+
+
+def _why_not_opened(path: str, exc: OSError) -> str:
+    if os.path.islink(path):
+        return "is a symlink, which is not followed: make it a directory (the one above it may be a symlink)"
+    return f"cannot be opened ({exc.strerror})"
+
+
+def _why_directory_refused(status: os.stat_result) -> str | None:
+    if status.st_uid != os.geteuid():
+        return f"belongs to uid {status.st_uid}, not to you: somebody else decides what is in it"
+    if status.st_mode & 0o022:
+        return f"can be written by others (mode {_mode(status)}): run chmod go-w on it"
+    return None
+
+
+def _why_refused(status: os.stat_result) -> str | None:
+    if stat.S_ISLNK(status.st_mode):
+        return "is a symlink"
+    if not stat.S_ISREG(status.st_mode):
+        return "is not a regular file"
+    if status.st_uid != os.geteuid():
+        return f"belongs to uid {status.st_uid}, not to you"
+    if status.st_nlink != 1:
+        return f"has {status.st_nlink} names (hard links)"
+    if status.st_size > MAX_BYTES:
+        return f"is larger than {MAX_BYTES // 1024} KiB"
+    return None
+
+
+def _weaknesses(lock: LockFile, status: os.stat_result) -> tuple[str, ...]:
+    no_token = () if lock.auth_token else ("no token",)
+    loose = (f"mode {_mode(status)}",) if status.st_mode & 0o077 else ()
+    return no_token + loose
+
+
+def _mode(status: os.stat_result) -> str:
+    return f"{stat.S_IMODE(status.st_mode):04o}"

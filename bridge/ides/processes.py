@@ -1,0 +1,74 @@
+"""What the process table says about a PID. It is a hint: PIDs are reused, and may belong to another world."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from typing import Final
+
+import psutil
+
+from bridge.core.selection import Pid
+
+__all__ = ["ancestors", "pid_state"]
+
+# The wall clock may have been set between the start of a process and the writing of its file.
+TOLERANCE_S: Final = 2.0
+GENERATIONS_MAX: Final = 64
+TERMINALS_KEPT: Final = 256
+
+
+def pid_state(pid: int, modified: float) -> Pid:
+    """Say whether the process that wrote a lock file still runs.
+
+    Args:
+        pid: from the lock file, of this machine's PID space; others are the caller's to leave out.
+        modified: mtime of the lock file, epoch seconds. A process that started later is not its author.
+
+    Source: docs/protocol.md "Lock file": the PID may be the listener's parent, and several windows share it.
+    """
+    if pid <= 0:  # for `os.kill` these are groups of processes
+        return Pid.UNKNOWN
+    try:
+        os.kill(pid, 0)  # fifty times cheaper than psutil, and most stale locks end here
+    except (ProcessLookupError, OverflowError):
+        return Pid.DEAD
+    except PermissionError:  # it exists; whether it is the author is the next question all the same
+        pass
+    try:
+        created = _created(pid)
+    except psutil.NoSuchProcess:
+        return Pid.DEAD
+    except psutil.Error:
+        return Pid.UNKNOWN
+    return Pid.REUSED if created > modified + TOLERANCE_S else Pid.ALIVE
+
+
+def ancestors(pid: int) -> tuple[int, ...]:
+    """List `pid` and the processes it descends from, nearest first; empty if it does not run.
+
+    The walk is done once per process, so a parent that exits later stays in the answer: the terminal was
+    started in it all the same.
+    """
+    try:
+        return _walk(pid, _created(pid))
+    except (psutil.Error, ValueError, OverflowError):  # gone, hidden from us, or no PID at all
+        return ()
+
+
+def _created(pid: int) -> float:
+    return psutil.Process(pid).create_time()
+
+
+@lru_cache(maxsize=TERMINALS_KEPT)
+def _walk(pid: int, created: float) -> tuple[int, ...]:
+    """Follow the parents up; `created` tells apart the processes that had this `pid` one after the other."""
+    del created
+    line: list[int] = []
+    try:
+        while pid > 0 and pid not in line and len(line) < GENERATIONS_MAX:
+            line.append(pid)
+            pid = psutil.Process(pid).ppid()
+    except psutil.Error:  # a parent left meanwhile, or is hidden from us
+        pass
+    return tuple(line)

@@ -1,0 +1,244 @@
+"""The WebSockets to IDEs: they carry what the router sends and report what happens. They decide nothing.
+
+The token goes out with the upgrade request, before the other side has proved anything. So the TCP connection
+is made first, and only if the process that accepted it belongs to our user the upgrade is sent on that very
+connection (design.md D7): whoever takes the port afterwards gets nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
+from websockets.typing import Subprotocol
+
+from bridge.core import jsonrpc
+from bridge.core.events import Event, LinkClosed, LinkMessage, LinkOpened, LinkState
+from bridge.core.links import HANDSHAKE_S
+from bridge.core.lockfile import LockFile, Transport
+from bridge.core.selection import Listener
+from bridge.core.text import visible
+from bridge.ides.ports import snapshot
+
+__all__ = ["AUTHORIZATION", "Sockets"]
+
+AUTHORIZATION: Final = "X-Claude-Code-Ide-Authorization"
+MOST_BYTES: Final = 64 * 2**20  # of one message: an openDiff carries a whole file, escaped
+PATIENCE_S: Final = 5.0  # an IDE that takes no data for so long is cut off
+# A silent IDE must be noticed within 5 s while it shows a diff (D10); otherwise a rare ping is enough.
+CLOSELY_S: Final = (2.0, 2.5)  # pause before a ping, patience for its pong
+AT_LEISURE_S: Final = (30.0, 20.0)
+_REFUSED_CODE: Final = 1008
+_REFUSED_STATUS: Final = frozenset({400, 401, 403})
+
+
+class _Failure(Exception):
+    """Why a link cannot be, in the router's words."""
+
+    def __init__(self, state: LinkState, reason: str) -> None:
+        super().__init__(reason)
+        self.state = state
+        self.reason = reason
+
+
+class _Line:
+    """One connection, from dialling to its end."""
+
+    def __init__(self, lock: LockFile) -> None:
+        self.lock = lock
+        self.connection: ClientConnection | None = None
+        self.closely = asyncio.Event()
+        self.quiet = False  # we hung up: nothing more is reported
+
+
+class Sockets:
+    """All WebSockets to IDEs, one for each `ide_id`.
+
+    Args:
+        tasks: where their tasks live.
+        feed: takes every event; awaited, so that messages of one IDE stay in order.
+    """
+
+    def __init__(self, tasks: asyncio.TaskGroup, feed: Callable[[Event], Awaitable[None]]) -> None:
+        self._tasks = tasks
+        self._feed = feed
+        self._lines: dict[str, _Line] = {}
+
+    @property
+    def ports(self) -> frozenset[int]:
+        """Our own ends of the connections, which do not make an IDE occupied."""
+        open_ = (line.connection for line in self._lines.values())
+        return frozenset(connection.local_address[1] for connection in open_ if connection is not None)
+
+    def dial(self, lock: LockFile) -> None:
+        """Begin to connect; `LinkOpened` or `LinkClosed` will be reported."""
+        line = self._lines[lock.ide_id] = _Line(lock)
+        self._tasks.create_task(self._run(line), name=f"link to port {lock.port}")
+
+    async def send(self, ide_id: str, frame: bytes) -> None:
+        """Send a frame; an IDE that does not take it is cut off, and its reader reports that."""
+        line = self._lines.get(ide_id)
+        if line is None or line.connection is None:
+            return
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await line.connection.send(frame, text=True)
+        except TimeoutError:
+            line.connection.transport.abort()
+        except ConnectionClosed:
+            pass
+
+    def hang_up(self, ide_id: str) -> None:
+        """Close the connection; nothing more is reported of it."""
+        line = self._lines.pop(ide_id, None)
+        if line is not None:
+            line.quiet = True
+            if line.connection is not None:  # while still dialling it ends by its own deadline
+                self._tasks.create_task(_close(line.connection), name="hanging up")
+
+    def watch(self, ide_id: str, closely: bool) -> None:
+        """Ping more often, or less."""
+        line = self._lines.get(ide_id)
+        if line is not None:
+            (line.closely.set if closely else line.closely.clear)()
+
+    async def _run(self, line: _Line) -> None:
+        try:
+            line.connection = await _connect(line.lock)
+            state, reason = await self._serve(line, line.connection)
+        except _Failure as failure:
+            state, reason = failure.state, failure.reason
+        finally:
+            if line.connection is not None:
+                await _close(line.connection)
+            if self._lines.get(line.lock.ide_id) is line:
+                del self._lines[line.lock.ide_id]
+        await self._report(line, LinkClosed(time.time(), line.lock.ide_id, state, reason))
+
+    async def _report(self, line: _Line, event: Event) -> None:
+        if not line.quiet:
+            await self._feed(event)
+
+    async def _serve(self, line: _Line, connection: ClientConnection) -> tuple[LinkState, str]:
+        """Report every message until the connection ends; give what its end means."""
+        ide_id = line.lock.ide_id
+        pulse = self._tasks.create_task(_pulse(connection, line.closely), name="pulse")
+        try:
+            await self._report(line, LinkOpened(time.time(), ide_id))
+            while True:
+                frame = await connection.recv(decode=False)
+                try:
+                    message = jsonrpc.decode(frame)
+                except ValueError:
+                    continue  # not JSON-RPC: whoever waits for an answer has a deadline
+                await self._report(line, LinkMessage(time.time(), ide_id, message))
+        except ConnectionClosed as closed:
+            silent = pulse.done() and not pulse.cancelled() and pulse.result()
+            return _why_closed(connection, closed, silent)
+        finally:
+            pulse.cancel()
+
+
+async def _connect(lock: LockFile) -> ClientConnection:
+    """Connect, look who is there, then send the upgrade with the token. Raises `_Failure`."""
+    if lock.transport is not Transport.WEBSOCKET:
+        raise _Failure(LinkState.PORT_TAKEN, f"its transport {lock.transport} is not supported yet")
+    try:
+        async with asyncio.timeout(HANDSHAKE_S):
+            endpoint = await _connect_tcp(lock.port)
+    except TimeoutError:
+        raise _Failure(LinkState.NOT_ANSWERING, "its port takes no connection") from None
+    except OSError as exc:
+        raise _Failure(LinkState.GONE, f"nothing listens on port {lock.port}: {exc.strerror}") from None
+    try:
+        if snapshot([lock.port])[lock.port].listener is not Listener.OURS:
+            raise _Failure(LinkState.PORT_TAKEN, "its port does not belong to your user")
+        return await _upgrade(lock, endpoint)
+    except BaseException:
+        endpoint.close()
+        raise
+
+
+async def _connect_tcp(port: int) -> socket.socket:
+    endpoint = socket.socket()
+    try:
+        endpoint.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(endpoint, ("127.0.0.1", port))
+    except BaseException:
+        endpoint.close()
+        raise
+    return endpoint
+
+
+async def _upgrade(lock: LockFile, endpoint: socket.socket) -> ClientConnection:
+    headers = {AUTHORIZATION: lock.auth_token} if lock.auth_token is not None else {}
+    try:
+        return await connect(
+            f"ws://127.0.0.1:{lock.port}/",
+            sock=endpoint,
+            subprotocols=[Subprotocol("mcp")],
+            additional_headers=headers,
+            proxy=None,  # the default would send the token through http_proxy
+            compression=None,
+            max_size=MOST_BYTES,
+            open_timeout=HANDSHAKE_S,
+            close_timeout=0.5,
+            ping_interval=None,  # `_pulse` knows when it matters
+        )
+    except InvalidStatus as exc:
+        status = exc.response.status_code
+        state = LinkState.REFUSED if status in _REFUSED_STATUS else LinkState.PORT_TAKEN
+        raise _Failure(state, f"it answered HTTP {status}") from None
+    except TimeoutError:
+        raise _Failure(LinkState.NOT_ANSWERING, f"no answer within {HANDSHAKE_S:g} s") from None
+    except (InvalidHandshake, WebSocketException) as exc:
+        raise _Failure(LinkState.PORT_TAKEN, f"no WebSocket server: {visible(str(exc))}") from None
+    except (OSError, EOFError) as exc:
+        raise _Failure(LinkState.NOT_ANSWERING, f"it broke the connection off: {exc}") from None
+
+
+async def _pulse(connection: ClientConnection, closely: asyncio.Event) -> bool:
+    """Ping until there is no pong; then cut the connection off and give True."""
+    with suppress(ConnectionClosed):
+        while True:
+            pause, patience = CLOSELY_S if closely.is_set() else AT_LEISURE_S
+            if closely.is_set():
+                await asyncio.sleep(pause)
+            else:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await closely.wait()
+            try:
+                async with asyncio.timeout(patience):
+                    await (await connection.ping())
+            except TimeoutError:
+                connection.transport.abort()
+                return True
+    return False
+
+
+async def _close(connection: ClientConnection) -> None:
+    with suppress(Exception):  # it is over, however it ends
+        await connection.close()
+
+
+def _why_closed(connection: ClientConnection, closed: ConnectionClosed, silent: bool) -> tuple[LinkState, str]:
+    """Say what the end of a connection means: whose slot it was, and whether anybody is still there."""
+    if silent:
+        return LinkState.NOT_ANSWERING, "it did not answer a ping"
+    code = closed.rcvd.code if closed.rcvd is not None else None
+    if code == _REFUSED_CODE:
+        return LinkState.REFUSED, "it refused the token (close code 1008)"
+    port = connection.remote_address[1]
+    facts = snapshot([port])[port]
+    if facts.listener is Listener.NONE:
+        return LinkState.GONE, "the IDE ended"
+    if facts.peers - {connection.local_address[1]}:
+        return LinkState.SLOT_LOST, "another client took its one place"
+    return LinkState.LISTENING, "it closed the connection"

@@ -1,0 +1,121 @@
+"""Telling early that lock directories changed. A convenience: every request scans anew anyway.
+
+watchfiles learns of changes from the kernel, but a thread of it looks whether it has, by default 20 times a
+second. An idle daemon should sleep, and nobody notices half a second here, so it looks far less often.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import stat
+from collections.abc import Callable, Iterable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Final
+
+import psutil
+from watchfiles import awatch
+
+__all__ = ["watch"]
+
+logger = logging.getLogger(__name__)
+
+STEP_MS: Final = 500  # a change is seen at the next step, and told one step later if nothing more happens
+RECHECK_MS: Final = 10_000  # for what no event tells: a directory that came while we were not watching yet
+POLL_MS: Final = 2_000  # where the kernel tells of nothing
+PAUSE_S: Final = 0.5  # a directory that comes and goes must not keep us busy
+
+# The other side of these file systems changes without an event on this one (docs/protocol.md "Watching").
+_SILENT: Final = frozenset(
+    {"9p", "v9fs", "drvfs", "virtiofs", "nfs", "nfs4", "cifs", "smb3", "smbfs", "vboxsf", "fuse.sshfs"}
+)
+
+_Armed = dict[str, tuple[int, int]]  # watched directory: its device and inode
+
+
+async def watch(
+    directories: Callable[[], Iterable[Path]],
+    changed: Callable[[], None],
+    *,
+    warn: Callable[[str], None] = logger.warning,
+) -> None:
+    """Call `changed` within about a second of any change in `directories`, until cancelled.
+
+    A missing directory is waited for at the nearest one above it; one that is created, deleted or replaced
+    is noticed, at the latest after 10 s. Directories are not watched recursively.
+
+    Args:
+        directories: absolute paths, asked for again every few seconds; they need not exist.
+        changed: called in the event loop.
+        warn: told in words when the system's limit of watches is reached. Then we look every 2 s; if not
+            even that works, this function returns, and only requests notice changes.
+    """
+    polling = False
+    while True:
+        armed = _arm(directories())
+        try:
+            await _follow(armed, directories, changed, polling or _silent(armed))
+        except FileNotFoundError:  # gone between looking and watching
+            await asyncio.sleep(PAUSE_S)
+        except (OSError, RuntimeError) as exc:  # the latter is what watchfiles makes of most errors
+            outcome = "changes are noticed at the next request" if polling else "looking every 2 s instead"
+            warn(f"cannot watch {', '.join(armed)}: {exc}; {outcome}")
+            if polling:
+                return
+            polling = True
+
+
+async def _follow(
+    armed: _Armed, directories: Callable[[], Iterable[Path]], changed: Callable[[], None], polling: bool
+) -> None:
+    """Report changes until other directories must be watched."""
+    changes_of = awatch(
+        *armed,
+        watch_filter=None,
+        step=STEP_MS,
+        debounce=STEP_MS,
+        rust_timeout=RECHECK_MS,
+        yield_on_timeout=True,
+        force_polling=polling,  # said explicitly, since the default polls everything in WSL
+        poll_delay_ms=POLL_MS,
+        recursive=False,
+        ignore_permission_denied=True,
+    )
+    async with aclosing(changes_of) as batches:
+        async for batch in batches:
+            wanted = list(directories())
+            moved = _arm(wanted) != armed
+            # A home directory that we watch for lack of a better one has changes of its own.
+            if moved or not {Path(path).parent for _, path in batch}.isdisjoint(wanted):
+                changed()
+            if moved:
+                return
+
+
+def _arm(directories: Iterable[Path]) -> _Armed:
+    return dict(map(_nearest, directories))
+
+
+def _nearest(directory: Path) -> tuple[str, tuple[int, int]]:
+    """Find the nearest existing directory upwards; inaccessible ones count as missing."""
+    for candidate in (directory, *directory.parents):
+        try:
+            status = os.stat(candidate)
+        except OSError:
+            continue
+        if stat.S_ISDIR(status.st_mode):
+            return os.fspath(candidate), (status.st_dev, status.st_ino)
+    raise ValueError(f"not an absolute path: {directory}")
+
+
+def _silent(armed: _Armed) -> bool:
+    """Whether one of these directories lies on a file system that tells nobody of changes."""
+    mounts = {mount.mountpoint: mount.fstype for mount in psutil.disk_partitions(all=True)}
+    real = (Path(os.path.realpath(directory)) for directory in armed)
+    return any(_file_system(path, mounts) in _SILENT for path in real)
+
+
+def _file_system(path: Path, mounts: dict[str, str]) -> str:
+    return next((mounts[str(p)] for p in (path, *path.parents) if str(p) in mounts), "")

@@ -1,0 +1,300 @@
+"""The IDE window as a whole: it listens, announces itself, answers its client, and has a human before it.
+
+A request is decided in full before anything is sent: `_answer` is synchronous and changes the window and the
+tabs; then the answers leave. Those of ``openDiff`` wait in `_owed` until there is a client to take them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from . import rpc
+from .diffs import CloseSays, Diff, DiffTabs
+from .faults import GARBAGE, Fault, Faults
+from .human import Human
+from .listener import Client, Listener
+from .lock import LockFile
+from .tools import Arguments, official_tools, text_result
+from .window import Position, Selection, Window
+
+__all__ = ["Emulator"]
+
+T = TypeVar("T")
+
+
+@dataclass(eq=False, kw_only=True)
+class Emulator:
+    """One IDE window. ``async with Emulator(...) as ide`` listens, announces itself, and stops at the end.
+
+    Raises:
+        ValueError: `human` or `faults` has an unknown word; the caller's fault.
+        OSError: the port is taken or the lock file cannot be written (on entering).
+    """
+
+    workspace: Path  # absolute
+    lock_dir: Path  # made if missing
+    port: int = 0  # 0: the system chooses; the real one after entering
+    token: str | None = field(default_factory=lambda: str(uuid.uuid4()), repr=False)  # None: lets everybody in
+    name: str = "Visual Studio Code"
+    pid: int = field(default_factory=os.getpid)  # what the lock file says
+    human: str = "never"  # a script, see `Human`
+    faults: Collection[str] = ()  # see `Fault`, and "slow:SECONDS"
+    close_says: CloseSays = "rejected"  # the answer when the human closes a tab; the official 1.0.44 rejects
+    needs_text: bool = True  # see `official_tools`
+    lines: bool = False  # see `official_tools`
+    several_clients: bool = False  # False: a new client displaces the old, a new diff the open one
+    editor_normalises: bool = False  # accepting gives LF, no BOM and a final newline
+    on_event: Callable[[dict[str, Any]], None] = field(default=lambda _: None, repr=False)
+
+    calls: list[tuple[str, Arguments]] = field(init=False, repr=False, default_factory=list)  # as received
+    window: Window = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.window = Window(workspace=self.workspace)
+        self._faults = Faults.parse(self.faults)
+        self._human = Human(self.human)
+        self._tools = official_tools(needs_text=self.needs_text, lines=self.lines)
+        self._tabs = DiffTabs(
+            decided=self._decided,
+            close_says=self.close_says,
+            several=self.several_clients,
+            normalises=self.editor_normalises,
+        )
+        self._listener = Listener(
+            token=self.token,
+            several=self.several_clients,
+            receive=self._receive,
+            welcome=self._deliver,
+            happened=self._happened,
+            silent=Fault.HANG_HANDSHAKE in self._faults,
+        )
+        self._owed: list[Diff] = []  # decided, but the answer has not left
+        self._running = False
+        self._changed = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self.port = await self._listener.start(self.port)
+        try:
+            self._write_lock()
+        except OSError:
+            await self._listener.stop()
+            raise
+        self._running = True
+        self._happened("ready", port=self.port, lock=str(self.lock_path))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def stop(self, *, remove_lock: bool = True) -> None:
+        """Quit as an IDE does, its clients told so (1001). Twice does no harm."""
+        if self._running and remove_lock:
+            self._lock.remove()  # first: nobody shall find a lock file without a listener
+        self._running = False
+        await self._listener.stop()
+
+    def die(self) -> None:
+        """Vanish as by ``kill -9``: sockets cut, lock file left behind."""
+        self._running = False
+        self._listener.abort()
+
+    @property
+    def lock_path(self) -> Path:
+        """Where the lock file stands, or stood; known on entering."""
+        return self._lock.path
+
+    @property
+    def connections(self) -> int:
+        """How many upgrades were granted, those with a bad token included."""
+        return self._listener.connections
+
+    @property
+    def unauthorised(self) -> int:
+        """How many of them had no token or a wrong one."""
+        return self._listener.unauthorised
+
+    @property
+    def diffs(self) -> list[Diff]:
+        """The open diff tabs, oldest first; a decided one stays until the client closes it."""
+        return list(self._tabs.tabs)
+
+    @property
+    def pending(self) -> list[Diff]:
+        """The diffs that wait for the human, oldest first."""
+        return self._tabs.pending
+
+    @property
+    def dirty(self) -> set[Path]:
+        """The documents with unsaved changes, absolute; add and remove as you like."""
+        return self.window.dirty
+
+    async def until(self, predicate: Callable[[], T], timeout: float = 5) -> T:  # noqa: ASYNC109 (a wait that ends)
+        """Wait until `predicate` gives something true, and return that; it is asked again at every event.
+
+        Raises:
+            TimeoutError: it did not within `timeout` seconds.
+        """
+        async with asyncio.timeout(timeout):
+            while not (value := predicate()):
+                await self._changed.wait()
+        return value
+
+    async def next_diff(self) -> Diff:
+        """Wait, at most 5 seconds, for a diff that nobody has decided; the oldest if there are several."""
+        return (await self.until(lambda: self.pending))[0]
+
+    async def accept(self, text: str | None = None, *, diff: Diff | None = None) -> None:
+        """Save `diff` (default: the oldest undecided) as shown or, if the human edited it, as `text`.
+
+        This, `reject` and `close_tab_by_user` raise `LookupError` if no diff waits for a decision.
+        """
+        self._tabs.accept(diff or self._tabs.oldest(), text)
+        await self._deliver()
+
+    async def reject(self, *, diff: Diff | None = None) -> None:
+        """Reject `diff` (default: the oldest undecided)."""
+        self._tabs.reject(diff or self._tabs.oldest())
+        await self._deliver()
+
+    async def close_tab_by_user(self, *, diff: Diff | None = None) -> None:
+        """Close the tab of `diff` (default: the oldest undecided) without a decision."""
+        self._tabs.close(diff or self._tabs.oldest())
+        await self._deliver()
+
+    async def select(self, path: Path, text: str = "", start: Position = (0, 0)) -> None:
+        """Select `text`, which begins at `start` in `path`, and tell the clients (``selection_changed``)."""
+        if Fault.SURROGATE in self._faults:
+            text += "\ud83d"  # the first half of an emoji
+        self.window.selection = Selection.of_text(path, text, start)
+        await self.notify("selection_changed", self.window.selection.to_json())
+
+    async def notify(self, method: str, params: dict[str, Any]) -> None:
+        """Send a notification to every client, such as ``at_mentioned`` or ``diagnostics_changed``."""
+        for client in list(self._listener.clients):
+            await self._listener.send(client, rpc.notification(method, params))
+
+    async def drop_client(self) -> None:
+        """Cut every client's connection without a closing handshake; return when they are gone."""
+        self._listener.cut()
+        await self.until(lambda: not self._listener.clients)
+
+    async def complete_lock(self) -> None:
+        """Write the other half of the lock file (fault ``half-lock``)."""
+        self._lock.complete()
+
+    @property
+    def _lock(self) -> LockFile:
+        return LockFile(
+            directory=self.lock_dir,
+            port=self.port,
+            pid=self.pid,
+            ide_name=self.name,
+            workspace_folders=(str(self.workspace),),
+            auth_token=self.token,
+        )
+
+    def _write_lock(self) -> None:
+        if Fault.HALF_LOCK in self._faults:
+            self._lock.write_half()
+        elif Fault.LOOSE_LOCK in self._faults:
+            self._lock.write_loosely()
+        else:
+            self._lock.write()
+
+    async def _receive(self, client: Client, frame: str | bytes) -> None:
+        request = rpc.parse(frame)
+        if request is None:
+            return
+        try:
+            result = self._answer(client, request)
+        except rpc.Refused as refused:
+            await self._send_answer(client, rpc.error(request.id, refused))
+            return
+        await self._deliver()  # the request may have opened or closed a diff
+        if result is not None:
+            await self._send_answer(client, rpc.result(request.id, result))
+
+    def _answer(self, client: Client, request: rpc.Request) -> dict[str, Any] | None:
+        """Decide the answer; None is one that comes later, or never."""
+        if request.method == "tools/call":
+            return self._call(client, request)
+        if self._faults.swallow(request.method):
+            return None
+        match request.method:
+            case "initialize":
+                return self._initialize(request.params)
+            case "tools/list":
+                return {"tools": [tool.to_json() for tool in self._tools.values()]}
+            case "ping":
+                return {}
+        raise rpc.Refused(rpc.METHOD_NOT_FOUND, "Method not found")
+
+    def _initialize(self, params: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "protocolVersion": params.get("protocolVersion", "2025-06-18"),  # the client's own
+            "capabilities": {"tools": {"listChanged": True}},
+            "serverInfo": {"name": f"Claude Code {self.name} MCP", "version": "1.0.44"},
+        }
+
+    def _call(self, client: Client, request: rpc.Request) -> dict[str, Any] | None:
+        name, arguments = str(request.params.get("name")), request.params.get("arguments", {})
+        if name not in self._tools:
+            raise rpc.Refused(rpc.INVALID_PARAMS, f"MCP error -32602: Tool {name} not found")
+        self.calls.append((name, arguments))
+        self._happened("call", tool=name)
+        if self._faults.swallow(request.method):
+            return None
+        tool = self._tools[name]
+        tool.check(arguments)
+        if tool.run is None:
+            self._open_diff(client, request.id, arguments)
+            return None
+        if name == "openFile" and Fault.OPENFILE_LIES in self._faults:
+            return text_result(f"Error opening file: {arguments['filePath']}")
+        return tool.run(self.window, self._tabs, arguments)
+
+    def _open_diff(self, client: Client, id_: rpc.RequestId, arguments: Arguments) -> None:
+        diff = Diff.of_call(client, id_, arguments)
+        self._tabs.open(diff)
+        self._happened("diff", tab_name=diff.tab_name, path=diff.new_file_path, length=len(diff.contents))
+        if Fault.DIE_ON_DIFF in self._faults:
+            self.die()
+        elif Fault.HANG_AFTER_DIFF in self._faults:
+            self._listener.fall_silent()
+        else:
+            self._human.react(self._tabs, diff)
+
+    def _decided(self, diff: Diff) -> None:
+        self._owed.append(diff)
+        self._happened("decided", tab_name=diff.tab_name, answer=diff.answer[0])
+
+    async def _deliver(self) -> None:
+        """Send what is owed: to the client that asked or, when that is gone, to the newest."""
+        clients = self._listener.clients
+        while self._owed and clients:
+            diff = self._owed.pop(0)  # before anything is awaited: it shall not be sent twice
+            client = next((c for c in clients if c is diff.client), clients[-1])
+            if not await self._send_answer(client, rpc.result(diff.request_id, text_result(*diff.answer))):
+                self._owed.insert(0, diff)
+                return
+
+    async def _send_answer(self, client: Client, frame: str) -> bool:
+        await asyncio.sleep(self._faults.delay_s)
+        for nonsense in GARBAGE if Fault.GARBAGE in self._faults else ():
+            await self._listener.send(client, nonsense)
+        return await self._listener.send(client, frame)
+
+    def _happened(self, event: str, **facts: Any) -> None:
+        """Tell the observer, and wake whoever waits in `until`."""
+        self.on_event({"event": event, **facts})
+        self._changed.set()
+        self._changed = asyncio.Event()

@@ -1,0 +1,113 @@
+"""A raw agent: a `websockets` client that knows ids and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+from ide_plugins.emulator import Emulator
+
+PATIENCE_S = 5.0
+TOKEN_HEADER = "x-claude-code-ide-authorization"
+
+
+class Agent:
+    """One connection; ids differ between agents unless the test chooses them."""
+
+    numbers = count(1)
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+
+    async def hear(self) -> dict[str, Any]:
+        """The next frame."""
+        async with asyncio.timeout(PATIENCE_S):
+            message: dict[str, Any] = json.loads(await self.socket.recv())
+        return message
+
+    async def ask(self, method: str, params: Any = None, *, id_: int | str | None = None) -> int | str:
+        """Send a request and return its id."""
+        id_ = next(self.numbers) if id_ is None else id_
+        request = {"jsonrpc": "2.0", "id": id_, "method": method, "params": params or {}}
+        await self.socket.send(json.dumps(request))
+        return id_
+
+    async def call(self, method: str, params: Any = None) -> dict[str, Any]:
+        """Send a request; the next frame must be its answer."""
+        id_ = await self.ask(method, params)
+        answer = await self.hear()
+        assert answer.pop("jsonrpc") == "2.0"
+        assert answer.pop("id") == id_
+        return answer
+
+    async def tool(self, name: str, **arguments: Any) -> list[str]:
+        """Call a tool; the next frame must be its answer, without error. Gives the text items."""
+        answer = await self.call("tools/call", {"name": name, "arguments": arguments})
+        return texts(answer)
+
+    async def propose(self, text: str = "new\n", *, tab: str = "tab", id_: int | str | None = None) -> int | str:
+        """Send an openDiff and return its id; the answer comes when it comes."""
+        arguments = {"old_file_path": "/w/a.py", "new_file_path": "/w/a.py", "tab_name": tab}
+        arguments["new_file_contents"] = text
+        return await self.ask("tools/call", {"name": "openDiff", "arguments": arguments}, id_=id_)
+
+    async def closed(self) -> tuple[int, str]:
+        """Wait for the end of the connection; its code and reason."""
+        async with asyncio.timeout(PATIENCE_S):
+            await self.socket.wait_closed()
+        assert self.socket.close_code is not None
+        return self.socket.close_code, self.socket.close_reason or ""
+
+    async def is_ignored(self) -> None:
+        """Assert that a WebSocket ping gets no pong in the time that a hundred pongs would take."""
+        with_pong = await self.socket.ping()
+        done, _ = await asyncio.wait([asyncio.ensure_future(with_pong)], timeout=0.3)
+        assert not done
+
+
+def texts(answer: dict[str, Any]) -> list[str]:
+    """The text items of a tool's answer."""
+    assert "error" not in answer
+    return [item["text"] for item in answer["result"]["content"]]
+
+
+@asynccontextmanager
+async def agent(
+    ide: Emulator | int,
+    token: str | None = None,
+    *,
+    subprotocols: Sequence[str] = ("mcp",),
+    headers: dict[str, str] | None = None,
+    open_timeout: float = PATIENCE_S,
+) -> AsyncIterator[Agent]:
+    """Connect to `ide` with its own token, or to a port with `token`; `headers` replaces the token's."""
+    port, token = (ide, token) if isinstance(ide, int) else (ide.port, token or ide.token)
+    async with connect(
+        f"ws://127.0.0.1:{port}/",
+        subprotocols=[Subprotocol(name) for name in subprotocols] or None,
+        additional_headers={TOKEN_HEADER: token or ""} if headers is None else headers,
+        proxy=None,
+        compression=None,
+        max_size=64 * 1024 * 1024,
+        open_timeout=open_timeout,
+        close_timeout=1,
+    ) as socket:
+        yield Agent(socket)
+
+
+async def pong_of(asked: Agent) -> bool:
+    """Whether the peer still answers a WebSocket ping."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await (await asked.socket.ping())
+    except ConnectionClosed:
+        return False
+    return True
