@@ -1,0 +1,1 @@
+"""The agent side's I/O: the control socket."""

@@ -1,0 +1,125 @@
+"""The command line: ``bridge COMMAND …``.
+
+Text for people, ``--json`` for programs; stdout carries data, stderr messages. Every command is a module with
+``add(parser)`` and ``run(args)``, imported when it is asked for, since a command's first duty is to be quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+from bridge import __version__
+from bridge.errors import BridgeError, ExitCode, Usage, render
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = {
+    "status": ("bridge.cli.status", "show the IDEs, which one would be used and why, and what waits"),
+    "open": ("bridge.cli.open", "open a file, at a line, in the IDE that you work in"),
+    "diff": ("bridge.cli.diff", "show a change to the human and print the decision"),
+    "review": ("bridge.cli.review", "list, show, open, wait for, print, apply or cancel reviews"),
+    "doctor": ("bridge.cli.doctor", "check everything and say how to mend it"),
+    "up": ("bridge.cli.daemon", "start the bridge (any command does that by itself)"),
+    "down": ("bridge.cli.daemon", "stop the bridge; undecided reviews stay"),
+    "restart": ("bridge.cli.daemon", "stop the bridge and start it again"),
+    "logs": ("bridge.cli.daemon", "print the end of the bridge's log"),
+}
+
+_EXIT_CODES = """exit codes:
+    0  accepted (also with edits), or done
+    1  the human said no
+    2  usage
+    3  ended undecided: cancelled, superseded, expired
+   65  refused data, or a conflict even after acceptance (the decision is kept)
+   69  nothing reachable: no IDE, no bridge, no such review
+   70  a bug
+   74  accepted, but the file could not be written (the text is kept)
+   75  still pending at --timeout (the id is printed, the review stays)
+   77  not trusted: a wrong owner or mode, a refused token
+   78  configuration
+  130  interrupted (the review stays)
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a narrow locale is no reason to fail
+    as_json = "--json" in words
+    try:
+        code = _run(words)
+        sys.stdout.flush()
+    except BridgeError as error:
+        return _fail(error, as_json)
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.DONE
+    except Exception as exc:
+        return _bug(exc, as_json)
+    return code
+
+
+def _run(words: list[str]) -> int:
+    command = words[0] if words else "--help"
+    if command in ("-h", "--help", "help"):
+        print(_help())
+        return ExitCode.DONE if words else ExitCode.USAGE
+    if command == "--version":
+        print(f"bridge {__version__}")
+        return ExitCode.DONE
+    if command not in COMMANDS:
+        raise Usage(f"there is no command {command}", "bridge --help")
+    name, help_ = COMMANDS[command]
+    module = import_module(name)
+    parser = _Parser(f"bridge {command}", help_)
+    parser.set_defaults(command=command)
+    parser.add_argument("--no-spawn", action="store_true", help="do not start the bridge if it is not running")
+    module.add(parser)
+    args: Namespace = parser.parse_args(words[1:])
+    code: int = module.run(args)
+    return code
+
+
+class _Parser(ArgumentParser):
+    """An argument parser whose complaints are `Usage` errors like all others."""
+
+    def __init__(self, prog: str, description: str) -> None:
+        super().__init__(
+            prog=prog, description=description, formatter_class=RawDescriptionHelpFormatter, allow_abbrev=False
+        )
+
+    def error(self, message: str) -> NoReturn:
+        raise Usage(message, f"{self.prog} --help")
+
+
+def _help() -> str:
+    rows = "\n".join(f"  {name:<9}{help_}" for name, (_, help_) in COMMANDS.items())
+    return f"usage: bridge COMMAND [--help] …\n\nOne bridge between coding agents and IDEs.\n\n{rows}\n\n{_EXIT_CODES}"
+
+
+def _fail(error: BridgeError, as_json: bool) -> int:
+    from bridge.core.text import visible  # lazily: only errors pay for it
+
+    shown = type("Shown", (BridgeError,), {})(visible(error.message), visible(error.hint) if error.hint else None)
+    print(render(shown), file=sys.stderr)
+    if as_json:
+        import json
+
+        print(json.dumps({"error": error.to_json(), "exit_code": int(error.exit_code)}))
+    return error.exit_code
+
+
+def _bug(exc: Exception, as_json: bool) -> int:
+    import traceback
+
+    traceback.print_exception(exc)
+    return _fail(BridgeError(f"a bug in the bridge: {exc!r}", "please report it with the lines above"), as_json)

@@ -1,0 +1,1 @@
+"""Decisions only: no asyncio, sockets, files, processes, clock or environment."""

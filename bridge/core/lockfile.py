@@ -190,7 +190,5 @@ def _refusal(name: str, exc: ValueError | RecursionError) -> LockFileError:
 
 def _reason(exc: ValidationError) -> str:
     first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
-    key, problem = next(
-        (key, problem) for key, (field, problem) in _MEMBERS.items() if field == first["loc"][0]
-    )
+    key, problem = next((key, problem) for key, (field, problem) in _MEMBERS.items() if field == first["loc"][0])
     return f"{key}: {'missing' if first['type'] == 'missing' else problem}"

@@ -124,7 +124,7 @@ _GROUPS: Final = {product.family: product.group for product in _PRODUCTS}
 _VENDORS: Final = frozenset({"jetbrains", "gnu"})  # "JetBrains Rider", "GNU Emacs"
 
 # What a process adds to the product's name: "Code Helper (Plugin)", "pycharm64.exe", "idea.sh", "emacs-29.4".
-_ADDED: Final = re.compile(r"( helper\b.*|64|-[0-9][0-9.]*)?(\.exe|\.sh|\.appimage)?\Z")
+_ADDED: Final = re.compile(r"( helper\b.*|64|-[0-9][0-9.]*)?(\.exe|\.sh|\.appimage)?\Z", re.DOTALL)
 _BUNDLE: Final = re.compile(r".*/([^/]+)\.app/", re.DOTALL)  # macOS: VS Code's own process is "Electron"
 
 

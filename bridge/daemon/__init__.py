@@ -1,0 +1,1 @@
+"""The composition root: one process per user that joins core, IDEs, agents, surfaces and the journal."""

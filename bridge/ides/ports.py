@@ -24,6 +24,7 @@ from bridge.core.selection import Listener
 
 __all__ = ["PortFacts", "Socket", "parse_proc_net_tcp", "snapshot"]
 
+_TABLES: Final = ("/proc/net/tcp", "/proc/net/tcp6")  # the second is absent where IPv6 is off
 _LISTEN: Final = "0A"  # TCP_LISTEN and TCP_ESTABLISHED of the kernel's include/net/tcp_states.h
 _ESTABLISHED: Final = "01"
 _REACHED: Final = frozenset(map(ip_address, ("127.0.0.1", "0.0.0.0", "::")))  # by dialling 127.0.0.1
@@ -92,8 +93,7 @@ def _listener(owners: set[int | None], complete: bool, me: int) -> Listener:
 
 
 def _from_proc(ports: Collection[int]) -> tuple[list[Socket], bool]:
-    tables = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))  # the second is absent where IPv6 is off
-    texts = [table.read_text("ascii") for table in tables if table.exists()]
+    texts = [Path(table).read_text("ascii") for table in _TABLES if os.path.exists(table)]
     return [found for text in texts for found in parse_proc_net_tcp(text, ports)], True
 
 

@@ -41,10 +41,10 @@ async def watch(
     *,
     warn: Callable[[str], None] = logger.warning,
 ) -> None:
-    """Call `changed` within about a second of any change in `directories`, until cancelled.
+    """Call `changed` once when watching begins, and within about a second of any change in `directories`.
 
-    A missing directory is waited for at the nearest one above it; one that is created, deleted or replaced
-    is noticed, at the latest after 10 s. Directories are not watched recursively.
+    Runs until cancelled. A missing directory is waited for at the nearest one above it; one that is created,
+    deleted or replaced is noticed, at the latest after 10 s. Directories are not watched recursively.
 
     Args:
         directories: absolute paths, asked for again every few seconds; they need not exist.
@@ -55,6 +55,8 @@ async def watch(
     polling = False
     while True:
         armed = _arm(directories())
+        # Runs when `_follow` has to wait, thus is watching: nothing can happen unseen between the two.
+        asyncio.get_running_loop().call_soon(changed)
         try:
             await _follow(armed, directories, changed, polling or _silent(armed))
         except FileNotFoundError:  # gone between looking and watching
@@ -70,7 +72,7 @@ async def watch(
 async def _follow(
     armed: _Armed, directories: Callable[[], Iterable[Path]], changed: Callable[[], None], polling: bool
 ) -> None:
-    """Report changes until other directories must be watched."""
+    """Report changes until other directories must be watched than `armed`."""
     changes_of = awatch(
         *armed,
         watch_filter=None,
@@ -81,17 +83,16 @@ async def _follow(
         force_polling=polling,  # said explicitly, since the default polls everything in WSL
         poll_delay_ms=POLL_MS,
         recursive=False,
-        ignore_permission_denied=True,
+        ignore_permission_denied=False,  # True would ignore missing directories as well
     )
     async with aclosing(changes_of) as batches:
         async for batch in batches:
             wanted = list(directories())
-            moved = _arm(wanted) != armed
-            # A home directory that we watch for lack of a better one has changes of its own.
-            if moved or not {Path(path).parent for _, path in batch}.isdisjoint(wanted):
-                changed()
-            if moved:
+            if _arm(wanted) != armed:
                 return
+            # A home directory that we watch for lack of a better one has changes of its own.
+            if not {Path(path).parent for _, path in batch}.isdisjoint(wanted):
+                changed()
 
 
 def _arm(directories: Iterable[Path]) -> _Armed:
@@ -99,23 +100,25 @@ def _arm(directories: Iterable[Path]) -> _Armed:
 
 
 def _nearest(directory: Path) -> tuple[str, tuple[int, int]]:
-    """Find the nearest existing directory upwards; inaccessible ones count as missing."""
-    for candidate in (directory, *directory.parents):
-        try:
-            status = os.stat(candidate)
-        except OSError:
-            continue
-        if stat.S_ISDIR(status.st_mode):
-            return os.fspath(candidate), (status.st_dev, status.st_ino)
-    raise ValueError(f"not an absolute path: {directory}")
+    """Find the nearest directory upwards that exists and can be watched."""
+    try:
+        status = os.stat(directory)
+    except OSError:
+        return _nearest(directory.parent)
+    if not stat.S_ISDIR(status.st_mode) or not os.access(directory, os.R_OK):
+        return _nearest(directory.parent)
+    return os.fspath(directory), (status.st_dev, status.st_ino)
 
 
 def _silent(armed: _Armed) -> bool:
     """Whether one of these directories lies on a file system that tells nobody of changes."""
-    mounts = {mount.mountpoint: mount.fstype for mount in psutil.disk_partitions(all=True)}
-    real = (Path(os.path.realpath(directory)) for directory in armed)
-    return any(_file_system(path, mounts) in _SILENT for path in real)
+    mounts = _mounts()
+    return any(_file_system(Path(os.path.realpath(directory)), mounts) in _SILENT for directory in armed)
 
 
-def _file_system(path: Path, mounts: dict[str, str]) -> str:
-    return next((mounts[str(p)] for p in (path, *path.parents) if str(p) in mounts), "")
+def _mounts() -> dict[Path, str]:
+    return {Path(mount.mountpoint): mount.fstype for mount in psutil.disk_partitions(all=True)}
+
+
+def _file_system(path: Path, mounts: dict[Path, str]) -> str:
+    return next((mounts[above] for above in (path, *path.parents) if above in mounts), "")

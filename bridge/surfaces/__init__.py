@@ -1,0 +1,1 @@
+"""Where a human decides without an IDE: the review page."""

@@ -49,6 +49,11 @@ class Faults:
     def __contains__(self, fault: Fault) -> bool:
         return fault in self.kinds
 
+    @property
+    def silence(self) -> bool:
+        """Whether the IDE is mute to everybody, now or later."""
+        return not self.kinds.isdisjoint({Fault.HANG_HANDSHAKE, Fault.HANG_AFTER_DIFF})
+
     def swallow(self, method: str) -> bool:
         """Whether requests of `method` are read and then forgotten."""
         if method == "initialize":

@@ -12,14 +12,13 @@ import uuid
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from . import rpc
 from .diffs import CloseSays, Diff, DiffTabs
 from .faults import GARBAGE, Fault, Faults
 from .human import Human
-from .listener import Client, Listener
+from .listener import OPEN_TIMEOUT_S, Client, Listener
 from .lock import LockFile
 from .tools import Arguments, official_tools, text_result
 from .window import Position, Selection, Window
@@ -74,6 +73,7 @@ class Emulator:
             welcome=self._deliver,
             happened=self._happened,
             silent=Fault.HANG_HANDSHAKE in self._faults,
+            open_timeout_s=None if self._faults.silence else OPEN_TIMEOUT_S,
         )
         self._owed: list[Diff] = []  # decided, but the answer has not left
         self._running = False
@@ -90,9 +90,7 @@ class Emulator:
         self._happened("ready", port=self.port, lock=str(self.lock_path))
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
     async def stop(self, *, remove_lock: bool = True) -> None:
@@ -285,7 +283,8 @@ class Emulator:
             client = next((c for c in clients if c is diff.client), clients[-1])
             if not await self._send_answer(client, rpc.result(diff.request_id, text_result(*diff.answer))):
                 self._owed.insert(0, diff)
-                return
+                if client in clients:
+                    return  # it is about to leave; who comes next is welcomed with what is owed
 
     async def _send_answer(self, client: Client, frame: str) -> bool:
         await asyncio.sleep(self._faults.delay_s)

@@ -20,15 +20,15 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-__all__ = ["MAX_FRAME_BYTES", "Client", "Listener"]
+__all__ = ["MAX_FRAME_BYTES", "OPEN_TIMEOUT_S", "Client", "Listener"]
 
 Client = ServerConnection
 
 TOKEN_HEADER: Final = "X-Claude-Code-Ide-Authorization"
 POLICY_VIOLATION: Final = 1008  # RFC 6455, section 7.4.1
 MAX_FRAME_BYTES: Final = 64 * 1024 * 1024  # openDiff carries whole files
-OPEN_TIMEOUT_S: Final = 10.0  # a caller that does not finish its upgrade by then is cut off
-CLOSE_TIMEOUT_S: Final = 1.0  # nor does a client that ignores our close frame keep us longer
+OPEN_TIMEOUT_S: Final = 10.0
+CLOSE_TIMEOUT_S: Final = 1.0  # a client that ignores our close frame keeps us no longer
 
 
 @dataclass(eq=False, kw_only=True)
@@ -41,6 +41,7 @@ class Listener:
     welcome: Callable[[], Awaitable[None]] = field(repr=False)
     happened: Callable[[str], None] = field(repr=False)
     silent: bool = False  # from the start on, see `fall_silent`
+    open_timeout_s: float | None = OPEN_TIMEOUT_S  # a caller that is not through its upgrade by then is cut off
     clients: list[Client] = field(init=False, repr=False, default_factory=list)  # oldest first
     connections: int = field(init=False, default=0)
     unauthorised: int = field(init=False, default=0)
@@ -57,7 +58,7 @@ class Listener:
             origins=[None],
             compression=None,
             max_size=MAX_FRAME_BYTES,
-            open_timeout=None if self.silent else OPEN_TIMEOUT_S,
+            open_timeout=self.open_timeout_s,
             close_timeout=CLOSE_TIMEOUT_S,
             ping_interval=None,  # the official extension was not seen to ping
         )
@@ -132,8 +133,10 @@ class Listener:
 
     def _enter(self, client: Client) -> Sequence[Client]:
         """Give `client` a place; return whom it displaces."""
-        displaced = [] if self.several else list(self.clients)
-        self.clients[:] = [*(old for old in self.clients if old not in displaced), client]
+        displaced = [] if self.several else self.clients.copy()
+        for old in displaced:
+            self.clients.remove(old)
+        self.clients.append(client)
         self.happened("connected")
         return displaced
 

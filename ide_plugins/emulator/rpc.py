@@ -9,8 +9,17 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-__all__ = ["INVALID_PARAMS", "METHOD_NOT_FOUND", "Refused", "Request", "RequestId", "error", "notification"]
-__all__ += ["parse", "result"]
+__all__ = [
+    "INVALID_PARAMS",
+    "METHOD_NOT_FOUND",
+    "Refused",
+    "Request",
+    "RequestId",
+    "error",
+    "notification",
+    "parse",
+    "result",
+]
 
 RequestId = int | str
 

@@ -7,7 +7,7 @@ Names, arguments and results are those of the official VS Code extension 1.0.44 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -54,21 +54,24 @@ class Tool:
 
     def check(self, arguments: Any) -> None:
         """Hold `arguments` against the schema; raises `Refused` (-32602) at the first that does not fit."""
-        complaint = next(self._complaints(arguments), None)
+        complaint = self._complaint(arguments)
         if complaint is not None:
             message = f"MCP error -32602: Invalid arguments for tool {self.name}: {complaint}"
             raise Refused(INVALID_PARAMS, message)
 
-    def _complaints(self, arguments: Any) -> Iterator[str]:
+    def _complaint(self, arguments: Any) -> str | None:
         if not isinstance(arguments, dict):
-            yield "not an object"
-            return
+            return "not an object"
         known = {**self.required, **self.optional}
-        yield from (f"{name} is required" for name in self.required if name not in arguments)
-        yield from (f"{name} is unknown" for name in arguments if name not in known)
+        for name in self.required:
+            if name not in arguments:
+                return f"{name} is required"
         for name, value in arguments.items():
+            if name not in known:
+                return f"{name} is unknown"
             if type(value) is not PYTHON_TYPES[known[name]["type"]]:  # exact: in Python a bool is an int
-                yield f"{name} is not of type {known[name]['type']}"
+                return f"{name} is not of type {known[name]['type']}"
+        return None
 
 
 def official_tools(*, needs_text: bool = True, lines: bool = False) -> dict[str, Tool]:
@@ -112,9 +115,10 @@ def _open_file_tool(*, needs_text: bool, lines: bool) -> Tool:
 
 def _open_file(window: Window, _: DiffTabs, arguments: Arguments) -> dict[str, Any]:
     path = window.workspace / arguments["filePath"]
-    if not path.is_file():
+    try:
+        document = window.open(path, preview=arguments.get("preview", False))
+    except (OSError, ValueError):  # ValueError: no file can have such a name
         return text_result(f"File not found: {arguments['filePath']}", is_error=True)
-    document = window.open(path, preview=arguments.get("preview", False))
     message, start, end = _part(document, arguments)
     if arguments.get("makeFrontmost", True):
         text = document.text

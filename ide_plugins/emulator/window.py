@@ -73,7 +73,10 @@ class Window:
     diagnostics: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # by URI
 
     def open(self, path: Path, *, preview: bool = False) -> Document:
-        """Open the file `path`, or read it again; raises `OSError` if that cannot be."""
+        """Open the file `path`, or read it again.
+
+        Raises `OSError` if that cannot be, `ValueError` if no file can have that name.
+        """
         document = Document(path, path.read_bytes().decode("utf-8", "replace"), preview)
         self.documents[path] = document
         return document

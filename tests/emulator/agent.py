@@ -10,7 +10,6 @@ from itertools import count
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from ide_plugins.emulator import Emulator
@@ -66,11 +65,10 @@ class Agent:
         assert self.socket.close_code is not None
         return self.socket.close_code, self.socket.close_reason or ""
 
-    async def is_ignored(self) -> None:
-        """Assert that a WebSocket ping gets no pong in the time that a hundred pongs would take."""
-        with_pong = await self.socket.ping()
-        done, _ = await asyncio.wait([asyncio.ensure_future(with_pong)], timeout=0.3)
-        assert not done
+    async def pong(self, patience_s: float = PATIENCE_S) -> None:
+        """Send a WebSocket ping and wait for its pong; raises `TimeoutError` if none comes."""
+        async with asyncio.timeout(patience_s):
+            await (await self.socket.ping())
 
 
 def texts(answer: dict[str, Any]) -> list[str]:
@@ -101,13 +99,3 @@ async def agent(
         close_timeout=1,
     ) as socket:
         yield Agent(socket)
-
-
-async def pong_of(asked: Agent) -> bool:
-    """Whether the peer still answers a WebSocket ping."""
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            await (await asked.socket.ping())
-    except ConnectionClosed:
-        return False
-    return True

@@ -104,7 +104,7 @@ def test_a_loose_file_is_open_to_all_and_written_in_place(tmp_path: Path) -> Non
 def test_half_a_file_is_completed_in_place(tmp_path: Path) -> None:
     file = lock(tmp_path)
     file.write_half()
-    with pytest.raises(ValueError, match="Unterminated|Expecting"):
+    with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
         json.loads(file.path.read_bytes())
     before = file.path.stat().st_ino
     file.complete()

@@ -1,0 +1,155 @@
+"""What may be asked on the control socket: one row a method, one shape for each method's parameters.
+
+Unknown parameters are ignored, so that a newer client may say more; missing or wrong ones are the asker's
+fault (`Usage`) and the message says where. Paths are strings with surrogate escapes (`os.fsdecode`); a
+relative one counts from the session's directory.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from bridge.core import jsonrpc
+from bridge.core.reviews import Surface
+from bridge.errors import Usage
+
+__all__ = [
+    "CAPABILITIES",
+    "Call",
+    "Dirty",
+    "File",
+    "Hello",
+    "List",
+    "Nothing",
+    "One",
+    "Open",
+    "OpenReview",
+    "Propose",
+    "Status",
+    "Stop",
+    "Wait",
+    "parse",
+]
+
+CAPABILITIES: Final = ("open", "call", "dirty", "review", "page", "status")
+
+
+class Nothing(msgspec.Struct):
+    """No parameters."""
+
+
+class Hello(msgspec.Struct):
+    """Who asks. Without it a session has no directory and no terminal."""
+
+    cwd: str
+    environ: dict[str, str] = {}
+    version: str = ""
+    name: str = ""  # of the agent, for the human
+
+
+class Status(msgspec.Struct):
+    """``status``: as data, or rendered for a terminal of so many columns."""
+
+    render: bool = False
+    color: bool = False
+    columns: int = 100
+    ide: str | None = None
+
+
+class Open(msgspec.Struct):
+    """``open``: `line` and `column` are 1-based."""
+
+    path: str
+    line: int | None = None
+    column: int | None = None
+    ide: str | None = None
+
+
+class Call(msgspec.Struct):
+    """``call``: one of the IDE's own tools; `path` says whose IDE (default: the session's directory)."""
+
+    tool: str
+    arguments: msgspec.Raw = msgspec.Raw(jsonrpc.EMPTY)
+    path: str | None = None
+    ide: str | None = None
+
+
+class Dirty(msgspec.Struct):
+    """``dirty``: whether an IDE has unsaved changes in the file."""
+
+    path: str
+
+
+class File(msgspec.Struct):
+    """One file of a proposal; without `base` what is on disk is what the change is made from."""
+
+    path: str
+    proposed: str
+    base: str | None = None
+
+
+class Propose(msgspec.Struct):
+    """``review/propose``."""
+
+    files: list[File]
+    title: str = ""
+    request_key: str | None = None
+    surface: Surface = Surface.AUTO
+    ide: str | None = None
+    supersedes: str | None = None
+
+
+class Wait(msgspec.Struct):
+    """``review/wait``: `timeout` in seconds, none by default."""
+
+    id: str
+    timeout: float | None = None
+
+
+class One(msgspec.Struct):
+    """A method about one review."""
+
+    id: str
+
+
+class OpenReview(msgspec.Struct):
+    """``review/open``."""
+
+    id: str
+    surface: Surface = Surface.AUTO
+    ide: str | None = None
+
+
+class List(msgspec.Struct):
+    """``review/list``: undecided ones, or the newest of all."""
+
+    all: bool = False
+    most: int = 100
+
+
+class Stop(msgspec.Struct):
+    """``daemon/stop``: `restart` tells waiting clients that another daemon comes."""
+
+    restart: bool = False
+
+
+def parse(kind: type[Any], params: msgspec.Raw) -> Any:
+    """Read parameters as `kind`. Raises `Usage` for what does not fit."""
+    try:
+        return msgspec.json.decode(params or jsonrpc.EMPTY, type=kind)
+    except msgspec.ValidationError as exc:
+        raise Usage(f"wrong parameters: {exc}") from exc
+    except (msgspec.DecodeError, UnicodeError):  # lone surrogates: a name that is not UTF-8, or a cut emoji
+        return _parse_slowly(kind, params)
+
+
+def _parse_slowly(kind: type[Any], params: msgspec.Raw) -> Any:
+    try:
+        value = jsonrpc.load(params)
+        if kind is Call and isinstance(value, dict) and "arguments" in value:
+            value["arguments"] = msgspec.Raw(jsonrpc.dump(value["arguments"]))
+        return msgspec.convert(value, kind)
+    except ValueError as exc:
+        raise Usage(f"wrong parameters: {exc}") from exc

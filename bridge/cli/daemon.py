@@ -1,0 +1,67 @@
+"""``bridge up``, ``down``, ``restart`` and ``logs``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from collections import deque
+
+from bridge.client import Client, read_address, start
+from bridge.errors import ExitCode, Unavailable
+from bridge.paths import Paths, paths
+
+
+def add(parser: ArgumentParser) -> None:
+    """Add the arguments of the one command that was asked for."""
+    if parser.prog.endswith("up"):
+        parser.add_argument("--foreground", action="store_true", help="be the daemon, until Ctrl-C")
+    if parser.prog.endswith("logs"):
+        parser.add_argument("-n", type=int, default=50, metavar="LINES", help="how many lines (default: 50)")
+
+
+def run(args: Namespace) -> int:
+    """Do what the command says."""
+    places = paths(os.environ)
+    return {"up": _up, "down": _down, "restart": _restart, "logs": _logs}[args.command](args, places)
+
+
+def _up(args: Namespace, places: Paths) -> int:
+    if args.foreground:
+        from bridge.daemon.main import run as be_the_daemon
+
+        return be_the_daemon(os.environ, os.dup(sys.stderr.fileno()))
+    _say_started(start(places, os.environ), places)
+    return ExitCode.DONE
+
+
+def _say_started(said: dict[str, object], places: Paths) -> None:
+    address = read_address(places) or {}
+    print(f"the bridge {'is already running' if said.get('already') else 'is running'} (pid {address.get('pid')})")
+
+
+def _down(args: Namespace, places: Paths, restart: bool = False) -> int:
+    with Client(spawn=False) as client:
+        try:
+            client.request("daemon/stop", {"restart": restart})
+        except Unavailable:
+            print("the bridge is not running")
+            return ExitCode.DONE
+        client.wait_for_end()
+    print("the bridge is stopped")
+    return ExitCode.DONE
+
+
+def _restart(args: Namespace, places: Paths) -> int:
+    _down(args, places, restart=True)
+    _say_started(start(places, os.environ), places)
+    return ExitCode.DONE
+
+
+def _logs(args: Namespace, places: Paths) -> int:
+    try:
+        with open(places.log, encoding="utf-8", errors="backslashreplace") as log:
+            sys.stdout.writelines(deque(log, maxlen=max(args.n, 0)))
+    except FileNotFoundError:
+        raise Unavailable(f"there is no log yet: {places.log}", "bridge up") from None
+    return ExitCode.DONE

@@ -1,0 +1,186 @@
+"""What `bridge status` says: one shape for programs, one glance for people. Never a token.
+
+The shape is versioned by ``schema``; keys are only ever added within a schema.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Final, TypedDict
+
+from bridge.core.events import LinkState
+from bridge.core.lockfile import LockFile
+from bridge.core.reviews import Review
+from bridge.core.selection import Pid, Verdict
+from bridge.core.text import visible
+
+__all__ = ["SCHEMA", "Daemon", "Ide", "Ignored", "ReviewRow", "Status", "ide_row", "render", "review_row"]
+
+SCHEMA: Final = 1
+
+
+class Daemon(TypedDict):
+    """The process that answers."""
+
+    version: str
+    pid: int
+    started: float  # epoch seconds
+    socket: str
+    log: str
+    capabilities: list[str]
+    page: bool  # whether the page is being served
+
+
+class Ide(TypedDict):
+    """One IDE that announces itself."""
+
+    port: int
+    name: str
+    workspace: list[str]
+    state: str  # a `LinkState`
+    detail: str  # why the state is what it is, if there is more to say
+    chosen: bool  # for the asking directory and terminal
+    reason: str  # why it is, or is not
+    last_focus: float | None  # epoch seconds
+    focus_known_from: str  # "selection", or "lock file": then it is when the lock was written
+    pid: int
+    pid_state: str
+    weak: list[str]
+
+
+class Ignored(TypedDict):
+    """A file or directory that was not believed."""
+
+    path: str
+    reason: str
+
+
+class ReviewRow(TypedDict):
+    """One review, without its texts."""
+
+    id: str
+    title: str
+    paths: list[str]
+    agent: str
+    state: str
+    outcome: str | None
+    trigger: str | None
+    created: float
+    where: str | None  # "ide", "queued", "page", or null
+    ide: str | None  # which IDE shows it, or will
+
+
+class Status(TypedDict):
+    """Everything."""
+
+    schema: int
+    daemon: Daemon
+    directory: str
+    ides: list[Ide]
+    ignored: list[Ignored]
+    reviews: list[ReviewRow]
+    warnings: list[str]
+    counters: dict[str, int]
+
+
+def ide_row(verdict: Verdict, state: LinkState, detail: str) -> Ide:
+    """Describe one candidate as selection saw it."""
+    seen = verdict.candidate
+    lock: LockFile = seen.lock
+    return {
+        "port": lock.port,
+        "name": lock.ide_name,
+        "workspace": list(lock.workspace_folders),
+        "state": state,
+        "detail": detail,
+        "chosen": verdict.chosen,
+        "reason": verdict.reason,
+        "last_focus": seen.modified if seen.last_focus is None else seen.last_focus,
+        "focus_known_from": "lock file" if seen.last_focus is None else "selection",
+        "pid": lock.pid,
+        "pid_state": seen.pid,
+        "weak": list(seen.weak),
+    }
+
+
+def review_row(review: Review, where: str | None = None, ide: str | None = None) -> ReviewRow:
+    """Describe one review."""
+    return {
+        "id": review.id,
+        "title": review.title,
+        "paths": [os.fsdecode(change.path) for change in review.files],
+        "agent": review.agent,
+        "state": review.state,
+        "outcome": review.outcome,
+        "trigger": review.trigger,
+        "created": review.created,
+        "where": where,
+        "ide": ide,
+    }
+
+
+_COLORS: Final = {"chosen": "32", "ok": "36", "bad": "33", "dim": "2"}
+_TROUBLED: Final = frozenset(set(LinkState) - {LinkState.LISTENING, LinkState.LIVE, LinkState.CONNECTING})
+
+
+def render(status: Status, now: float, *, color: bool = False, columns: int = 100) -> str:
+    """Write the status for people, one line for each thing; names are made visible, lines are cut."""
+    daemon = status["daemon"]
+    lines = [f"bridge {daemon['version']} is running (pid {daemon['pid']}, {_ago(daemon['started'], now)})"]
+    lines += _ide_lines(status["ides"], now, color)
+    if not status["ides"]:
+        lines.append("no IDE is running here: changes are shown on the review page in the browser")
+    lines += _review_lines(status["reviews"], now)
+    lines += [f"ignored: {visible(found['path'])}: {visible(found['reason'])}" for found in status["ignored"]]
+    lines += [f"warning: {visible(warning)}" for warning in status["warnings"]]
+    return "".join(f"{_cut(line, columns, color)}\n" for line in lines)
+
+
+def _ide_lines(ides: Iterable[Ide], now: float, color: bool) -> Iterable[str]:
+    for ide in ides:
+        mark = _paint("●" if ide["chosen"] else "○", "chosen" if ide["chosen"] else "dim", color)
+        state = _paint(ide["state"], "bad" if ide["state"] in _TROUBLED else "ok", color)
+        folders = ", ".join(map(visible, ide["workspace"])) or "(no folder)"
+        yield f"{mark} {visible(ide['name'])}  {ide['port']}  {state}  {folders}"
+        chosen = "chosen" if ide["chosen"] else "not chosen"
+        focus = f"last focus {_ago(ide['last_focus'] or now, now)} (from the {ide['focus_known_from']})"
+        yield f"    {chosen}: {visible(ide['reason'])}; {focus}"
+        yield from (f"    {said}" for said in _remarks(ide))
+
+
+def _remarks(ide: Ide) -> Iterable[str]:
+    if ide["detail"]:
+        yield f"{ide['state']}: {visible(ide['detail'])}"
+    if ide["weak"]:
+        yield f"weak lock file: {', '.join(ide['weak'])}"
+    if ide["pid_state"] in (Pid.DEAD, Pid.REUSED):
+        yield f"its PID {ide['pid']} is {ide['pid_state']}"
+
+
+def _review_lines(reviews: Iterable[ReviewRow], now: float) -> Iterable[str]:
+    for review in reviews:
+        where = {"ide": "shown in", "queued": "queued in"}.get(review["where"] or "", "")
+        place = f"{where} {visible(review['ide'] or '')}" if where else f"bridge review open {review['id']}"
+        paths = ", ".join(map(visible, review["paths"]))
+        yield f"review {review['id']} waits: {paths}  ({place}, {_ago(review['created'], now)})"
+
+
+def _paint(text: str, kind: str, color: bool) -> str:
+    return f"\x1b[{_COLORS[kind]}m{text}\x1b[0m" if color else text
+
+
+def _cut(line: str, columns: int, color: bool) -> str:
+    """Cut to the terminal's width; a coloured line is longer than it looks, and its colours must end."""
+    if color and "\x1b" in line:
+        return line
+    return line if len(line) <= columns else line[: max(columns - 1, 1)] + "…"
+
+
+_UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def _ago(then: float, now: float) -> str:
+    """Say how long ago something was, in its largest unit."""
+    seconds = max(int(now - then), 0)
+    return next((f"{seconds // size} {unit} ago" for size, unit in _UNITS if seconds >= size), "now")

@@ -1,0 +1,219 @@
+"""The engine: feeds events to the router and does what its commands say. It decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
+from typing import Any, Final, Protocol
+
+from bridge.core.events import (
+    Asked,
+    Command,
+    Dial,
+    Ended,
+    Event,
+    FromJournal,
+    HangUp,
+    Left,
+    Log,
+    Look,
+    Refuse,
+    Reply,
+    Save,
+    Saved,
+    SaveFailed,
+    Scene,
+    Send,
+    SessionId,
+    Surveyed,
+    Tell,
+    Tick,
+    Watch,
+)
+from bridge.core.jsonrpc import RequestId
+from bridge.core.reviews import Review, decision
+from bridge.core.router import Router
+from bridge.core.text import visible
+from bridge.errors import BridgeError
+from bridge.ides.sockets import Sockets
+from bridge.store.journal import Journal, JournalThread
+
+__all__ = ["Asker", "Engine"]
+
+logger = logging.getLogger(__name__)
+
+MOST_PAUSE_S: Final = 3600.0  # a clock that jumps must not keep a timer away for days
+
+
+class Asker(Protocol):
+    """What answers go to: a session of the control socket, or the page."""
+
+    number: SessionId
+
+    def reply(self, id_: RequestId, result: object) -> None:
+        """Take an answer."""
+
+    def refuse(self, id_: RequestId, error: BridgeError) -> None:
+        """Take a refusal."""
+
+    def notify(self, method: str, params: Mapping[str, object]) -> None:
+        """Take what was not asked for."""
+
+
+class Engine:
+    """Joins router, journal, links and askers.
+
+    Args:
+        tasks: where everything that takes time lives.
+        look: gives a `Scene` for a review, as the world is now.
+        saved: is called with the id of every review whose newest record is on disk.
+        ended: is awaited with the id of every review that ended.
+    """
+
+    def __init__(
+        self,
+        tasks: asyncio.TaskGroup,
+        router: Router,
+        journal: JournalThread,
+        look: Callable[[Review], Awaitable[Scene]],
+        saved: Callable[[str], None],
+        ended: Callable[[str], Coroutine[Any, Any, None]],
+    ) -> None:
+        self.router = router
+        self.journal = journal
+        self.sockets = Sockets(tasks, self.feed)
+        self._tasks = tasks
+        self._look = look
+        self._saved = saved
+        self._ended = ended
+        self._askers: dict[SessionId, Asker] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._due: float | None = None
+
+    # ---- askers
+
+    @property
+    def sessions(self) -> int:
+        """How many askers there are."""
+        return len(self._askers)
+
+    def joined(self, asker: Asker) -> None:
+        """Know an asker from now on."""
+        self._askers[asker.number] = asker
+
+    async def left(self, asker: Asker) -> None:
+        """Forget an asker."""
+        del self._askers[asker.number]
+        await self.feed(Left(time.time(), asker.number))
+
+    async def ask(self, asked: Asked) -> None:
+        """Put a question to the router."""
+        await self.feed(asked)
+
+    # ---- events and commands
+
+    async def feed(self, event: Event) -> None:
+        """Let the router decide what `event` means, and do it."""
+        for command in self.router.handle(event):
+            await self._do(command)
+        self._set_timer()
+
+    async def _do(self, command: Command) -> None:
+        match command:
+            case Send(ide_id, frame):
+                await self.sockets.send(ide_id, frame)
+            case Reply(session, id_, result):
+                if (asker := self._askers.get(session)) is not None:
+                    asker.reply(id_, result)
+            case Refuse(session, id_, error):
+                if (asker := self._askers.get(session)) is not None:
+                    asker.refuse(id_, error)
+            case Save(review):
+                self._save(review)
+            case _:
+                self._do_rarely(command)
+
+    def _do_rarely(self, command: Command) -> None:
+        match command:
+            case Dial(lock):
+                self.sockets.dial(lock)
+            case HangUp(ide_id, _):
+                self.sockets.hang_up(ide_id)
+            case Watch(ide_id, closely):
+                self.sockets.watch(ide_id, closely)
+            case Tell(session, review_id, surface, ide, reason):
+                if (asker := self._askers.get(session)) is not None:
+                    about = {"id": review_id, "surface": surface, "ide": ide, "reason": reason}
+                    asker.notify("review/surface", about)
+            case FromJournal(session, id_, review_id):
+                self._tasks.create_task(self._from_journal(session, id_, review_id))
+            case Look(review_ids):
+                self._tasks.create_task(self.survey(review_ids))
+            case Ended(review):
+                logger.info("review %s: %s", review.id, review.outcome)
+                self._tasks.create_task(self._ended(review.id))
+            case Log(text):
+                logger.info("%s", visible(text))
+
+    # ---- the journal
+
+    def _save(self, review: Review) -> None:
+        future = asyncio.wrap_future(self.journal.submit(Journal.save, review))
+        future.add_done_callback(partial(self._was_saved, review))
+
+    def _was_saved(self, review: Review, future: asyncio.Future[None]) -> None:
+        if not future.cancelled():
+            self._tasks.create_task(self._report_saved(review, future.exception()), name="saved")
+
+    async def _report_saved(self, review: Review, error: BaseException | None) -> None:
+        if error is None:
+            await self.feed(Saved(time.time(), review.id, review.version))
+            self._saved(review.id)
+        else:
+            logger.error("the journal: %s", error)
+            await self.feed(SaveFailed(time.time(), review.id, review.version, str(error)))
+
+    async def _from_journal(self, session: SessionId, id_: RequestId, review_id: str) -> None:
+        try:
+            answer = decision(await self.journal.run(Journal.get, review_id))
+        except BridgeError as error:
+            await self._do(Refuse(session, id_, error))
+        else:
+            await self._do(Reply(session, id_, answer))
+
+    # ---- looking around, and time
+
+    async def survey(self, review_ids: tuple[str, ...]) -> None:
+        """Look around for these reviews, and tell the router what there is."""
+        seats = [seat for id_ in review_ids if (seat := self.router.desk.seats.get(id_)) is not None]
+        scenes = {seat.id: await self._look(seat.review) for seat in seats}
+        await self.feed(Surveyed(time.time(), scenes))
+
+    async def look_again(self) -> None:
+        """Offer reviews that no IDE shows to whatever is there now."""
+        for command in self.router.look_again():
+            await self._do(command)
+
+    def _set_timer(self) -> None:
+        due = self.router.deadline()
+        if due == self._due:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._due = due
+        if due is not None:
+            pause = min(max(due - time.time(), 0.0), MOST_PAUSE_S)
+            self._timer = asyncio.get_running_loop().call_later(pause, self._ring)
+
+    def _ring(self) -> None:
+        self._timer, self._due = None, None
+        self._tasks.create_task(self.feed(Tick(time.time())), name="tick")
+
+    def stop(self) -> None:
+        """Ring no more."""
+        if self._timer is not None:
+            self._timer.cancel()

@@ -1,0 +1,112 @@
+"""One daemon per user: the instance lock, the socket, and what the daemon says of itself on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+
+from filelock import FileLock, Timeout
+
+from bridge.errors import BadConfiguration, BridgeError
+from bridge.paths import Paths, make_private, socket_path
+
+__all__ = ["AlreadyRunning", "Instance", "claim", "write_private"]
+
+_PATIENCE_S = 2.0  # a daemon that is going keeps the lock so long at most
+
+
+class AlreadyRunning(BridgeError):
+    """Another daemon of this user runs; not an error for who only wanted one to run."""
+
+
+class Instance:
+    """The claim to be this user's daemon."""
+
+    def __init__(self, paths: Paths, address: str, listener: socket.socket) -> None:
+        self.paths = paths
+        self.address = address
+        self.listener = listener
+
+    def announce(self, about: Mapping[str, object]) -> None:
+        """Write ``daemon.json``, by which clients find the socket."""
+        write_private(self.paths.address, json.dumps({"socket": self.address, **about}).encode())
+
+
+@contextmanager
+def claim(paths: Paths, environ: Mapping[str, str]) -> Iterator[Instance]:
+    """Become this user's only daemon, with its socket bound; give everything back at the end.
+
+    The lock decides, not the socket: who holds it may replace a socket file that nobody answers on, and
+    nobody else touches one.
+
+    Raises:
+        AlreadyRunning: another daemon holds the lock.
+        NotTrusted: a directory belongs to somebody else or may be entered by others.
+        BadConfiguration: a directory cannot be made, or the socket not be bound.
+    """
+    os.umask(0o077)
+    make_private(paths.state)
+    lock = FileLock(paths.lock, mode=0o600)
+    try:
+        lock.acquire(timeout=_PATIENCE_S if not _answers(paths) else 0)
+    except Timeout:
+        raise AlreadyRunning("the bridge is already running") from None
+    try:
+        address = socket_path(environ, paths.state)
+        make_private(os.path.dirname(address))
+        listener = _bind(address)
+        try:
+            yield Instance(paths, address, listener)
+        finally:
+            listener.close()
+            for name in (address, paths.address):
+                with suppress(OSError):
+                    os.unlink(name)
+    finally:
+        lock.release()
+
+
+def _answers(paths: Paths) -> bool:
+    """Tell whether the daemon that announced itself takes connections."""
+    try:
+        with open(paths.address, encoding="utf-8") as file:
+            address = json.load(file)["socket"]
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(1.0)
+            probe.connect(address)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return True
+
+
+def _bind(address: str) -> socket.socket:
+    """Bind the socket; a file in the way was left by a daemon that died, since we hold the lock."""
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        with suppress(FileNotFoundError):
+            os.unlink(address)
+        listener.bind(address)
+        os.chmod(address, 0o600)
+        listener.listen(128)
+    except OSError as exc:
+        listener.close()
+        raise BadConfiguration(f"cannot bind {address}: {exc.strerror}", "bridge doctor") from exc
+    listener.setblocking(False)
+    return listener
+
+
+def write_private(path: str, data: bytes) -> None:
+    """Write a file whole, with mode 0600."""
+    fd, temporary = tempfile.mkstemp(dir=os.path.dirname(path))
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+        os.rename(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise

@@ -1,0 +1,77 @@
+"""The lookout: describes the world to the router, anew for every request."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from bridge.agents.control import Session
+from bridge.core.events import Scene
+from bridge.core.reviews import Review
+from bridge.core.selection import Place
+from bridge.core.terminal import Terminal, read_terminal
+from bridge.ides.locks import candidate_directories
+from bridge.ides.projects import place
+from bridge.ides.survey import Sighting, Survey
+
+__all__ = ["Lookout"]
+
+
+class _Ports(Protocol):
+    @property
+    def ports(self) -> frozenset[int]:
+        """Our own ends of the links."""
+
+
+class Lookout:
+    """Looks around for sessions and reviews.
+
+    Lock directories that any client named (``CLAUDE_CONFIG_DIR``) are remembered: a review that outlives its
+    asker still finds the IDEs that the asker would have found.
+    """
+
+    def __init__(self, home: Path, takeover: bool) -> None:
+        self._home = home
+        self._takeover = takeover
+        self._survey = Survey()
+        self._known: dict[Path, None] = dict.fromkeys(candidate_directories({}, home))
+        self.links: _Ports | None = None  # set when there are links
+
+    @property
+    def directories(self) -> tuple[Path, ...]:
+        """Every lock directory that is worth watching."""
+        return tuple(self._known)
+
+    def remember(self, environ: Mapping[str, str]) -> None:
+        """Watch a client's lock directories too."""
+        self._known.update(dict.fromkeys(candidate_directories(environ, self._home)))
+
+    async def sight(self, session: Session | None = None) -> Sighting:
+        """Look for IDEs, as this session's terminal sees them."""
+        environ = {} if session is None else session.environ
+        return await self._survey.look(
+            environ,
+            self._home,
+            terminal_pid=None if session is None else session.pid,
+            our_ports=self.links.ports if self.links is not None else (),
+        )
+
+    async def scene(self, session: Session, file: str | None = None, named: str | None = None) -> Scene:
+        """Describe the world for a session's request, about `file` (absolute) if it is about one."""
+        return self.compose(await self.sight(session), session, file, named)
+
+    def compose(self, sighting: Sighting, session: Session, file: str | None, named: str | None) -> Scene:
+        """Join what was seen with where the session stands."""
+        return self._scene(sighting, place(session.cwd, file), read_terminal(session.environ), named)
+
+    async def scene_of(self, review: Review) -> Scene:
+        """Describe the world for a review whose asker may be gone: its terminal is not known any more."""
+        where = place(os.fsdecode(review.workspace), os.fsdecode(review.files[0].path))
+        return self._scene(await self.sight(), where, Terminal(), review.ide)
+
+    def _scene(self, sighting: Sighting, where: Place, terminal: Terminal, named: str | None) -> Scene:
+        return Scene(
+            candidates=sighting.candidates, place=where, terminal=terminal, named=named, takeover=self._takeover
+        )

@@ -1,0 +1,238 @@
+"""The daemon's life: claim the place, open the journal, serve, leave when told or when nobody needs it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+import logging.handlers
+import os
+import secrets
+import signal
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from bridge import __version__
+from bridge.agents.control import ControlServer, Session
+from bridge.agents.requests import CAPABILITIES
+from bridge.core.events import Restored
+from bridge.core.reviews import EXPIRES_AFTER_S
+from bridge.core.router import Router
+from bridge.core.status import Daemon
+from bridge.core.text import visible
+from bridge.daemon.engine import Engine
+from bridge.daemon.instance import AlreadyRunning, Instance, claim
+from bridge.daemon.lookout import Lookout
+from bridge.daemon.methods import Methods
+from bridge.daemon.pages import Pages
+from bridge.daemon.settings import Settings, read_settings
+from bridge.errors import BridgeError, ExitCode
+from bridge.ides.watch import watch
+from bridge.paths import make_private, paths
+from bridge.store.journal import Journal, JournalThread
+
+__all__ = ["run"]
+
+logger = logging.getLogger(__name__)
+
+LOG_BYTES: Final = 2**20
+LOG_FILES: Final = 3
+DRAIN_S: Final = 2.0  # from the signal to the end
+PURGE_EVERY_S: Final = 24 * 3600.0
+CHECKS: Final = 10  # of the idle time: how exactly the daemon keeps it
+
+
+def run(environ: Mapping[str, str], ready: int | None = None) -> ExitCode:
+    """Be the daemon until it is told to stop, or idle.
+
+    Args:
+        environ: only ``HOME`` and ``XDG_*`` matter, to find the directories.
+        ready: a pipe's file descriptor, or None; one JSON line is written there when clients may connect, or
+            why they may not.
+
+    Returns `ExitCode.DONE` also when another daemon runs already: then there is nothing to do.
+    """
+    try:
+        places = paths(environ)
+        settings = read_settings(Path(places.config))
+        with claim(places, environ) as instance:
+            make_private(os.path.dirname(places.log))
+            _log_to(places.log)
+            journal = JournalThread(places.journal)
+            try:
+                with asyncio.Runner() as runner:
+                    runner.run(_Life(instance, settings, journal).live(partial(_tell, ready, {"ok": True})))
+            finally:
+                journal.close()
+    except AlreadyRunning as error:
+        _tell(ready, {"ok": True, "already": True, "message": str(error)})
+    except BridgeError as error:
+        _tell(ready, {"ok": False, "error": error.to_json()})
+        return error.exit_code
+    return ExitCode.DONE
+
+
+def _tell(ready: int | None, message: Mapping[str, object]) -> None:
+    if ready is None:
+        return
+    with suppress(OSError):  # whoever started us may be gone
+        os.write(ready, json.dumps(message).encode() + b"\n")
+        os.close(ready)
+
+
+class _Visible(logging.Formatter):
+    """One line for a message, whatever names it quotes; a bug's traceback keeps its lines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record), multiline=record.exc_info is not None)
+
+
+def _log_to(path: str) -> None:
+    handler = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
+    handler.setFormatter(_Visible("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for chatty in ("websockets", "watchfiles", "uvicorn", "filelock"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+class _Leave(Exception):
+    """Ends the TaskGroup and everything in it."""
+
+
+class _Life:
+    """One daemon, from its start to its end."""
+
+    def __init__(self, instance: Instance, settings: Settings, journal: JournalThread) -> None:
+        self._instance = instance
+        self._settings = settings
+        self._journal = journal
+        self._started = time.time()
+        self._stopping = asyncio.Event()
+        self._restart = False
+        self._warnings = [journal.warning] if journal.warning else []
+        self._busy_until = time.monotonic()
+
+    async def live(self, ready: partial[None]) -> None:
+        """Serve until `stop`; then drain within `DRAIN_S`."""
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, self.stop, False)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                control = await self._open(tasks)
+                self._instance.announce({"pid": os.getpid(), "version": __version__, "started": self._started})
+                gc.collect()
+                gc.freeze()  # what start-up made stays: the collector need not look at it again
+                logger.info("bridge %s is ready at %s", __version__, self._instance.address)
+                ready()
+                await self._stopping.wait()
+                await self._drain(control)
+                raise _Leave
+        except* _Leave:
+            pass
+
+    async def _drain(self, control: ControlServer) -> None:
+        logger.info("stopping")
+        await control.stop(self._restart)
+        self.engine.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                await self.pages.stop()
+        await asyncio.sleep(0)  # let the sessions' last words out
+
+    async def _open(self, tasks: asyncio.TaskGroup) -> ControlServer:
+        """Build everything, take back what an earlier life left, begin to serve."""
+        places = self._instance.paths
+        # The high bits are this life's own: an answer to a request of an earlier life matches nothing.
+        ids = count((secrets.randbits(31) << 20) + 1)
+        router = Router(ids, pid=os.getpid(), version=__version__)
+        lookout = Lookout(Path(places.home), self._settings.takeover)
+        self.engine = Engine(tasks, router, self._journal, lookout.scene_of, self._saved, self._ended)
+        lookout.links = self.engine.sockets
+        self.pages = Pages(tasks, self.engine, self._journal, places.doors)
+        self.engine.joined(self.pages)
+        methods = Methods(self.engine, lookout, self.pages, self._about, lambda: list(self._warnings), self.stop)
+        control = ControlServer(tasks, methods.table(), self)
+        await self._journal.run(Journal.purge, time.time() - EXPIRES_AFTER_S)
+        await self.pages.resume()
+        await self.engine.feed(Restored(time.time(), await self._journal.run(Journal.undecided)))
+        await control.start(self._instance.listener)
+        tasks.create_task(self._watch(tasks, lookout), name="watching lock directories")
+        tasks.create_task(self._keep_house(), name="keeping house")
+        return control
+
+    def stop(self, restart: bool) -> None:
+        """Begin to leave; may be called again."""
+        self._restart = restart
+        self._stopping.set()
+
+    def _about(self) -> Daemon:
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "started": self._started,
+            "socket": self._instance.address,
+            "log": self._instance.paths.log,
+            "capabilities": list(CAPABILITIES),
+            "page": self.pages.running,
+        }
+
+    def _saved(self, review_id: str) -> None:
+        self.pages.saved(review_id)
+
+    async def _ended(self, review_id: str) -> None:
+        await self.pages.ended(review_id)
+
+    # ---- sessions
+
+    def joined(self, session: Session) -> None:
+        """A session began."""
+        self.engine.joined(session)
+
+    async def left(self, session: Session) -> None:
+        """A session ended: from now on the daemon may be idle."""
+        self._note_use()
+        await self.engine.left(session)
+
+    def _note_use(self) -> None:
+        self._busy_until = time.monotonic()
+
+    # ---- in the background
+
+    async def _watch(self, tasks: asyncio.TaskGroup, lookout: Lookout) -> None:
+        def changed() -> None:
+            tasks.create_task(self.engine.look_again(), name="looking again")
+
+        await watch(lambda: lookout.directories, changed, warn=self._warn)
+
+    def _warn(self, text: str) -> None:
+        logger.warning("%s", visible(text))
+        self._warnings.append(text)
+
+    async def _keep_house(self) -> None:
+        """Purge old decisions, stop an unused page, leave when idle."""
+        idle_s = self._settings.idle_minutes * 60
+        purged = time.monotonic()
+        while True:
+            await asyncio.sleep(idle_s / CHECKS)
+            now = time.monotonic()
+            if now - purged > PURGE_EVERY_S:
+                purged = now
+                await self._journal.run(Journal.purge, time.time() - EXPIRES_AFTER_S)
+            await self.pages.tidy(idle_s / CHECKS)
+            if self._in_use():
+                self._note_use()
+            elif now - max(self._busy_until, self.pages.last_used) >= idle_s:
+                logger.info("nobody needs the bridge: leaving")
+                self.stop(False)
+
+    def _in_use(self) -> bool:
+        """Tell whether a session is attached, or an IDE shows a diff (design.md D6)."""
+        shown = any(seat.where == "ide" for seat in self.engine.router.desk.seats.values())
+        return self.engine.sessions > 1 or shown  # one asker is the page

@@ -1,0 +1,50 @@
+"""Real listeners and connections on 127.0.0.1, of our own and of another user."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+STRANGER = 65534
+
+_LISTEN_AS = """
+import os, socket, sys
+os.setgid(int(sys.argv[1]))
+os.setuid(int(sys.argv[1]))
+listener = socket.create_server((sys.argv[2], 0))
+print(listener.getsockname()[1], flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def listening(host: str = "127.0.0.1") -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family, dualstack_ipv6=host == "::") as listener:
+        yield listener
+
+
+def port_of(listener: socket.socket) -> int:
+    return int(listener.getsockname()[1])
+
+
+@contextmanager
+def connected(listener: socket.socket) -> Iterator[int]:
+    """Connect, accept, and give the client's own port."""
+    with socket.create_connection(("127.0.0.1", port_of(listener))) as client:
+        accepted, _ = listener.accept()
+        with accepted:
+            yield port_of(client)
+
+
+@contextmanager
+def stranger_listening(host: str = "127.0.0.1") -> Iterator[int]:
+    """Give the port of a listener that belongs to another user; needs root."""
+    command = [sys.executable, "-I", "-S", "-c", _LISTEN_AS, str(STRANGER), host]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/") as process:
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
+        process.communicate(timeout=10)

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from bridge.core.selection import Pid
+from bridge.ides.processes import ancestors, pid_state
+
+# A process that starts another, prints both PIDs and waits for the end of its input.
+_PARENT = """
+import os, subprocess, sys
+with subprocess.Popen([sys.executable, "-I", "-S", "-c", "import sys; sys.stdin.read()"]) as child:
+    print(os.getpid(), child.pid, flush=True)
+"""
+
+
+@pytest.fixture
+def family() -> Iterator[tuple[int, int]]:
+    """The PIDs of a child and a grandchild of this process."""
+    command = [sys.executable, "-I", "-S", "-c", _PARENT]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        child, grandchild = map(int, process.stdout.readline().split())
+        yield child, grandchild
+        process.communicate(timeout=10)
+
+
+@pytest.fixture
+def dead() -> int:
+    """A PID that was just given back; the next ones to be given are others."""
+    with subprocess.Popen([sys.executable, "-I", "-S", "-c", ""]) as process:
+        pass
+    return process.pid
+
+
+def started(pid: int) -> float:
+    return psutil.Process(pid).create_time()
+
+
+# (seconds from the start of the process to the writing of the lock file)
+@pytest.mark.parametrize(
+    ("after", "state"),
+    [(3600, Pid.ALIVE), (0, Pid.ALIVE), (-1.9, Pid.ALIVE), (-2.1, Pid.REUSED), (-86400, Pid.REUSED)],
+)
+def test_a_process_that_started_after_the_lock_file_is_another(after: float, state: Pid) -> None:
+    assert pid_state(os.getpid(), started(os.getpid()) + after) is state
+
+
+def test_a_process_that_ended_is_dead(dead: int) -> None:
+    assert pid_state(dead, time.time()) is Pid.DEAD
+
+
+@pytest.mark.parametrize(("pid", "state"), [(0, Pid.UNKNOWN), (-1, Pid.UNKNOWN), (2**31, Pid.DEAD)])
+def test_a_number_that_is_no_pid(pid: int, state: Pid) -> None:
+    assert pid_state(pid, time.time()) is state
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user who must not signal us")
+def test_a_process_that_we_must_not_signal_is_alive_all_the_same() -> None:
+    os.setresuid(65534, 65534, 0)
+    try:
+        with pytest.raises(PermissionError):
+            os.kill(1, 0)
+        assert pid_state(1, time.time()) is Pid.ALIVE
+    finally:
+        os.setresuid(0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [(psutil.AccessDenied(1), Pid.UNKNOWN), (psutil.NoSuchProcess(1), Pid.DEAD)],
+    ids=["hidden from us", "gone between the two questions"],
+)
+def test_a_process_whose_start_is_not_told(monkeypatch: pytest.MonkeyPatch, error: psutil.Error, state: Pid) -> None:
+    """Linux tells everybody; other systems do not, and no test wins the race on purpose."""
+
+    def refuse(_: psutil.Process) -> float:
+        raise error
+
+    monkeypatch.setattr(psutil.Process, "create_time", refuse)
+    assert pid_state(os.getpid(), time.time()) is state
+
+
+def test_ancestors_are_listed_from_the_process_itself_upwards(family: tuple[int, int]) -> None:
+    child, grandchild = family
+    line = ancestors(grandchild)
+    assert line[:3] == (grandchild, child, os.getpid())
+    assert line[2:] == ancestors(os.getpid())
+    assert len(set(line)) == len(line)
+
+
+@pytest.mark.parametrize("pid", [-1, 2**31, 2**70])
+def test_a_number_that_is_no_pid_has_no_ancestors(pid: int) -> None:
+    assert ancestors(pid) == ()
+
+
+def test_a_process_that_ended_has_no_ancestors(dead: int) -> None:
+    assert ancestors(dead) == ()
+
+
+def test_ancestors_are_listed_as_far_as_they_are_shown(
+    family: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some systems hide the processes of others; Linux hides them by a mount option that no test can set."""
+    child, grandchild = family
+    ppid = psutil.Process.ppid
+
+    def hide_child(process: psutil.Process) -> int:
+        if process.pid == child:
+            raise psutil.AccessDenied(child)
+        return ppid(process)
+
+    monkeypatch.setattr(psutil.Process, "ppid", hide_child)
+    assert ancestors(grandchild) == (grandchild, child)
+
+
+def test_ancestors_stay_known_when_a_parent_leaves() -> None:
+    """The orphan is handed to another parent, but it was started where it was started."""
+    command = [sys.executable, "-I", "-S", "-c", _PARENT]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        child, grandchild = map(int, process.stdout.readline().split())
+        before = ancestors(grandchild)
+        process.kill()
+        process.wait(10)
+        assert before[1] == child
+        assert ancestors(grandchild) == before

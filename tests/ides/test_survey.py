@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from bridge.core.selection import Candidate, Listener, Pid
+from bridge.ides.locks import LockScanner
+from bridge.ides.survey import LinkFacts, Sighting, Survey
+from tests.ides.listeners import connected, listening, port_of, stranger_listening
+from tests.ides.lockfiles import ide_directory, later, right_then, write_lock
+
+HERE = os.getpid()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return Path(os.path.realpath(tmp_path))
+
+
+@pytest.fixture
+def directory(home: Path) -> Path:
+    return ide_directory(home / ".claude")
+
+
+async def look_at_one(home: Path, **facts: object) -> Candidate:
+    (candidate,) = (await Survey().look({}, home, **facts)).candidates  # type: ignore[arg-type]
+    return candidate
+
+
+async def test_an_ide_that_lives(home: Path, directory: Path) -> None:
+    project = home / "src" / "app"
+    (project / ".git").mkdir(parents=True)
+    (home / "linked").symlink_to("src/app")
+    with listening() as listener:
+        lock = write_lock(directory, port_of(listener), pid=HERE, workspaceFolders=[f"{home}/linked/"])
+        candidate = await look_at_one(home)
+    assert candidate == Candidate(
+        lock=candidate.lock,
+        folders=(str(project),),
+        repositories=frozenset([f"{project}/.git"]),
+        modified=lock.stat().st_mtime,
+        pid=Pid.ALIVE,
+        listener=Listener.OURS,
+    )
+
+
+async def test_a_stale_lock_is_described_without_a_look_at_its_folders(home: Path, directory: Path) -> None:
+    (home / "app" / ".git").mkdir(parents=True)
+    (home / "linked").symlink_to("app")
+    with listening() as listener:
+        port = port_of(listener)
+    write_lock(directory, port, pid=2**31 - 1, workspaceFolders=[f"{home}/linked"], authToken=None)
+    candidate = await look_at_one(home)
+    assert (candidate.pid, candidate.listener) == (Pid.DEAD, Listener.NONE)
+    assert (candidate.folders, candidate.repositories) == ((f"{home}/linked",), frozenset())
+    assert candidate.weak == ("no token",)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can listen as somebody else")
+async def test_another_user_on_a_dead_ide_s_port_is_told(home: Path, directory: Path) -> None:
+    with stranger_listening() as port:
+        write_lock(directory, port, pid=2**31 - 1)
+        candidate = await look_at_one(home)
+    assert (candidate.pid, candidate.listener) == (Pid.DEAD, Listener.FOREIGN)
+
+
+async def test_a_reused_pid_is_nobody_s_ancestor(home: Path, directory: Path) -> None:
+    with listening() as listener:
+        lock = write_lock(directory, port_of(listener), pid=HERE)
+        assert (await look_at_one(home, terminal_pid=HERE)).ancestor
+        assert not (await look_at_one(home)).ancestor
+        os.utime(lock, (1, 1))
+        candidate = await look_at_one(home, terminal_pid=HERE)
+    assert (candidate.pid, candidate.ancestor) == (Pid.REUSED, False)
+
+
+async def test_an_ide_on_windows_is_not_judged_by_our_tables(home: Path, directory: Path) -> None:
+    with listening() as listener:
+        port = port_of(listener)
+    folders = ["C:\\src\\app", "c:/src"]
+    write_lock(directory, port, pid=HERE, runningInWindows=True, workspaceFolders=folders)
+    candidate = await look_at_one(home, terminal_pid=HERE)
+    assert (candidate.pid, candidate.listener) == (Pid.UNKNOWN, Listener.UNKNOWN)
+    assert (candidate.folders, candidate.ancestor) == (tuple(folders), False)
+
+
+async def test_a_folder_that_does_not_exist_stays_as_it_is(home: Path, directory: Path) -> None:
+    with listening() as listener:
+        write_lock(directory, port_of(listener), workspaceFolders=[f"{home}/gone/..", "relative"])
+        candidate = await look_at_one(home)
+    assert candidate.folders == (f"{home}/gone/..", "relative")
+    assert candidate.repositories == frozenset()
+
+
+async def test_only_a_client_that_is_not_ours_occupies(home: Path, directory: Path) -> None:
+    with listening() as listener, connected(listener) as ours:
+        write_lock(directory, port_of(listener))
+        assert (await look_at_one(home)).occupied
+        assert not (await look_at_one(home, our_ports=[ours])).occupied
+
+
+async def test_what_a_link_knows_is_added(home: Path, directory: Path) -> None:
+    write_lock(directory, 4001)
+    ide_id = (await look_at_one(home)).lock.ide_id
+    facts = LinkFacts(shareable=True, last_focus=12.5, trouble="its token was refused")
+    known = await look_at_one(home, link_facts={ide_id: facts, "4001-000000000000": LinkFacts(trouble="no")})
+    assert (known.shareable, known.last_focus, known.trouble) == (True, 12.5, "its token was refused")
+
+
+async def test_whatever_is_not_believed_is_listed_with_its_reason(home: Path, directory: Path) -> None:
+    (directory / "4001.lock").symlink_to("/etc/passwd")
+    loose = ide_directory(home / "configured")
+    loose.chmod(0o777)
+    sighting = await Survey().look({"CLAUDE_CONFIG_DIR": str(loose.parent)}, home)
+    assert [refused.path for refused in sighting.refused] == [f"{directory}/4001.lock", str(loose)]
+
+
+async def test_a_lock_file_that_is_being_written_is_waited_for(home: Path, directory: Path) -> None:
+    (directory / "4001.lock").touch()
+    sighting = await Survey(LockScanner(right_then)).look({}, home)
+    assert [refused.reason for refused in sighting.refused] == ["half-written, or not JSON"]
+
+
+async def test_no_ide_is_no_error(home: Path) -> None:
+    assert await Survey().look({}, home, terminal_pid=2**31 - 1) == Sighting()
+
+
+async def test_a_thousand_stale_locks_are_bounded_work(home: Path, directory: Path) -> None:
+    """The figures are the benchmark's; this only notices a mistake of an order of magnitude."""
+    for port in range(10_000, 11_000):
+        write_lock(directory, port, pid=2**31 - 1)
+    survey = Survey(LockScanner(later))
+    await survey.look({}, home)
+    before = time.process_time()
+    sighting = await survey.look({}, home)
+    assert time.process_time() - before < 0.5
+    assert len(sighting.candidates) == 1000
