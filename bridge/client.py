@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import struct
 import sys
@@ -392,29 +393,24 @@ def start(places: Paths, environ: Mapping[str, str]) -> dict[str, Any]:
 
     Returns what it said: ``already`` is true when another one ran. Raises what kept it from starting.
     """
-    import select
-    import subprocess
-
     kept = {
         name: value for name, value in environ.items() if name in _INHERITED or name.startswith(_INHERITED_PREFIXES)
     }
     reader, writer = os.pipe()
     with open(reader, "rb") as said:
         try:
-            subprocess.Popen(
+            os.set_inheritable(writer, True)
+            pid = os.posix_spawn(
+                sys.executable,
                 [sys.executable, "-m", "bridge.daemon", str(writer)],
-                env=kept,
-                cwd="/",
-                pass_fds=[writer],
-                start_new_session=True,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                kept,
+                file_actions=[(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)],
             )
         except OSError as exc:
             raise BadConfiguration(f"cannot start {sys.executable}: {exc.strerror}", "install the bridge anew") from exc
         finally:
             os.close(writer)
+        os.waitpid(pid, 0)  # it leaves the daemon behind at once
         ready, _, _ = select.select([said], [], [], START_S)
         line = said.readline() if ready else b""
     if not line:

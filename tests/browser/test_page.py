@@ -57,15 +57,15 @@ async def keys_awake(page: Page) -> None:
 
 async def test_the_change_is_shown_with_numbers_marks_and_counts(page: Page) -> None:
     await expect(page.locator("h1#title")).to_have_text("Count in words")
-    await expect(page.locator("#about")).to_contain_text("Proposed by an agent in /home/me/project · +2 −2")
+    await expect(page.locator("#about")).to_contain_text("Proposed by an agent in /home/me/project · +2 \u22122")
     await expect(page.locator(".file h2")).to_have_text("src/a.py")
     await expect(page.locator("tbody.hunk")).to_have_count(2)
     rows = page.locator("tr.add, tr.del")
     assert await rows.all_inner_texts() == [
-        "10\t\t−\tline 10",
+        "10\t\t\u2212\tline 10",
         "\t10\t+\tline ten",
         "\t11\t+\tand more",
-        "90\t\t−\tline 90",
+        "90\t\t\u2212\tline 90",
     ]
     await expect(page.locator("#live")).to_contain_text("waiting for your decision")
 
@@ -136,7 +136,7 @@ async def test_an_edited_text_arrives_with_the_files_own_line_endings(page: Page
     assert await editor.input_value() == "a\nB\n"
     await editor.fill("a\nB\nc\n")
     await expect(page.locator("tr.add .code")).to_have_text(["BCRLF", "cCRLF"])  # the preview
-    await expect(page.locator(".file .stats")).to_have_text("+2 −1")
+    await expect(page.locator(".file .stats")).to_have_text("+2 \u22121")
     await editor.press("Control+Enter")
     await expect(page.locator("#outcome")).to_contain_text("Accepted with your edits.")
     assert desk.reviews["r1"].files[0].final == "a\r\nB\r\nc\r\n"
@@ -303,7 +303,7 @@ async def test_a_large_change_does_not_freeze_the_page(page: Page, desk: MemoryD
         change("wide.min.js", "x", "y" * 1_000_000),
     )
     await page.reload()
-    await expect(page.locator("#about")).to_contain_text("+51001 −51001")
+    await expect(page.locator("#about")).to_contain_text("+51001 \u221251001")
     assert await page.locator("tr").count() < 2_500
     every, hunks, wide = (page.locator(".file").nth(index) for index in range(3))
     await every.get_by_role("button", name="Show 99600 more lines").click()

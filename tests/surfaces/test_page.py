@@ -489,9 +489,11 @@ async def test_the_cookie_is_for_this_page_and_no_script(server: PageServer) -> 
     invitation = await server.invite("r1")
     body = {"code": invitation.link.partition("#code=")[2]}
     origin = invitation.address.partition("/r/")[0]
-    async with aiohttp.ClientSession() as http:
-        async with http.post(invitation.address + "session", json=body, headers={"Origin": origin}) as answer:
-            (cookie,) = answer.headers.getall("Set-Cookie")
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(invitation.address + "session", json=body, headers={"Origin": origin}) as answer,
+    ):
+        (cookie,) = answer.headers.getall("Set-Cookie")
     path = invitation.address.removeprefix(origin)
     assert re.fullmatch(r"bridge=[\w-]{43}; HttpOnly; Path=" + path + "; SameSite=strict", cookie)
     assert re.fullmatch(r"/r/[\w-]{22}/", path)

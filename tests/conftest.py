@@ -1,0 +1,56 @@
+"""What every test has: a home of its own, and a guard over the real one (design.md D12)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_REAL_HOME = os.path.realpath(os.path.expanduser("~"))
+_FORBIDDEN = os.path.join(_REAL_HOME, ".claude")
+_WATCHED = frozenset({"open", "os.listdir", "os.scandir", "os.mkdir", "os.remove", "os.rename", "sqlite3.connect"})
+
+
+def _guard(event: str, arguments: tuple[object, ...]) -> None:
+    """Fail whatever would touch the real ``~/.claude``, or start a program with the real home."""
+    if event in _WATCHED and arguments and isinstance(arguments[0], str | bytes):
+        path = os.fsdecode(arguments[0])
+        if path.startswith(_FORBIDDEN):
+            raise PermissionError(f"a test touches the real home: {event} {path}")
+    elif event == "subprocess.Popen":
+        environ = arguments[3] if isinstance(arguments[3], dict) else os.environ
+        if os.path.realpath(environ.get("HOME", _REAL_HOME)) == _REAL_HOME:
+            raise PermissionError("a test starts a program with the real HOME")
+
+
+sys.addaudithook(_guard)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A fresh home directory, in the environment of the test and of everything it starts.
+
+    The runtime directory has a path of its own, since a socket's must be short.
+    """
+    fresh = tmp_path / "home"
+    fresh.mkdir(mode=0o700)
+    runtime = Path(tempfile.mkdtemp(prefix="br-", dir="/tmp"))
+    for name in list(os.environ):
+        if name.startswith(("XDG_", "CLAUDE", "TERM_", "VSCODE", "BRIDGE")) or name in _TERMINAL:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(fresh))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("PYTHONWARNINGS", "default")  # errors are pytest's to make; programs only tell
+    yield fresh
+    shutil.rmtree(runtime, ignore_errors=True)
+
+
+_TERMINAL = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "VISUAL", "EDITOR", "TMUX", "STY", "NVIM", "INSIDE_EMACS")
