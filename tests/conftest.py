@@ -41,7 +41,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     fresh.mkdir(mode=0o700)
     runtime = Path(tempfile.mkdtemp(prefix="br-", dir="/tmp"))
     for name in list(os.environ):
-        if name.startswith(("XDG_", "CLAUDE", "TERM_", "VSCODE", "BRIDGE")) or name in _TERMINAL:
+        if name.startswith(("XDG_", "CLAUDE", "TERM_", "VSCODE")) or name in _TERMINAL:
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(fresh))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
@@ -54,3 +54,24 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 _TERMINAL = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "VISUAL", "EDITOR", "TMUX", "STY", "NVIM", "INSIDE_EMACS")
+
+
+_skipped: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Remember what was skipped."""
+    if report.skipped:
+        _skipped.append(report.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail where every test must run: a skipped one has shown nothing."""
+    if _skipped and os.environ.get("BRIDGE_TESTS_MUST_RUN"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say why the run failed."""
+    if _skipped and os.environ.get("BRIDGE_TESTS_MUST_RUN"):
+        terminalreporter.write_line(f"skipped, but must run here: {', '.join(_skipped)}", red=True)

@@ -540,6 +540,7 @@ async def test_a_port_that_was_taken_ends_all_access(desk: MemoryDesk, store: Me
 
 async def test_the_server_resumes_only_for_open_pages(desk: MemoryDesk, store: MemoryStore) -> None:
     async with serving(desk, store) as server:
+        await server.forget("r1")  # nobody was ever invited
         await server.resume()
         assert not server.running
         await server.invite("r1")

@@ -77,7 +77,7 @@ async function enter() {
   history.replaceState(null, "", location.pathname);
   const inside = sessionStorage.getItem(secretKey) !== null;
   if (!code && !inside) {
-    throw new Refused(403, { error: { message: "this address alone opens nothing: a link with a code in it does, once" } });
+    throw new Refused(403, { error: { message: "this address alone opens nothing; a link with a code in it does, once" } });
   }
   if (!code) return;
   try {
@@ -137,7 +137,7 @@ async function run() {
 }
 
 function refuse(error) {
-  $("why").textContent = `The bridge said: ${error.message}.`;
+  $("why").textContent = `${error.message[0].toUpperCase()}${error.message.slice(1)}.`;
   $("no-access").hidden = false;
   for (const id of ["top", "files", "outcome"]) $(id).hidden = true;
   say("No access to this review");
