@@ -27,7 +27,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bridge.errors import BadConfiguration, NotTrusted, StillPending, Unavailable, error_from_json
+from bridge.errors import BadConfiguration, BridgeError, NotTrusted, StillPending, Unavailable, error_from_json
 from bridge.paths import Paths, paths
 
 __all__ = ["SENT", "Client", "Stopped"]
@@ -263,27 +263,36 @@ class Client:
         timeout: float | None,
         notified: Callable[[str, dict[str, Any]], None] | None,
     ) -> Any:
-        connection = self._connect()
-        self._count += 1
-        mine = self._count
         try:
-            connection.settimeout(CALL_S)
-            connection.sendall(_line(mine, method, params))
-            deadline = None if timeout is None else time.monotonic() + timeout
-            while True:
-                message = self._read(connection, deadline)
-                if message.get("id") == mine and "method" not in message:
-                    return _result(message)
-                _notice(message, notified)
+            return self._ask(self._connect(), method, params, timeout, notified)
         except TimeoutError:
             self.close()
             raise Unavailable(f"the bridge does not answer {method}", "bridge restart") from None
         except OSError as exc:
             self.close()
             raise _Lost(str(exc)) from exc
-        except KeyboardInterrupt:  # the answer would be taken for the next request's
+        except (KeyboardInterrupt, Stopped):  # what may still come answers nobody's next request
             self.close()
             raise
+
+    def _ask(
+        self,
+        connection: socket.socket,
+        method: str,
+        params: Mapping[str, Any],
+        timeout: float | None,
+        notified: Callable[[str, dict[str, Any]], None] | None,
+    ) -> Any:
+        self._count += 1
+        mine = self._count
+        connection.settimeout(CALL_S)
+        connection.sendall(_line(mine, method, params))
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            message = self._read(connection, deadline)
+            if message.get("id") == mine and "method" not in message:
+                return _result(message)
+            _notice(message, notified)
 
     def _read(self, connection: socket.socket, deadline: float | None) -> dict[str, Any]:
         while (end := self._buffer.find(b"\n")) < 0:
@@ -321,8 +330,11 @@ class Client:
                 raise Unavailable("the bridge is not running", "bridge up")
             self._socket = connection
             self._buffer.clear()
-            connection.sendall(_line(0, "hello", self._hello()))
-            _result(self._read(connection, time.monotonic() + CALL_S))
+            try:
+                self._ask(connection, "hello", self._hello(), CALL_S, None)
+            except BridgeError:
+                self.close()  # it does not know who we are
+                raise
         return self._socket
 
     def _hello(self) -> dict[str, Any]:

@@ -82,15 +82,15 @@ def make_private(path: str) -> None:
     """Create the directory with mode 0700, or check that it is this user's alone.
 
     Raises `NotTrusted` when it belongs to somebody else, others may enter it, or it is no directory; its
-    mode is not mended silently, since whoever loosened it may have left something inside.
+    mode is not mended silently, since whoever loosened it may have left something inside. Raises
+    `BadConfiguration` when it cannot be made.
     """
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         os.mkdir(path, 0o700)
-    except FileExistsError:
-        pass
     except OSError as exc:
-        raise BadConfiguration(f"cannot create {path}: {exc.strerror}", "check HOME and the disk") from exc
+        if not os.path.lexists(path):
+            raise BadConfiguration(f"cannot create {path}: {exc.strerror}", "check HOME and the disk") from exc
     found = os.lstat(path)
     if not stat.S_ISDIR(found.st_mode):
         raise NotTrusted(f"{path} is not a directory", f"look at it, then: rm '{path}'")

@@ -70,9 +70,16 @@ class Session:
         self.send(jsonrpc.error(id_, jsonrpc.dump(error.to_json())))
 
     def resolve(self, path: str) -> str:
-        """Make a path absolute, counting from the session's directory; symlinks stay."""
+        """Make a path absolute, counting from the session's directory; symlinks stay.
+
+        Raises `Usage` for what cannot be a path.
+        """
         if "\0" in path or not path:
             raise Usage("a path is empty or holds a NUL")
+        try:
+            os.fsencode(path)
+        except UnicodeEncodeError:
+            raise Usage("a path holds half a character, which no file name does") from None
         return os.path.normpath(os.path.join(self.cwd, path))
 
 

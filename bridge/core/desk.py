@@ -229,7 +229,7 @@ class Desk:
         if reviews:
             self._out.append(Look(tuple(review.id for review in reviews)))
 
-    def surveyed(self, scenes: dict[str, Scene], now: float) -> None:
+    def surveyed(self, scenes: dict[str, Scene | None], now: float) -> None:
         """Offer the reviews that no surface shows to the IDEs that are there now."""
         for review_id, scene in scenes.items():
             seat = self.seats.get(review_id)

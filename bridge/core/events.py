@@ -207,7 +207,7 @@ class Surveyed:
     """The shell looked around again, as `Look` asked or as the lock directories changed."""
 
     now: float
-    scenes: dict[str, Scene]  # by review
+    scenes: dict[str, Scene | None]  # by review; None: its directory cannot be looked at
 
 
 @dataclass(frozen=True, slots=True)

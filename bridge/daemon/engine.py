@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
@@ -37,7 +38,7 @@ from bridge.core.jsonrpc import RequestId
 from bridge.core.reviews import Review, decision
 from bridge.core.router import Router
 from bridge.core.text import visible
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, Unavailable
 from bridge.ides.sockets import Sockets
 from bridge.store.journal import Journal, JournalThread
 
@@ -84,7 +85,7 @@ class Engine:
     ) -> None:
         self.router = router
         self.journal = journal
-        self.sockets = Sockets(tasks, self.feed)
+        self.sockets = Sockets(tasks, self.report)
         self._tasks = tasks
         self._look = look
         self._saved = saved
@@ -107,16 +108,19 @@ class Engine:
     async def left(self, asker: Asker) -> None:
         """Forget an asker."""
         del self._askers[asker.number]
-        await self.feed(Left(time.time(), asker.number))
-
-    async def ask(self, asked: Asked) -> None:
-        """Put a question to the router."""
-        await self.feed(asked)
+        await self.report(Left(time.time(), asker.number))
 
     # ---- events and commands
 
+    async def report(self, event: Event) -> None:
+        """Feed an event that nobody waits for: a bug in handling it ends up in the log, not with the daemon."""
+        try:
+            await self.feed(event)
+        except Exception:
+            logger.exception("a bug in handling %s", type(event).__name__)
+
     async def feed(self, event: Event) -> None:
-        """Let the router decide what `event` means, and do it."""
+        """Let the router decide what `event` means, and do it; what goes wrong is the caller's to tell."""
         for command in self.router.handle(event):
             await self._do(command)
         self._set_timer()
@@ -170,17 +174,19 @@ class Engine:
 
     async def _report_saved(self, review: Review, error: BaseException | None) -> None:
         if error is None:
-            await self.feed(Saved(time.time(), review.id, review.version))
+            await self.report(Saved(time.time(), review.id, review.version))
             self._saved(review.id)
         else:
             logger.error("the journal: %s", error)
-            await self.feed(SaveFailed(time.time(), review.id, review.version, str(error)))
+            await self.report(SaveFailed(time.time(), review.id, review.version, str(error)))
 
     async def _from_journal(self, session: SessionId, id_: RequestId, review_id: str) -> None:
         try:
             answer = decision(await self.journal.run(Journal.get, review_id))
         except BridgeError as error:
             await self._do(Refuse(session, id_, error))
+        except sqlite3.Error as exc:
+            await self._do(Refuse(session, id_, Unavailable(f"the journal cannot be read: {exc}", "bridge doctor")))
         else:
             await self._do(Reply(session, id_, answer))
 
@@ -189,8 +195,15 @@ class Engine:
     async def survey(self, review_ids: tuple[str, ...]) -> None:
         """Look around for these reviews, and tell the router what there is."""
         seats = [seat for id_ in review_ids if (seat := self.router.desk.seats.get(id_)) is not None]
-        scenes = {seat.id: await self._look(seat.review) for seat in seats}
-        await self.feed(Surveyed(time.time(), scenes))
+        scenes = {seat.id: await self._scene_of(seat.review) for seat in seats}
+        await self.report(Surveyed(time.time(), scenes))
+
+    async def _scene_of(self, review: Review) -> Scene | None:
+        try:
+            return await self._look(review)
+        except (BridgeError, OSError):  # its directory is gone: the page needs none
+            logger.exception("cannot look around for review %s", review.id)
+            return None
 
     async def look_again(self) -> None:
         """Offer reviews that no IDE shows to whatever is there now."""
@@ -211,7 +224,7 @@ class Engine:
 
     def _ring(self) -> None:
         self._timer, self._due = None, None
-        self._tasks.create_task(self.feed(Tick(time.time())), name="tick")
+        self._tasks.create_task(self.report(Tick(time.time())), name="tick")
 
     def stop(self) -> None:
         """Ring no more."""

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
@@ -16,7 +17,8 @@ from bridge.paths import Paths, make_private, socket_path
 
 __all__ = ["AlreadyRunning", "Instance", "claim", "write_private"]
 
-_PATIENCE_S = 2.0  # a daemon that is going keeps the lock so long at most
+_PATIENCE_S = 10.0  # a daemon that is coming or going, on a busy machine
+_PAUSE_S = 0.05
 
 
 class AlreadyRunning(BridgeError):
@@ -40,24 +42,23 @@ class Instance:
 def claim(paths: Paths, environ: Mapping[str, str]) -> Iterator[Instance]:
     """Become this user's only daemon, with its socket bound; give everything back at the end.
 
-    The lock decides, not the socket: who holds it may replace a socket file that nobody answers on, and
-    nobody else touches one.
+    The lock decides: who holds it may replace a socket file that nobody answers on, and nobody else touches
+    one. A daemon that is on its way in or out is waited for.
 
     Raises:
-        AlreadyRunning: another daemon holds the lock.
+        AlreadyRunning: another daemon holds the lock, or answers.
         NotTrusted: a directory belongs to somebody else or may be entered by others.
         BadConfiguration: a directory cannot be made, or the socket not be bound.
     """
     os.umask(0o077)
     make_private(paths.state)
     lock = FileLock(paths.lock, mode=0o600)
-    try:
-        lock.acquire(timeout=_PATIENCE_S if not _answers(paths) else 0)
-    except Timeout:
-        raise AlreadyRunning("the bridge is already running") from None
+    _acquire(lock, paths)
     try:
         address = socket_path(environ, paths.state)
         make_private(os.path.dirname(address))
+        if _takes_connections(address) or _takes_connections(_announced(paths)):
+            raise AlreadyRunning("the bridge is already running, although its lock file was removed")
         listener = _bind(address)
         try:
             yield Instance(paths, address, listener)
@@ -70,16 +71,40 @@ def claim(paths: Paths, environ: Mapping[str, str]) -> Iterator[Instance]:
         lock.release()
 
 
-def _answers(paths: Paths) -> bool:
-    """Tell whether the daemon that announced itself takes connections."""
+def _acquire(lock: FileLock, paths: Paths) -> None:
+    """Take the lock; while another daemon has it and does not answer, that one is coming or going."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if _takes_connections(_announced(paths)) or time.monotonic() > deadline:
+                raise AlreadyRunning("the bridge is already running") from None
+            time.sleep(_PAUSE_S)
+        else:
+            return
+
+
+def _announced(paths: Paths) -> str | None:
+    """Read the address of the daemon that announced itself last."""
     try:
         with open(paths.address, encoding="utf-8") as file:
             address = json.load(file)["socket"]
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.settimeout(1.0)
-            probe.connect(address)
     except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return address if isinstance(address, str) else None
+
+
+def _takes_connections(address: str | None) -> bool:
+    """Tell whether somebody answers at that socket."""
+    if address is None:
         return False
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(address)
+        except (OSError, ValueError):  # the latter for what no path can be
+            return False
     return True
 
 

@@ -75,6 +75,10 @@ def run(environ: Mapping[str, str], ready: int | None = None) -> ExitCode:
     except BridgeError as error:
         _tell(ready, {"ok": False, "error": error.to_json()})
         return error.exit_code
+    except Exception as exc:
+        logger.exception("a bug ends the bridge")
+        _tell(ready, {"ok": False, "error": BridgeError(f"a bug in the bridge: {exc!r}", "bridge logs").to_json()})
+        return ExitCode.BUG
     return ExitCode.DONE
 
 
@@ -220,7 +224,7 @@ class _Life:
         idle_s = self._settings.idle_minutes * 60
         purged = time.monotonic()
         while True:
-            await asyncio.sleep(idle_s / CHECKS)
+            await asyncio.sleep(min(idle_s / CHECKS, PURGE_EVERY_S))
             now = time.monotonic()
             if now - purged > PURGE_EVERY_S:
                 purged = now

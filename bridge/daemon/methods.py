@@ -75,13 +75,13 @@ class Methods:
         }
 
     async def _ask(self, session: Session, id_: RequestId, ask: Ask, scene: Scene | None = None) -> Any:
-        await self._engine.ask(Asked(time.time(), session.number, id_, ask, scene))
+        await self._engine.feed(Asked(time.time(), session.number, id_, ask, scene))
         return LATER
 
     async def _hello(self, session: Session, id_: RequestId, params: requests.Hello) -> Any:
         if not os.path.isabs(params.cwd):
             raise Usage("cwd is not an absolute path")
-        session.cwd, session.environ, session.name = params.cwd, params.environ, params.name
+        session.cwd, session.environ, session.name = session.resolve(params.cwd), params.environ, params.name
         self._lookout.remember(params.environ)
         about = self._about()
         return {"version": about["version"], "pid": about["pid"], "capabilities": about["capabilities"]}

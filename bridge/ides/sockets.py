@@ -47,6 +47,14 @@ class _Failure(Exception):
         self.reason = reason
 
 
+class _Connect(connect):
+    """Connects to one place only: a token does not follow a redirect."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        """Report the redirect as the answer that it is."""
+        return exc
+
+
 class _Line:
     """One connection, from dialling to its end."""
 
@@ -99,7 +107,7 @@ class Sockets:
         line = self._lines.pop(ide_id, None)
         if line is not None:
             line.quiet = True
-            if line.connection is not None:  # while still dialling it ends by its own deadline
+            if line.connection is not None:  # while still dialling, `_run` closes it
                 self._tasks.create_task(_close(line.connection), name="hanging up")
 
     def watch(self, ide_id: str, closely: bool) -> None:
@@ -111,6 +119,8 @@ class Sockets:
     async def _run(self, line: _Line) -> None:
         try:
             line.connection = await _connect(line.lock)
+            if line.quiet:
+                return
             state, reason = await self._serve(line, line.connection)
         except _Failure as failure:
             state, reason = failure.state, failure.reason
@@ -179,7 +189,7 @@ async def _connect_tcp(port: int) -> socket.socket:
 async def _upgrade(lock: LockFile, endpoint: socket.socket) -> ClientConnection:
     headers = {AUTHORIZATION: lock.auth_token} if lock.auth_token is not None else {}
     try:
-        return await connect(
+        return await _Connect(
             f"ws://127.0.0.1:{lock.port}/",
             sock=endpoint,
             subprotocols=[Subprotocol("mcp")],

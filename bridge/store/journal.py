@@ -16,7 +16,9 @@ import os
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from urllib.parse import quote
 
 from bridge.core.reviews import OPEN, Change, Comment, Outcome, Review, Showing, State, Step, Surface, Trigger, advance
 from bridge.errors import BadConfiguration, Conflict, Unavailable
@@ -88,6 +90,7 @@ class Journal:
 
     def _open(self) -> sqlite3.Connection:
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        self._refuse_newer()
         db = sqlite3.connect(self.path, isolation_level=None)
         try:
             for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
@@ -101,12 +104,23 @@ class Journal:
             raise
         return db
 
-    def _migrate(self, db: sqlite3.Connection) -> None:
-        (version,) = db.execute("PRAGMA user_version").fetchone()
+    def _refuse_newer(self) -> None:
+        """Look at the schema without writing: opening as usual may already change the file, and closing does."""
+        address = f"file:{quote(os.fsencode(self.path))}?mode=ro"
+        # A rollback journal that a crash left can only be read by who may write; `_migrate` looks again.
+        with suppress(sqlite3.OperationalError), closing(sqlite3.connect(address, timeout=0, uri=True)) as db:
+            self._version(db)
+
+    def _version(self, db: sqlite3.Connection) -> int:
+        version: int = db.execute("PRAGMA user_version").fetchone()[0]
         if version > len(MIGRATIONS):
             raise BadConfiguration(
                 f"the journal {self.path} was written by a newer bridge (schema {version})", "upgrade the bridge"
             )
+        return version
+
+    def _migrate(self, db: sqlite3.Connection) -> None:
+        version = self._version(db)
         for number, script in enumerate(MIGRATIONS[version:], version + 1):
             db.executescript(f"BEGIN; {script}; PRAGMA user_version = {number}; COMMIT")
 
