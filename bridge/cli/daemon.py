@@ -6,9 +6,11 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections import deque
+from typing import Any
 
+from bridge.cli.output import say
 from bridge.client import Client, read_address, start
-from bridge.errors import ExitCode, Unavailable
+from bridge.errors import ExitCode, Unavailable, error_from_json
 from bridge.paths import Paths, paths
 
 
@@ -30,9 +32,15 @@ def _up(args: Namespace, places: Paths) -> int:
     if args.foreground:
         from bridge.daemon.main import run as be_the_daemon
 
-        return be_the_daemon(os.environ, os.dup(sys.stderr.fileno()))
+        return be_the_daemon(os.environ, _tell)
     _say_started(start(places, os.environ), places)
     return ExitCode.DONE
+
+
+def _tell(said: dict[str, Any]) -> None:
+    if "error" in said:
+        raise error_from_json(said["error"])
+    say("the bridge is already running" if said["already"] else "the bridge is running; Ctrl-C stops it")
 
 
 def _say_started(said: dict[str, object], places: Paths) -> None:

@@ -185,10 +185,27 @@ class Desk:
         seat.scene = asked.scene
         seat.review = replace(seat.review, surface=ask.surface, ide=asked.scene.named)
         seat.openers.append(Waiter(asked.session, asked.id))
-        if ask.surface is not Surface.PAGE and seat.where in ("ide", "queued"):
+        if seat.link is None:
+            self.place(seat, asked.now)
+        elif self._belongs_where_it_is(seat, asked.now):
             self._settle(seat, seat.where, seat.link, seat.reason)
         else:
+            self._withdraw(seat, seat.link, asked.now)
             self.place(seat, asked.now)
+
+    def _belongs_where_it_is(self, seat: Seat, now: float) -> bool:
+        """Tell whether the IDE that has the review is the one that would be chosen now."""
+        if seat.review.surface is Surface.PAGE or seat.scene is None or seat.link is None:
+            return False
+        chosen = self._links.choose(seat.scene, now).chosen
+        return chosen is None or chosen.lock.ide_id == seat.link.id
+
+    def _withdraw(self, seat: Seat, link: Link, now: float) -> None:
+        """Take the review out of an IDE: what that answers to the closed tab is no decision."""
+        if seat.where == "ide":
+            self._close_tab(seat.review.showings[-1], now)
+        self._free(link, seat.id, now)
+        self._unshow(seat, "", now)
 
     def decide(self, asked: Asked, ask: Decide) -> None:
         """Take the human's decision from the page."""

@@ -5,8 +5,11 @@ whoever starts it, has a session of its own, stands in ``/`` and keeps no file o
 waits for the end of a pipe would wait for the daemon's.
 """
 
+import json
 import os
 import sys
+from contextlib import suppress
+from typing import Any
 
 
 def main() -> None:
@@ -21,7 +24,12 @@ def main() -> None:
     os.set_inheritable(ready, False)
     from bridge.daemon.main import run
 
-    sys.exit(run(os.environ, ready))
+    def tell(message: dict[str, Any]) -> None:
+        with suppress(OSError):  # whoever started us may be gone
+            os.write(ready, json.dumps(message).encode() + b"\n")
+            os.close(ready)
+
+    sys.exit(run(os.environ, tell))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from bridge.core.events import (
-    Asked,
     Command,
     Dial,
     Ended,

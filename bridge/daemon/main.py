@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import logging
 import logging.handlers
 import os
 import secrets
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bridge import __version__
 from bridge.agents.control import ControlServer, Session
@@ -48,13 +46,13 @@ PURGE_EVERY_S: Final = 24 * 3600.0
 CHECKS: Final = 10  # of the idle time: how exactly the daemon keeps it
 
 
-def run(environ: Mapping[str, str], ready: int | None = None) -> ExitCode:
+def run(environ: Mapping[str, str], tell: Callable[[dict[str, Any]], None]) -> ExitCode:
     """Be the daemon until it is told to stop, or idle.
 
     Args:
         environ: only ``HOME`` and ``XDG_*`` matter, to find the directories.
-        ready: a pipe's file descriptor, or None; one JSON line is written there when clients may connect, or
-            why they may not.
+        tell: is told once, when clients may connect (``{"ok": true, "already": false}``; ``already`` when another
+            daemon runs) or why they may not (``{"ok": false, "error": …}``, a JSON-RPC error object).
 
     Returns `ExitCode.DONE` also when another daemon runs already: then there is nothing to do.
     """
@@ -67,27 +65,16 @@ def run(environ: Mapping[str, str], ready: int | None = None) -> ExitCode:
             journal = JournalThread(places.journal)
             try:
                 with asyncio.Runner() as runner:
-                    runner.run(_Life(instance, settings, journal).live(partial(_tell, ready, {"ok": True})))
+                    life = _Life(instance, settings, journal)
+                    runner.run(life.live(lambda: tell({"ok": True, "already": False})))
             finally:
                 journal.close()
-    except AlreadyRunning as error:
-        _tell(ready, {"ok": True, "already": True, "message": str(error)})
+    except AlreadyRunning:
+        tell({"ok": True, "already": True})
     except BridgeError as error:
-        _tell(ready, {"ok": False, "error": error.to_json()})
+        tell({"ok": False, "error": error.to_json()})
         return error.exit_code
-    except Exception as exc:
-        logger.exception("a bug ends the bridge")
-        _tell(ready, {"ok": False, "error": BridgeError(f"a bug in the bridge: {exc!r}", "bridge logs").to_json()})
-        return ExitCode.BUG
     return ExitCode.DONE
-
-
-def _tell(ready: int | None, message: Mapping[str, object]) -> None:
-    if ready is None:
-        return
-    with suppress(OSError):  # whoever started us may be gone
-        os.write(ready, json.dumps(message).encode() + b"\n")
-        os.close(ready)
 
 
 class _Visible(logging.Formatter):
@@ -122,7 +109,7 @@ class _Life:
         self._warnings = [journal.warning] if journal.warning else []
         self._busy_until = time.monotonic()
 
-    async def live(self, ready: partial[None]) -> None:
+    async def live(self, ready: Callable[[], None]) -> None:
         """Serve until `stop`; then drain within `DRAIN_S`."""
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT):

@@ -18,6 +18,7 @@ from tests.e2e.outsiders import (
     Stranger,
     age,
     another_agent,
+    chosen,
     decide_on_page,
     is_connected,
     look_at_page,
@@ -304,7 +305,9 @@ def test_another_program_on_the_port_gets_the_token_once_at_most(
         said = row(status(workspace), other.port)
         assert (said["state"], said["chosen"]) == (state, False)
         assert why in said["detail"]
-        age(lock, 60)  # the file changed: whoever wrote it may be an IDE again
+        age(lock, 60)  # the file changed: whoever wrote it may be an IDE again, after a pause
+        with Client(spawn=False, cwd=str(workspace)) as client:
+            until_status(client, lambda said: chosen(said) == other.port)
         assert bridge("open", "f.txt", cwd=workspace).returncode == 69
         assert other.heard.count(TOKEN.encode()) == 2
         decide_on_page(review)

@@ -1,0 +1,265 @@
+"""Writing what was accepted: whole or not at all, and only over what the human saw."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge.core.reviews import digest
+from bridge.errors import BadData, Conflict, WriteFailed
+from bridge.store.files import read_file, write_accepted
+
+PATIENCE_S = 20.0
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "folder"
+    path.mkdir()
+    return path
+
+
+def write(path: Path, text: str, base: bytes | None) -> None:
+    write_accepted(os.fsencode(path), text, None if base is None else digest(base))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every regular file of the folder, so that no temporary one is left unseen."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and not path.is_symlink()}
+
+
+TEXTS = {
+    "plain": "new\n",
+    "empty": "",
+    "CRLF, BOM and no final newline": "\ufeffa\r\nb",
+    "characters of every width": "ä€😀\u202e\n",
+    "large": "x" * 2**21,
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_the_text_replaces_the_file_byte_by_byte(folder: Path, text: str) -> None:
+    file = folder / "f"
+    file.write_bytes(b"old")
+    write(file, text, b"old")
+    assert contents(folder) == {"f": text.encode()}
+
+
+NAMES = [b"with space", b"new\nline", b"\x1b[31m", b"\xff\xfe", "\u202etxt.exe".encode(), b"-rf"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_is_read_and_written(folder: Path, name: bytes) -> None:
+    path = os.path.join(os.fsencode(folder), name)
+    assert read_file(path) is None
+    write_accepted(path, "text", None)
+    assert read_file(path) == b"text"
+    assert os.listdir(os.fsencode(folder)) == [name]
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o755, 0o444, 0o4711])
+def test_the_mode_is_kept(folder: Path, mode: int) -> None:
+    file = folder / "f"
+    file.write_bytes(b"old")
+    file.chmod(mode)
+    write(file, "new", b"old")
+    assert file.stat().st_mode & 0o7777 == mode
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_a_new_file_has_the_mode_that_any_program_would_give_it(folder: Path, mask: int, mode: int) -> None:
+    before = os.umask(mask)
+    try:
+        write(folder / "f", "new", None)
+        assert os.umask(mask) == mask
+    finally:
+        os.umask(before)
+    assert (folder / "f").stat().st_mode & 0o7777 == mode
+
+
+def test_a_symlink_s_target_is_written_and_the_link_stays(folder: Path) -> None:
+    (folder / "there").mkdir()
+    target = folder / "there" / "target"
+    target.write_bytes(b"old")
+    link = folder / "link"
+    link.symlink_to("there/target")
+    write(link, "new", b"old")
+    assert (target.read_bytes(), os.readlink(link)) == (b"new", "there/target")
+    assert [path.name for path in target.parent.iterdir()] == ["target"]
+
+
+def test_a_symlink_that_leads_nowhere_yet_makes_its_target(folder: Path) -> None:
+    link = folder / "link"
+    link.symlink_to("target")
+    write(link, "new", None)
+    assert link.is_symlink()
+    assert contents(folder) == {"target": b"new"}
+
+
+def test_a_file_with_several_names_is_refused(folder: Path) -> None:
+    file = folder / "f"
+    file.write_bytes(b"old")
+    (folder / "g").hardlink_to(file)
+    with pytest.raises(Conflict, match="2 names"):
+        write(file, "new", b"old")
+    assert contents(folder) == {"f": b"old", "g": b"old"}
+
+
+# (what is there, what the proposal was made from)
+CONFLICTS = [(b"changed", b"old"), (None, b"old"), (b"there now", None), (b"", None)]
+
+
+@pytest.mark.parametrize(("there", "base"), CONFLICTS)
+def test_a_file_that_the_human_did_not_see_is_left_alone(folder: Path, there: bytes | None, base: bytes | None) -> None:
+    file = folder / "f"
+    if there is not None:
+        file.write_bytes(there)
+    with pytest.raises(Conflict, match="changed since"):
+        write(file, "new", base)
+    assert contents(folder) == ({} if there is None else {"f": there})
+
+
+def test_writing_again_is_harmless(folder: Path) -> None:
+    file = folder / "f"
+    file.write_bytes(b"old")
+    write(file, "new", b"old")
+    before = file.stat()
+    write(file, "new", b"old")
+    assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_half_a_character_cannot_be_written(folder: Path) -> None:
+    with pytest.raises(BadData, match="at character 4"):
+        write(folder / "f", "half\ud83d", None)
+    assert contents(folder) == {}
+
+
+@settings(deadline=None, max_examples=50)
+@given(text=st.text(), base=st.none() | st.binary(max_size=50))
+def test_the_file_is_the_text_or_what_it_was(
+    tmp_path_factory: pytest.TempPathFactory, text: str, base: bytes | None
+) -> None:
+    file = tmp_path_factory.mktemp("any") / "f"
+    if base is not None:
+        file.write_bytes(base)
+    write(file, text, base)
+    assert contents(file.parent) == {"f": text.encode()}
+
+
+# ---- what is no file
+
+
+def _directory(path: Path) -> None:
+    path.mkdir()
+
+
+def _fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def _device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("make", [_directory, _fifo, _loop, _device])
+def test_what_is_no_regular_file_is_neither_read_nor_written(folder: Path, make: Callable[[Path], None]) -> None:
+    path = folder / "f"
+    make(path)
+    with pytest.raises(BadData, match="regular file|cannot read"):
+        read_file(os.fsencode(path))
+    with pytest.raises(BadData, match="regular file|cannot read"):
+        write(path, "new", None)
+    assert contents(folder) == {}
+
+
+# ---- a system that refuses
+
+
+def test_a_directory_that_is_gone_is_no_place_for_a_file(folder: Path) -> None:
+    with pytest.raises(WriteFailed, match="could not be written") as caught:
+        write(folder / "gone" / "f", "new", None)
+    assert caught.value.hint is not None
+    assert "review apply" in caught.value.hint
+
+
+_LIMITED = """
+import resource, sys
+from bridge.core.reviews import digest
+from bridge.errors import WriteFailed
+from bridge.store.files import write_accepted
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    write_accepted(sys.argv[1].encode(), "x" * 5000, digest(b"old"))
+except WriteFailed as error:
+    print(error.message)
+"""
+
+
+def test_a_disk_that_is_full_leaves_the_old_file_and_nothing_else(folder: Path) -> None:
+    file = folder / "f"
+    file.write_bytes(b"old")
+    environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", _LIMITED, str(file)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=True,
+        env=environ,
+    )
+    assert done.stdout.startswith(f"accepted, but {file} could not be written: File too large")
+    assert contents(folder) == {"f": b"old"}
+
+
+_WRITE = """
+import os, sys
+from bridge.core.reviews import digest
+from bridge.errors import BridgeError
+from bridge.store.files import write_accepted
+os.setgid(65534)
+os.setuid(65534)
+try:
+    write_accepted(sys.argv[1].encode(), "new", digest(b"old"))
+except BridgeError as error:
+    print(error.code)
+else:
+    print("written")
+"""
+
+# (mode of the directory, what its owner gets, what the file holds then)
+DIRECTORIES = [(0o700, "written", b"new"), (0o500, "write_failed", b"old"), (0o300, "written", b"new")]
+
+
+@pytest.mark.parametrize(("mode", "said", "text"), DIRECTORIES)
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_an_unwritable_directory_keeps_the_file_and_an_unreadable_one_does_not(
+    folder: Path, mode: int, said: str, text: bytes
+) -> None:
+    file = folder / "f"
+    file.write_bytes(b"old")
+    for path in (file, folder):
+        os.chown(path, 65534, 65534)
+    _open_the_way(folder)
+    folder.chmod(mode)
+    done = subprocess.run(
+        [sys.executable, "-c", _WRITE, str(file)], capture_output=True, text=True, timeout=PATIENCE_S, check=True
+    )
+    assert (done.stdout.strip(), contents(folder)) == (said, {"f": text})
+
+
+def _open_the_way(folder: Path) -> None:
+    """Let another user pass through the test's own directories."""
+    for path in folder.parents:
+        if not path.stat().st_mode & 0o001:
+            path.chmod(path.stat().st_mode | 0o011)
