@@ -27,7 +27,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bridge.errors import BadConfiguration, BridgeError, NotTrusted, StillPending, Unavailable, error_from_json
+from bridge.errors import BadConfiguration, BridgeError, NotTrusted, StillPending, Unavailable, Usage, error_from_json
 from bridge.paths import Paths, paths
 
 __all__ = ["SENT", "Client", "Stopped"]
@@ -75,6 +75,10 @@ class Client:
         spawn: start a daemon if none runs.
         cwd: the directory that relative paths count from, and that IDEs are matched with; default: ours.
         environ: default: ours.
+        patience: seconds that a daemon has to answer a new connection; default 30.
+
+    `daemon_pid` is the daemon's PID as the kernel knows it: None before we are connected, 0 where the kernel does
+    not say, or where the daemon is in a PID namespace that cannot be seen from here.
 
     Every method raises `BridgeError` with a hint of what to do; `Unavailable` when there is no daemon.
     """
@@ -86,11 +90,14 @@ class Client:
         spawn: bool = True,
         cwd: str | None = None,
         environ: Mapping[str, str] | None = None,
+        patience: float = CALL_S,
     ) -> None:
+        self.daemon_pid: int | None = None
         self._environ = dict(os.environ if environ is None else environ)
-        self._cwd = os.getcwd() if cwd is None else cwd
+        self._cwd = _cwd() if cwd is None else cwd
         self._name = name
         self._spawn = spawn
+        self._patience = patience
         self._paths = paths(self._environ)
         self._socket: socket.socket | None = None
         self._buffer = bytearray()
@@ -331,7 +338,7 @@ class Client:
             self._socket = connection
             self._buffer.clear()
             try:
-                self._ask(connection, "hello", self._hello(), CALL_S, None)
+                self._ask(connection, "hello", self._hello(), self._patience, None)
             except BridgeError:
                 self.close()  # it does not know who we are
                 raise
@@ -348,9 +355,9 @@ class Client:
             return None
         connection = socket.socket(socket.AF_UNIX)
         try:
-            connection.settimeout(CALL_S)
+            connection.settimeout(self._patience)
             connection.connect(address["socket"])
-            _check_peer(connection)
+            self.daemon_pid = _check_peer(connection)
         except OSError:
             connection.close()
             return None
@@ -358,6 +365,13 @@ class Client:
             connection.close()
             raise
         return connection
+
+
+def _cwd() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        raise Usage("the working directory is gone", "cd to one that exists") from None
 
 
 def _line(id_: int, method: str, params: Mapping[str, Any]) -> bytes:
@@ -380,12 +394,19 @@ def _notice(message: dict[str, Any], notified: Callable[[str, dict[str, Any]], N
         notified(method, params)
 
 
-def _check_peer(connection: socket.socket) -> None:
-    """Refuse a daemon that is somebody else's; where the kernel does not say, the directory's mode must do."""
-    if sys.platform == "linux":
-        _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        if uid != os.getuid():
-            raise NotTrusted(f"the daemon's socket belongs to user {uid}", "bridge doctor")
+def _check_peer(connection: socket.socket) -> int:
+    """Refuse a daemon that is somebody else's; where the kernel does not say, the directory's mode must do.
+
+    Returns its PID, or 0.
+    """
+    if sys.platform != "linux":
+        return 0
+    pid, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    if uid != os.getuid():
+        raise NotTrusted(
+            f"the daemon's socket belongs to user {uid}", f"rm '{connection.getpeername()}', then bridge up"
+        )
+    return int(pid)
 
 
 def read_address(places: Paths) -> dict[str, Any] | None:
@@ -403,6 +424,7 @@ def read_address(places: Paths) -> dict[str, Any] | None:
 def start(places: Paths, environ: Mapping[str, str]) -> dict[str, Any]:
     """Start a daemon in a session of its own, in ``/``, and wait until clients may connect.
 
+    It runs in UTF-8 mode: names come from terminals with any locale, and the first one's must not bind the rest.
     Returns what it said: ``already`` is true when another one ran. Raises what kept it from starting.
     """
     kept = {
@@ -414,7 +436,7 @@ def start(places: Paths, environ: Mapping[str, str]) -> dict[str, Any]:
             os.set_inheritable(writer, True)
             pid = os.posix_spawn(
                 sys.executable,
-                [sys.executable, "-m", "bridge.daemon", str(writer)],
+                [sys.executable, "-X", "utf8", "-m", "bridge.daemon", str(writer)],
                 kept,
                 file_actions=[(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)],
             )

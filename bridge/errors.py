@@ -56,11 +56,13 @@ class ExitCode(IntEnum):
 class BridgeError(Exception):
     """One line that says what happened; `hint`, if any, says what to do.
 
-    `code` names the class on the wire, so that an agent in any language can tell errors apart.
+    `code` names the class on the wire, so that an agent in any language can tell errors apart. `review` is the
+    id of the review that is left behind, where the asker could not know it otherwise.
     """
 
     code: ClassVar[str] = "bug"
     exit_code: ClassVar[ExitCode] = ExitCode.BUG
+    review: str | None = None
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -69,7 +71,8 @@ class BridgeError(Exception):
 
     def to_json(self) -> dict[str, Any]:
         """Give the JSON-RPC error object: ``code`` is the exit code, ``data.code`` the name."""
-        data = {"code": self.code} | ({"hint": self.hint} if self.hint else {})
+        more = {"hint": self.hint, "review": self.review}
+        data = {"code": self.code} | {name: value for name, value in more.items() if value}
         return {"code": int(self.exit_code), "message": self.message, "data": data}
 
 
@@ -123,8 +126,6 @@ class NotTrusted(BridgeError):
 
 class LockFileError(NotTrusted):
     """A lock file that is not admitted. `reason` never quotes the file, which may hold a token."""
-
-    code = "lock_file"
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"{name}: {reason}")

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 
 from bridge.errors import BadConfiguration, NotTrusted
 
-__all__ = ["Paths", "make_private", "paths", "socket_path"]
+__all__ = ["Paths", "check_private", "make_private", "paths", "socket_path"]
 
 _SOCKET_BYTES = 100  # Linux takes 107, macOS 103
 
@@ -91,6 +91,11 @@ def make_private(path: str) -> None:
     except OSError as exc:
         if not os.path.lexists(path):
             raise BadConfiguration(f"cannot create {path}: {exc.strerror}", "check HOME and the disk") from exc
+    check_private(path)
+
+
+def check_private(path: str) -> None:
+    """Check that an existing directory is this user's alone. Raises `NotTrusted` as `make_private` does."""
     found = os.lstat(path)
     if not stat.S_ISDIR(found.st_mode):
         raise NotTrusted(f"{path} is not a directory", f"look at it, then: rm '{path}'")

@@ -6,6 +6,7 @@ Text for people, ``--json`` for programs; stdout carries data, stderr messages. 
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
@@ -14,7 +15,8 @@ from importlib import import_module
 from typing import NoReturn
 
 from bridge import __version__
-from bridge.errors import BridgeError, ExitCode, Usage, render
+from bridge.cli.output import drop_stdout
+from bridge.errors import BridgeError, ExitCode, Usage, WriteFailed, render
 
 __all__ = ["COMMANDS", "main"]
 
@@ -29,6 +31,8 @@ COMMANDS = {
     "restart": ("bridge.cli.daemon", "stop the bridge and start it again"),
     "logs": ("bridge.cli.daemon", "print the end of the bridge's log"),
 }
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of the file that our output goes to: others are handled
 
 _EXIT_CODES = """exit codes:
     0  accepted (also with edits), or done
@@ -49,9 +53,7 @@ _EXIT_CODES = """exit codes:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a narrow locale is no reason to fail
+    _mend_streams()
     as_json = "--json" in words
     try:
         code = _run(words)
@@ -60,19 +62,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(error, as_json)
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:  # whoever read our output has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        drop_stdout()
         return ExitCode.DONE
     except Exception as exc:
+        if isinstance(exc, OSError) and exc.errno in _FULL:
+            drop_stdout()
+            return _fail(WriteFailed(f"cannot write the output: {exc.strerror}", "make room, then try again"), False)
         return _bug(exc, as_json)
     return code
 
 
+def _mend_streams() -> None:
+    """Make stdout and stderr take whatever is printed: neither a narrow locale nor ``>&-`` is a reason to fail."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  until the end
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _run(words: list[str]) -> int:
-    command = words[0] if words else "--help"
+    command = words[0] if words else ""
+    if not words:
+        print(_help(), file=sys.stderr)
+        return ExitCode.USAGE
     if command in ("-h", "--help", "help"):
         print(_help())
-        return ExitCode.DONE if words else ExitCode.USAGE
+        return ExitCode.DONE
     if command == "--version":
         print(f"bridge {__version__}")
         return ExitCode.DONE
@@ -82,7 +100,8 @@ def _run(words: list[str]) -> int:
     module = import_module(name)
     parser = _Parser(f"bridge {command}", help_)
     parser.set_defaults(command=command)
-    parser.add_argument("--no-spawn", action="store_true", help="do not start the bridge if it is not running")
+    if name != "bridge.cli.daemon":  # these start and stop it, so there is nothing to forbid
+        parser.add_argument("--no-spawn", action="store_true", help="do not start the bridge if it is not running")
     module.add(parser)
     args: Namespace = parser.parse_args(words[1:])
     code: int = module.run(args)
@@ -109,7 +128,7 @@ def _help() -> str:
 def _fail(error: BridgeError, as_json: bool) -> int:
     from bridge.core.text import visible  # lazily: only errors pay for it
 
-    shown = type("Shown", (BridgeError,), {})(visible(error.message), visible(error.hint) if error.hint else None)
+    shown = BridgeError(visible(error.message), visible(error.hint) if error.hint else None)
     print(render(shown), file=sys.stderr)
     if as_json:
         import json
@@ -121,5 +140,7 @@ def _fail(error: BridgeError, as_json: bool) -> int:
 def _bug(exc: Exception, as_json: bool) -> int:
     import traceback
 
-    traceback.print_exception(exc)
+    from bridge.core.text import visible
+
+    print(visible("".join(traceback.format_exception(exc)), multiline=True), end="", file=sys.stderr)
     return _fail(BridgeError(f"a bug in the bridge: {exc!r}", "please report it with the lines above"), as_json)

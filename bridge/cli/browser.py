@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
-import webbrowser
 
 __all__ = ["has_browser", "open_browser"]
 
 PATIENCE_S = 3.0  # some openers wait for the browser to end
+# A process of its own: a browser that kept our stdout would keep whoever reads it waiting for the browser's end.
+_OPENER = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.argv[1]))"
 
 
 def has_browser() -> bool:
@@ -21,19 +23,19 @@ def has_browser() -> bool:
 def open_browser(path: str) -> bool:
     """Open the file at `path` (a 0600 page that leads on) in the browser; tell whether that seems to have worked.
 
-    Waits at most `PATIENCE_S`; an opener that takes longer is left to itself and counts as working.
+    Waits at most `PATIENCE_S`; an opener that takes longer is left to itself and counts as working. It gets
+    neither our terminal nor our Ctrl-C.
     """
     if not has_browser():
         return False
-    worked: list[bool] = []
-
-    def attempt() -> None:
-        try:
-            worked.append(webbrowser.open(f"file://{path}"))
-        except (webbrowser.Error, OSError):
-            worked.append(False)
-
-    thread = threading.Thread(target=attempt, daemon=True)
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(_open(f"file://{path}")), daemon=True)
     thread.start()
     thread.join(PATIENCE_S)
-    return worked[0] if worked else True
+    return codes == [0] if codes else True
+
+
+def _open(address: str) -> int:
+    nothing = subprocess.DEVNULL
+    command = [sys.executable, "-c", _OPENER, address]
+    return subprocess.call(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)

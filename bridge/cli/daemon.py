@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from argparse import ArgumentParser, Namespace
 from collections import deque
 from typing import Any
@@ -12,6 +13,9 @@ from bridge.cli.output import say
 from bridge.client import Client, read_address, start
 from bridge.errors import ExitCode, Unavailable, error_from_json
 from bridge.paths import Paths, paths
+
+_PATIENCE_S = 10.0  # it drains for two seconds at most; a busy machine takes longer
+_PAUSE_S = 0.01
 
 
 def add(parser: ArgumentParser) -> None:
@@ -49,6 +53,7 @@ def _say_started(said: dict[str, object], places: Paths) -> None:
 
 
 def _down(args: Namespace, places: Paths, restart: bool = False) -> int:
+    about = read_address(places)
     with Client(spawn=False) as client:
         try:
             client.request("daemon/stop", {"restart": restart})
@@ -56,8 +61,18 @@ def _down(args: Namespace, places: Paths, restart: bool = False) -> int:
             print("the bridge is not running")
             return ExitCode.DONE
         client.wait_for_end()
+    _wait_until_gone(places, about)
     print("the bridge is stopped")
     return ExitCode.DONE
+
+
+def _wait_until_gone(places: Paths, about: dict[str, Any] | None) -> None:
+    """Wait until the daemon has put everything away; what it says of itself goes last, or is the next one's."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while about is not None and read_address(places) == about:
+        if time.monotonic() > deadline:
+            raise Unavailable("the bridge does not end", "bridge logs")
+        time.sleep(_PAUSE_S)
 
 
 def _restart(args: Namespace, places: Paths) -> int:

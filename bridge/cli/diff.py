@@ -6,10 +6,10 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 
-from bridge.cli.output import say
+from bridge.cli.output import say, seconds
 from bridge.cli.waiting import EXIT_OF, apply, await_decision, print_decision
 from bridge.client import Client
-from bridge.errors import BadData, Usage
+from bridge.errors import BadData, BridgeError, Usage
 
 _MISSING = os.devnull  # what git difftool gives for a file that is new
 
@@ -21,7 +21,7 @@ def add(parser: ArgumentParser) -> None:
     parser.add_argument("--proposed", metavar="PATH", help="the proposed contents; - is standard input")
     parser.add_argument("--apply", action="store_true", help="write FILE when the change is accepted")
     parser.add_argument("--title", default="", help="one line for the human")
-    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="stop waiting; the review stays")
+    parser.add_argument("--timeout", type=seconds, metavar="SECONDS", help="stop waiting; the review stays")
     parser.add_argument("--surface", choices=("auto", "ide", "page"), default="auto", help="where to show it")
     parser.add_argument("--ide", metavar="NAME|PORT", help="the IDE to show it in")
     parser.add_argument("--key", metavar="KEY", help="your name for this proposal: asking again joins its review")
@@ -32,8 +32,7 @@ def add(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Propose, wait, print; write the file if that was asked for."""
     path, proposed, base = _what(args)
-    spawn = not args.no_spawn
-    with Client(name="bridge diff", spawn=spawn) as client:
+    with Client(name="bridge diff", spawn=not args.no_spawn) as client:
         review_id = client.propose(
             path,
             proposed,
@@ -45,13 +44,20 @@ def run(args: Namespace) -> int:
             supersedes=args.supersedes,
         )
         say(f"review {review_id} waits for a decision (Ctrl-C leaves it open)")
-        decision = await_decision(client, review_id, args.timeout, spawn)
-        print_decision(decision, args.json)
-        sys.stdout.flush()
-        if args.apply:
-            apply(client, decision)
-        elif decision["state"] == "decided":
-            client.delivered(review_id)
+        try:
+            return _finish(client, review_id, args)
+        except BridgeError as error:
+            error.review = review_id
+            raise
+
+
+def _finish(client: Client, review_id: str, args: Namespace) -> int:
+    decision = await_decision(client, review_id, args.timeout, not args.no_spawn)
+    if args.apply:
+        apply(client, decision)
+    print_decision(decision, args.json)
+    if not args.apply and decision["state"] == "decided":
+        client.delivered(review_id)
     return EXIT_OF[decision["outcome"]]
 
 
@@ -72,6 +78,8 @@ def _what(args: Namespace) -> tuple[str, str, str | None]:
         return new, _read(new), ""
     if not os.path.exists(old):
         raise BadData(f"there is no file {old}", "check the path; /dev/null stands for a new file")
+    if not os.path.isfile(old):  # a pipe of ours, such as <(command), would be another one in the daemon
+        raise BadData(f"{old} is not a regular file", "the first file is one on disk; the second may be a pipe")
     return old, "" if new == _MISSING else _read(new), None
 
 
@@ -79,10 +87,15 @@ def _read(path: str) -> str:
     """Read text as it is, line endings and all."""
     from bridge.core.text import decode
 
-    if path == "-":
-        return decode(sys.stdin.buffer.read())
     try:
-        with open(path, "rb") as file:
-            return decode(file.read())
+        if path == "-":
+            path, data = "standard input", sys.stdin.buffer.read()
+        else:
+            with open(path, "rb") as file:
+                data = file.read()
     except OSError as exc:
         raise BadData(f"cannot read {path}: {exc.strerror}", "check the path") from exc
+    try:
+        return decode(data)
+    except BadData as exc:
+        raise BadData(f"{path}: {exc.message}", exc.hint) from exc

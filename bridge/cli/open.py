@@ -38,7 +38,7 @@ def run(args: Namespace) -> int:
         with Client(spawn=not args.no_spawn) as client:
             result = client.open_file(path, line, column, ide=args.ide)
     except Unavailable as error:
-        editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
+        editor = (os.environ.get("VISUAL") or os.environ.get("EDITOR") or "").strip()
         if args.ide is None and editor and sys.stdin.isatty() and sys.stdout.isatty():
             say(f"{error}; opening it in {editor}")
             return _edit(editor, path, line)
@@ -79,9 +79,10 @@ def _edit(editor: str, path: str, line: int | None) -> int:
     """Run the editor in this terminal; the path is absolute, so it cannot be taken for an option."""
     import subprocess
 
-    words = shlex.split(editor)
-    place = [f"+{line}"] if line is not None and os.path.basename(words[0]) in _TAKE_A_LINE else []
     try:
+        words = shlex.split(editor)
+        place = [f"+{line}"] if line is not None and os.path.basename(words[0]) in _TAKE_A_LINE else []
         return subprocess.call([*words, *place, os.path.abspath(path)])
-    except OSError as exc:
-        raise Unavailable(f"cannot run {editor}: {exc.strerror}", "set EDITOR to an editor") from exc
+    except (OSError, ValueError) as exc:
+        why = exc.strerror if isinstance(exc, OSError) else exc  # ValueError: a quote that does not end
+        raise Unavailable(f"cannot run {editor}: {why}", "set EDITOR to an editor") from exc

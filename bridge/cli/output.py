@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TextIO
 
-__all__ = ["say", "wants_color"]
+__all__ = ["drop_stdout", "say", "seconds", "wants_color"]
 
 
 def wants_color(stream: TextIO) -> bool:
@@ -14,6 +14,19 @@ def wants_color(stream: TextIO) -> bool:
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
     return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
+
+
+def drop_stdout() -> None:
+    """Print to nowhere from now on: whoever read our output has had enough, and that is no failure."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def seconds(word: str) -> float:
+    """Read a time-out of the command line; raises `ValueError` for what no clock can wait for."""
+    value = float(word)
+    if not 0 <= value < float("inf"):
+        raise ValueError(word)
+    return value
 
 
 def say(message: str) -> None:

@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from typing import Any
 
-from bridge.cli.output import say
+from bridge.cli.output import say, seconds
 from bridge.cli.waiting import EXIT_OF, Guide, apply, await_decision, print_decision
 from bridge.client import Client
 from bridge.errors import Conflict, ExitCode, StillPending
@@ -31,7 +31,7 @@ def add(parser: ArgumentParser) -> None:
     parser.add_argument("verb", choices=_VERBS, metavar="VERB")
     parser.add_argument("id", nargs="?", metavar="ID")
     parser.add_argument("--all", action="store_true", help="ls: ended reviews too")
-    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="wait: stop waiting; the review stays")
+    parser.add_argument("--timeout", type=seconds, metavar="SECONDS", help="wait: stop waiting; the review stays")
     parser.add_argument("--surface", choices=("auto", "ide", "page"), default="auto", help="open: where")
     parser.add_argument("--ide", metavar="NAME|PORT", help="open: the IDE to show it in")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -64,7 +64,7 @@ def _ls(client: Client, args: Namespace) -> int:
     from bridge.core.text import visible
 
     for row in rows:
-        state = row["outcome"] or row["state"]
+        state = row["outcome"] or ("queued" if row["where"] == "queued" else row["state"])
         place = f" in {row['ide']}" if row["ide"] else f" on the {row['where']}" if row["where"] else ""
         print(visible(f"{row['id']}  {state}{place}  {', '.join(row['paths'])}  {row['title']}".rstrip()))
     if not rows:
@@ -118,7 +118,7 @@ def _result(client: Client, args: Namespace) -> int:
     if args.json:
         print(json.dumps(decision))
     elif decision["files"][0]["final"] is None:
-        print_decision(decision, False)
+        say(f"review {args.id} is {decision['outcome']}: there is no text")  # stdout is for the text alone
     else:
         _write_text(decision["files"][0]["final"])
     return EXIT_OF[decision["outcome"]]
@@ -146,5 +146,7 @@ def _apply(client: Client, args: Namespace) -> int:
 
 def _cancel(client: Client, args: Namespace) -> int:
     decision = client.cancel(args.id)
+    if decision["outcome"] != "cancelled":
+        raise Conflict(f"review {args.id} is already {decision['outcome']}", f"bridge review show {args.id}")
     print_decision(decision, args.json)
-    return ExitCode.DONE if decision["outcome"] == "cancelled" else ExitCode.BAD_DATA
+    return ExitCode.DONE

@@ -27,7 +27,7 @@ def run(args: Namespace) -> int:
         if args.json:
             print(json.dumps(client.request("status", {"ide": args.ide}), indent=2))
             return ExitCode.DONE
-        columns = os.get_terminal_size(sys.stdout.fileno()).columns if terminal else _UNCUT
+        columns = (os.get_terminal_size(sys.stdout.fileno()).columns or 80) if terminal else _UNCUT
         params = {"render": True, "color": wants_color(sys.stdout), "columns": columns, "ide": args.ide}
         sys.stdout.write(client.request("status", params)["text"])
     return ExitCode.DONE

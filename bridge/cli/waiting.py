@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from typing import Any
 
-from bridge.cli.output import say
+from bridge.cli.output import drop_stdout, say
 from bridge.client import Client, Stopped
 from bridge.errors import BridgeError, Conflict, ExitCode, StillPending
 
@@ -77,19 +76,28 @@ def await_decision(client: Client, review_id: str, timeout: float | None, spawn:
 
 
 def print_decision(decision: dict[str, Any], as_json: bool) -> None:
-    """Print the outcome on stdout: one word, then the comments; or everything as JSON."""
-    if as_json:
-        print(json.dumps(decision))
-        return
+    """Print the outcome on stdout: one word, then the comments; or everything as JSON.
+
+    A reader that has gone changes nothing: the exit code, which callers rely on, still says how it ended.
+    """
+    try:
+        print(json.dumps(decision) if as_json else _in_words(decision), flush=True)
+    except BrokenPipeError:
+        drop_stdout()
+
+
+def _in_words(decision: dict[str, Any]) -> str:
     from bridge.core.text import visible
 
-    print(decision["outcome"] or decision["state"])
-    for comment in decision["comments"]:
-        print(visible(comment["text"], multiline=True))
+    comments = (visible(comment["text"], multiline=True) for comment in decision["comments"])
+    return "\n".join([decision["outcome"] or decision["state"], *comments])
 
 
 def apply(client: Client, decision: dict[str, Any]) -> None:
-    """Write what was accepted, then acknowledge it. Raises `Conflict`, `BadData` or `WriteFailed`."""
+    """Write what was accepted, then acknowledge it; a rejection leaves nothing to do.
+
+    Raises `Conflict`, `BadData` or `WriteFailed`; the decision is kept, and this may be repeated.
+    """
     from bridge.store.files import write_accepted
 
     for file in decision["files"]:
@@ -98,10 +106,11 @@ def apply(client: Client, decision: dict[str, Any]) -> None:
         path = file["path"]
         if _is_dirty(client, path):
             raise Conflict(
-                f"{path} has unsaved changes in an IDE",
+                f"accepted, but {path} has unsaved changes in an IDE",
                 f"save or revert it there, then: bridge review apply {decision['id']}",
             )
-        write_accepted(os.fsencode(path), file["final"], file["base_hash"])
+        name = path.encode("utf-8", "surrogateescape")  # as the daemon has it, whatever our locale
+        write_accepted(name, file["final"], file["base_hash"], decision["id"])
     if decision["state"] == "decided":
         client.delivered(decision["id"])
 

@@ -61,6 +61,7 @@ __all__ = ["MOST_BYTES", "MOST_REVIEWS", "Desk"]
 MOST_REVIEWS: Final = 200  # undecided at once; more is a loop that runs wild, not a human's work
 MOST_BYTES: Final = 256 * 2**20  # of their texts
 SAVE_AGAIN_S: Final = 2.0  # a decision that could not be written is tried again
+LOOK_AGAIN_S: Final = 10.0  # a review that may be shown in an IDE only, and is shown nowhere
 
 
 class Waiter(NamedTuple):
@@ -78,10 +79,12 @@ class Seat:
     review: Review
     scene: Scene | None  # None: nobody has looked around for it yet
     where: str | None = None  # "ide", "queued", "page", or None: nowhere, or on its way
-    told: str | None = None  # what the waiters were told last
+    told: tuple[str | None, Link | None, str] | None = None  # what the waiters were told last
+    job: _Show | None = None  # on its way to an IDE whose link is being opened
     link: Link | None = None  # for "ide" and "queued"
     reason: str = ""  # why it is where it is, for the human
-    proposer: Waiter | None = None  # until the proposal is on disk
+    kept: bool = True  # whether the journal has it
+    proposers: dict[Waiter, bool] = field(default_factory=dict)  # until then; the value: whether it joined
     waiters: list[Waiter] = field(default_factory=list)
     openers: list[Waiter] = field(default_factory=list)  # to be told where it is shown
     deciders: list[Waiter] = field(default_factory=list)  # to be told that the decision is on disk
@@ -93,6 +96,11 @@ class Seat:
     def id(self) -> str:
         """The review's id."""
         return self.review.id
+
+    @property
+    def settled(self) -> bool:
+        """Whether the waiters know where it is; else it is on its way, and they will hear."""
+        return self.told is not None and self.told[:2] == (self.where, self.link)
 
     @property
     def size(self) -> int:
@@ -121,8 +129,8 @@ class Desk:
         assert asked.scene is not None
         if ask.review.surface is Surface.IDE:
             self._insist_on_an_ide(asked.scene, asked.now)
-        proposer = Waiter(asked.session, asked.id)
-        seat = self.seats[ask.review.id] = Seat(ask.review, asked.scene, proposer=proposer)
+        proposers = {Waiter(asked.session, asked.id): False}
+        seat = self.seats[ask.review.id] = Seat(ask.review, asked.scene, kept=False, proposers=proposers)
         self._save(seat, partial(self._proposed, seat, ask.supersedes))
 
     def _same_key(self, ask: Propose) -> Review | None:
@@ -143,7 +151,11 @@ class Desk:
                 f"the request key {new.request_key!r} names another change (review {before.id})",
                 "use a new key for a new change",
             )
-        self._out.append(Reply(asked.session, asked.id, {"id": before.id, "joined": True}))
+        seat = self.seats.get(before.id)
+        if seat is not None and not seat.kept:
+            seat.proposers[Waiter(asked.session, asked.id)] = True
+        else:
+            self._out.append(Reply(asked.session, asked.id, {"id": before.id, "joined": True}))
 
     def _insist_on_an_ide(self, scene: Scene, now: float) -> None:
         selection = self._links.choose(scene, now)
@@ -151,9 +163,10 @@ class Desk:
             raise no_ide(selection.verdicts[0].reason if selection.verdicts else None)
 
     def _proposed(self, seat: Seat, supersedes: str | None, now: float) -> None:
-        if seat.proposer is not None:
-            self._out.append(Reply(seat.proposer.session, seat.proposer.id, {"id": seat.id, "joined": False}))
-        seat.proposer = None
+        for proposer, joined in seat.proposers.items():
+            self._out.append(Reply(proposer.session, proposer.id, {"id": seat.id, "joined": joined}))
+        seat.proposers.clear()
+        seat.kept = True
         older = self.seats.get(supersedes or "")
         if older is not None and older is not seat and older.review.is_open:
             self._end(older, Step.SUPERSEDE, now)
@@ -166,7 +179,7 @@ class Desk:
             self._out.append(FromJournal(asked.session, asked.id, ask.review_id))
             return
         seat.waiters.append(Waiter(asked.session, asked.id, ask.until))
-        if seat.where is not None:
+        if seat.settled:
             self._out.append(self._tell(seat, asked.session))
 
     def cancel(self, asked: Asked, ask: Cancel) -> None:
@@ -188,7 +201,8 @@ class Desk:
         if seat.link is None:
             self.place(seat, asked.now)
         elif self._belongs_where_it_is(seat, asked.now):
-            self._settle(seat, seat.where, seat.link, seat.reason)
+            if seat.settled:
+                self._answer_openers(seat, seat.where, seat.link)
         else:
             self._withdraw(seat, seat.link, asked.now)
             self.place(seat, asked.now)
@@ -204,6 +218,7 @@ class Desk:
         """Take the review out of an IDE: what that answers to the closed tab is no decision."""
         if seat.where == "ide":
             self._close_tab(seat.review.showings[-1], now)
+        self._leave_queue(seat)
         self._free(link, seat.id, now)
         self._unshow(seat, "", now)
 
@@ -230,19 +245,21 @@ class Desk:
     def left(self, session: SessionId) -> None:
         """Forget who left; the reviews stay."""
         for seat in self.seats.values():
-            if seat.proposer is not None and seat.proposer.session == session:
-                seat.proposer = None
+            for proposer in [p for p in seat.proposers if p.session == session]:
+                del seat.proposers[proposer]
             for waiting in (seat.waiters, seat.openers, seat.deciders):
                 waiting[:] = [waiter for waiter in waiting if waiter.session != session]
 
     # ---- where a review is shown
 
-    def restore(self, reviews: tuple[Review, ...]) -> None:
+    def restore(self, reviews: tuple[Review, ...], now: float) -> None:
         """Take back what an earlier life of the daemon left undecided, and look around for it."""
         for review in reviews:
             seat = self.seats[review.id] = Seat(review, None)
-            if review.state is State.SHOWN and not review.showings:
-                seat.where = "page"  # the human has it there, and the page comes back by itself
+            if review.state is State.SHOWN and review.showings:
+                self._unshow(seat, "the bridge was restarted", now)
+            elif review.state is State.SHOWN:  # the human has it there, and the page comes back by itself
+                self._settle(seat, "page", None, "")
         if reviews:
             self._out.append(Look(tuple(review.id for review in reviews)))
 
@@ -250,10 +267,10 @@ class Desk:
         """Offer the reviews that no surface shows to the IDEs that are there now."""
         for review_id, scene in scenes.items():
             seat = self.seats.get(review_id)
-            if seat is None or not seat.review.is_open or seat.where in ("ide", "queued"):
+            if seat is None or seat.where in ("ide", "queued"):
                 continue
             seat.scene = scene
-            if seat.where is None or seat.review.state is State.PROPOSED:  # not under the human's eyes
+            if seat.job is None and seat.review.state is State.PROPOSED:  # not under the human's eyes
                 self.place(seat, now)
 
     def unseated(self) -> tuple[str, ...]:
@@ -272,15 +289,19 @@ class Desk:
             return
         selection = self._links.choose(scene, now)
         if selection.chosen is not None:
-            self._links.use(selection.chosen, _Show(self, seat), now)
+            seat.job = _Show(self, seat)
+            self._links.use(selection.chosen, seat.job, now)
             return
         reason = seat.reason or (selection.verdicts[0].reason if selection.verdicts else "no IDE is running")
-        self._settle(seat, "page" if seat.review.surface is Surface.AUTO else None, None, reason)
+        if seat.review.surface is Surface.AUTO:
+            self._settle(seat, "page", None, reason)
+        else:
+            self._settle(seat, None, None, reason)
+            seat.look_at = now + LOOK_AGAIN_S
 
     def show(self, seat: Seat, link: Link, now: float) -> None:
         """Show the review on a live link, or queue it behind the diff that is there."""
-        if not seat.review.is_open or seat.where in ("ide", "queued"):
-            return
+        seat.job = None
         if link.showing and not link.traits.several_diffs:
             link.queue.append(seat.id)
             self._settle(seat, "queued", link, "another diff is open there")
@@ -295,10 +316,7 @@ class Desk:
 
     def _open_diff(self, seat: Seat, link: Link, showing: Showing, now: float) -> None:
         """Send what the journal now knows of; unless the world moved on meanwhile."""
-        if not seat.review.is_open or seat.link is not link:
-            return
-        if not link.ready:
-            self._lost(seat, link, f"{link.name} went away ({link.reason})", now)
+        if not seat.review.is_open or seat.where != "ide" or seat.review.showings[-1] is not showing:
             return
         change = seat.review.files[0]
         try:
@@ -323,14 +341,17 @@ class Desk:
 
     def _settle(self, seat: Seat, where: str | None, link: Link | None, reason: str) -> None:
         """Note where the review is and tell everybody who waits for it, once."""
-        news = (where, link) != (seat.told, seat.link) or where is None
-        seat.where, seat.link, seat.reason, seat.told = where, link, reason, where
-        if news:
-            told = dict.fromkeys(waiter.session for waiter in seat.waiters)
-            self._out += [self._tell(seat, session) for session in told]
-        for opener in seat.openers:
-            answer = {"id": seat.id, "surface": where, "ide": link.name if link else None, "reason": reason}
-            self._out.append(Reply(opener.session, opener.id, answer))
+        news = (where, link, reason if where is None else "")
+        seat.where, seat.link, seat.reason, seat.job, seat.look_at = where, link, reason, None, None
+        if news != seat.told:
+            seat.told = news
+            sessions = dict.fromkeys(waiter.session for waiter in seat.waiters)
+            self._out += [self._tell(seat, session) for session in sessions]
+        self._answer_openers(seat, where, link)
+
+    def _answer_openers(self, seat: Seat, where: str | None, link: Link | None) -> None:
+        answer = {"id": seat.id, "surface": where, "ide": link.name if link else None, "reason": seat.reason}
+        self._out += [Reply(opener.session, opener.id, answer) for opener in seat.openers]
         seat.openers.clear()
 
     @staticmethod
@@ -343,17 +364,18 @@ class Desk:
         if seat is not None and seat.review.state is State.PROPOSED:
             seat.review = advance(seat.review, Step.SHOW, now)
             self._save(seat, None)
+            self._leave_queue(seat)
+            self._settle(seat, "page", None, seat.reason)
 
     # ---- what an IDE says
 
     def _answered(
         self, seat: Seat, showing: Showing, link: Link, answer: Answer, message: Message | None, now: float
     ) -> None:
-        """Read the answer to ``openDiff``, or learn that none will come."""
-        stale = showing is not seat.review.showings[-1] or seat.link is not link
-        if message is None:
-            self._lost(seat, link, answer.error or "", now)
+        """Read the answer to ``openDiff``."""
+        if message is None:  # its diff was taken back, or its link is lost: both are seen to elsewhere
             return
+        stale = showing is not seat.review.showings[-1] or seat.link is not link
         self._free(link, seat.id, now)
         verdict, said = dialects.read_verdict(answer)
         if not seat.review.is_open or (stale and verdict is not Verdict.SAVED):
@@ -366,22 +388,20 @@ class Desk:
             reason = f"its tab in {link.name} was closed" if verdict is Verdict.CLOSED else f"{link.name}: {said}"
             self._to_page(seat, link, reason, now)
 
-    def _lost(self, seat: Seat, link: Link, reason: str, now: float) -> None:
-        """Look around for the review whose link died, and for those that were queued behind it."""
-        if link.ready:  # only the call ended: its diff had been taken back
-            self._free(link, seat.id, now)
-            return
-        lost, link.queue = link.queue, []
-        for review_id in lost:
-            self.seats[review_id].where, self.seats[review_id].link = None, None
-        if seat.review.is_open and seat.link is link:
-            self._unshow(seat, reason, now)
-            lost.append(seat.id)
+    def link_lost(self, link: Link, now: float) -> None:
+        """Look around for the reviews that were shown on a link that ended, and for those that were queued."""
+        lost = [seat for seat in self.seats.values() if seat.link is link and seat.review.is_open]
+        for seat in lost:
+            reason = f"{link.name} went away ({link.reason})"
+            if seat.where == "ide":
+                self._unshow(seat, reason, now)
+            else:
+                seat.where, seat.link, seat.reason = None, None, reason
         if link.state is LinkState.LISTENING and link.failures <= 1:
-            for review_id in lost:  # its plugin may only have dropped the connection, and the tab is still there
-                self.seats[review_id].look_at = link.retry_at
+            for seat in lost:  # its plugin may only have dropped the connection, and the tab is still there
+                seat.look_at = link.retry_at
         elif lost:
-            self._out.append(Look(tuple(lost)))
+            self._out.append(Look(tuple(seat.id for seat in lost)))
 
     def late_answer(self, link: Link, message: Message, now: float) -> None:
         """Read an answer to an ``openDiff`` of an earlier socket or daemon: only an acceptance counts."""
@@ -411,17 +431,20 @@ class Desk:
 
     def _free(self, link: Link, review_id: str, now: float) -> None:
         """Give the link's place for a diff to the next in its queue."""
-        if review_id in link.queue:
-            link.queue.remove(review_id)
         if review_id not in link.showing:
             return
         link.showing.remove(review_id)
         if not link.showing:
             self._out.append(Watch(link.id, closely=False))
-        queue, link.queue = link.queue, []
-        for waiting in (self.seats[queued] for queued in queue):
-            waiting.where, waiting.link = None, None
-            self.place(waiting, now)
+        while link.queue and not link.showing:
+            self.show(self.seats[link.queue.pop(0)], link, now)
+        self._links.note_idle(link, now)
+
+    @staticmethod
+    def _leave_queue(seat: Seat) -> None:
+        if seat.where == "queued" and seat.link is not None:
+            seat.link.queue.remove(seat.id)
+            seat.where, seat.link = None, None
 
     # ---- how a review ends
 
@@ -429,7 +452,8 @@ class Desk:
         self._finish(seat, advance(seat.review, step, now))
 
     def _finish(self, seat: Seat, record: Review) -> None:
-        seat.review = record
+        seat.review, seat.job = record, None
+        self._leave_queue(seat)
         self._save(seat, partial(self._ended, seat))
 
     def _ended(self, seat: Seat, now: float) -> None:
@@ -446,10 +470,8 @@ class Desk:
 
     def _close_tab(self, showing: Showing, now: float) -> None:
         link = self._links.links.get(showing.ide_id)
-        if link is not None and link.state is LinkState.LIVE:
-            self._links.expect(link, showing.request_id, now)
-            arguments = jsonrpc.dump(dialects.close_tab_arguments(link.tools, showing.tab_name))
-            self._links.call(link, "close_tab", arguments, None, now)
+        if link is not None:
+            self._links.use_if_up(link, _CloseTab(self._links, showing), now)
 
     # ---- the journal
 
@@ -476,8 +498,8 @@ class Desk:
             return
         trouble = Unavailable(f"the journal cannot be written: {reason}", "bridge doctor")
         self._out.append(Log(f"review {review_id}: {trouble}"))
-        refused = [*seat.deciders, *((seat.proposer,) if seat.proposer else ())]
-        if version == 1:
+        refused = [*seat.deciders, *seat.proposers]
+        if not seat.kept:
             refused += [*seat.waiters, *seat.openers]
             del self.seats[review_id]
         for waiter in refused:
@@ -533,9 +555,26 @@ class _Show:
     seat: Seat
 
     def start(self, link: Link, now: float) -> None:
-        self.desk.show(self.seat, link, now)
+        if self.seat.job is self:  # else it went elsewhere while the link was opened
+            self.desk.show(self.seat, link, now)
 
     def failed(self, link: Link, now: float) -> None:
-        if self.seat.review.is_open:
+        if self.seat.job is self:
             self.seat.reason = f"{link.name}: {link.state}: {link.reason}"
             self.desk.place(self.seat, now)
+
+
+@dataclass(frozen=True, slots=True)
+class _CloseTab:
+    """The job of closing a tab that has served; it may have to wait for a handshake, as late answers do not."""
+
+    links: Links
+    showing: Showing
+
+    def start(self, link: Link, now: float) -> None:
+        self.links.expect(link, self.showing.request_id, now)
+        arguments = jsonrpc.dump(dialects.close_tab_arguments(link.tools, self.showing.tab_name))
+        self.links.call(link, "close_tab", arguments, None, now)
+
+    def failed(self, link: Link, now: float) -> None:
+        """Leave the tab to the human: nobody is there to close it."""

@@ -81,8 +81,12 @@ class Tools:
     schemas: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
-    def parse(cls, result: Any) -> Tools:
-        """Read the result of ``tools/list``; entries that are not tools are skipped."""
+    def parse(cls, message: jsonrpc.Message) -> Tools:
+        """Read the answer to ``tools/list``; what are not tools is skipped."""
+        try:
+            result = jsonrpc.load(message.result)
+        except ValueError:
+            result = None
         listed = result.get("tools") if isinstance(result, dict) else None
         found: dict[str, dict[str, Any]] = {}
         for tool in listed if isinstance(listed, list) else ():
@@ -297,11 +301,13 @@ class Answer:
 
 def read_answer(message: jsonrpc.Message) -> Answer:
     """Read an answer in both error styles: a JSON-RPC error, or a result that says ``isError``."""
+    try:
+        error, result = jsonrpc.load(message.error), jsonrpc.load(message.result)
+    except ValueError:
+        return Answer(error="the IDE's answer is not JSON")
     if message.error:
-        error = jsonrpc.load(message.error)
         said = error.get("message") if isinstance(error, dict) else None
         return Answer(error=said if isinstance(said, str) and said else "the IDE reports an error")
-    result = jsonrpc.load(message.result)
     content = result.get("content") if isinstance(result, dict) else None
     texts = tuple(
         item["text"]

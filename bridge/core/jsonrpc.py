@@ -13,7 +13,19 @@ from typing import Any, Final
 
 import msgspec
 
-__all__ = ["EMPTY", "Message", "RequestId", "decode", "dump", "error", "load", "notification", "request", "result"]
+__all__ = [
+    "EMPTY",
+    "Message",
+    "RequestId",
+    "compact",
+    "decode",
+    "dump",
+    "error",
+    "load",
+    "notification",
+    "request",
+    "result",
+]
 
 RequestId = int | str
 EMPTY: Final = b"{}"
@@ -47,8 +59,8 @@ class Message(msgspec.Struct, frozen=True):
 
     @property
     def is_response(self) -> bool:
-        """Whether this answers a request: it has an id and exactly one of result and error."""
-        return self.method is None and self.id is not None and bool(self.result) != bool(self.error)
+        """Whether this answers a request; one that has both a result and an error counts as an error."""
+        return self.method is None and self.id is not None and bool(self.result or self.error)
 
 
 _DECODER: Final = msgspec.json.Decoder(Message)
@@ -57,18 +69,28 @@ _DECODER: Final = msgspec.json.Decoder(Message)
 def decode(frame: bytes | str) -> Message:
     """Read one frame; raises `ValueError` on anything that is not one JSON-RPC message.
 
-    Unknown members of the envelope are tolerated. An id is an integer or a string (JSON-RPC discourages
-    fractions, and null ids answer nobody).
+    Unknown members of the envelope are tolerated, and ``"error": null`` beside a result, which serializers
+    write that know no absent member. An id is an integer or a string (JSON-RPC discourages fractions, and null
+    ids answer nobody). The envelope is checked, and that the frame is UTF-8; the members that stay raw need not
+    be JSON: `load` finds out.
     """
     try:
-        message = _DECODER.decode(frame)
-    except (msgspec.DecodeError, UnicodeError):
-        message = _decode_slowly(frame)
+        message = _decode(frame)
     except RecursionError as exc:
         raise ValueError("nested too deeply") from exc
+    if bytes(message.error) == b"null":
+        message = msgspec.structs.replace(message, error=_ABSENT)
     if not (message.is_request or message.is_notification or message.is_response):
         raise ValueError("neither a request, nor a notification, nor a response")
     return message
+
+
+def _decode(frame: bytes | str) -> Message:
+    text = frame if isinstance(frame, str) else frame.decode()  # `msgspec` does not look into raw members
+    try:
+        return _DECODER.decode(text)
+    except (msgspec.DecodeError, UnicodeError):
+        return _decode_slowly(text)
 
 
 def _decode_slowly(frame: bytes | str) -> Message:
@@ -102,6 +124,14 @@ def _load(data: bytes | str | msgspec.Raw) -> Any:
 
 def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
+
+
+def compact(data: bytes | msgspec.Raw) -> bytes:
+    """Write a raw member on one line, otherwise as it is; raises `ValueError` when it is not JSON."""
+    try:
+        return msgspec.json.format(bytes(data), indent=-1)
+    except (msgspec.DecodeError, RecursionError):
+        return dump(load(data))  # lone surrogates, or an error that says what is wrong
 
 
 def dump(value: Any) -> bytes:

@@ -31,6 +31,7 @@ IDLE_S: Final = 60.0
 STEADY_S: Final = 10.0  # a link that lived so long was no accident: the pause starts afresh
 PAUSE_S: Final = (0.5, 60.0)  # first and longest
 FOR_GOOD: Final = frozenset({LinkState.REFUSED, LinkState.PORT_TAKEN})
+UP: Final = frozenset({LinkState.CONNECTING, LinkState.LIVE})
 FAILED: Final = FOR_GOOD | {LinkState.NOT_ANSWERING, LinkState.SLOT_LOST, LinkState.GONE}
 
 
@@ -99,15 +100,16 @@ class Link:
 
     def trouble(self, candidate: Candidate, now: float, named: bool) -> str | None:
         """Say why this IDE cannot be used now, or None."""
-        if self.state not in FAILED:
-            return f"{self.reason} a moment ago" if now < self.retry_at else None
-        if self.state is LinkState.SLOT_LOST and (named or (not candidate.occupied and now >= self.retry_at)):
+        if self.state in UP:
             return None
-        if self.state in FOR_GOOD and not named and candidate.modified == self.failed_lock:
-            return f"{self.state}: {self.reason}"
-        if now < self.retry_at or self.state is LinkState.SLOT_LOST:
-            return f"{self.state}: {self.reason}"
-        return None
+        pausing = now < self.retry_at
+        if self.state not in FAILED:
+            return f"{self.reason} a moment ago" if pausing else None
+        if self.state is LinkState.SLOT_LOST:
+            lasting = candidate.occupied
+        else:
+            lasting = self.state in FOR_GOOD and candidate.modified == self.failed_lock
+        return f"{self.state}: {self.reason}" if pausing or (lasting and not named) else None
 
 
 class Links:
@@ -137,8 +139,8 @@ class Links:
             candidate,
             shareable=link.traits.several_clients,
             last_focus=link.last_focus,
-            trouble=link.trouble(candidate, now, scene.named is not None),
-            occupied=candidate.occupied and link.state is not LinkState.LIVE,
+            trouble=link.trouble(candidate, now, bool(scene.named)),
+            occupied=candidate.occupied and link.state not in UP,  # it is we who are connected, or about to be
         )
 
     def state_of(self, candidate: Candidate) -> tuple[LinkState, str]:
@@ -148,7 +150,7 @@ class Links:
             return LinkState.GONE, "nothing listens on its port"
         if candidate.listener is Listener.FOREIGN:
             return LinkState.PORT_TAKEN, "its port belongs to another user"
-        if link is not None and link.state is not LinkState.LISTENING:
+        if link is not None and link.state not in (LinkState.LISTENING, LinkState.GONE):  # it came back
             return link.state, link.reason
         if candidate.occupied:
             return LinkState.OCCUPIED, "another client is connected"
@@ -163,13 +165,20 @@ class Links:
             link = self._adopt(candidate, link)
         if link.ready:
             job.start(link, now)
-            self._note_idle(link, now)
+            self.note_idle(link, now)
             return
         link.held.append(job)
-        if link.state not in (LinkState.CONNECTING, LinkState.LIVE):
+        if link.state not in UP:
             link.state, link.reason, link.deadline = LinkState.CONNECTING, "", now + HANDSHAKE_S
             link.failed_lock = candidate.modified
             self._out.append(Dial(link.lock))
+
+    def use_if_up(self, link: Link, job: Job, now: float) -> None:
+        """Start `job` on a link that is up, once its handshake is through; one that is down is left so."""
+        if link.ready:
+            job.start(link, now)
+        elif link.state in UP:
+            link.held.append(job)
 
     def _adopt(self, candidate: Candidate, link: Link | None) -> Link:
         if link is None:
@@ -204,7 +213,7 @@ class Links:
 
     def _listed(self, link: Link, answer: Answer, message: Message | None, now: float) -> None:
         if message is not None:
-            self._ready(link, Tools.parse(jsonrpc.load(message.result)), now)
+            self._ready(link, Tools.parse(message), now)
 
     def _ready(self, link: Link, tools: Tools, now: float) -> None:
         """Start what waited: the IDE's tools are known, or will not be."""
@@ -213,7 +222,7 @@ class Links:
         held, link.held = link.held, []
         for job in held:
             job.start(link, now)
-        self._note_idle(link, now)
+        self.note_idle(link, now)
 
     # ---- working
 
@@ -257,15 +266,16 @@ class Links:
                 return None
             if call.done is not None:
                 call.done(link, dialects.read_answer(message), message, now)
-            self._note_idle(link, now)
+            self.note_idle(link, now)
         elif message.is_request and message.id is not None:
             self._out.append(Send(ide_id, _answer_ide(message)))
         elif message.method == "selection_changed":
             link.last_focus = now
         return None
 
-    def _note_idle(self, link: Link, now: float) -> None:
-        link.idle_since = None if link.busy else now
+    def note_idle(self, link: Link, now: float) -> None:
+        """See whether the link has work left; if not, it is closed after `IDLE_S`."""
+        link.idle_since = now if link.ready and not link.busy else None
 
     # ---- ending
 
@@ -288,6 +298,7 @@ class Links:
     def _rest(self, link: Link, state: LinkState, reason: str) -> None:
         link.state, link.reason = state, reason
         link.showing.clear()
+        link.queue.clear()
         link.ready, link.deadline, link.live_since, link.idle_since = False, None, None, None
 
     def hang_up(self, link: Link, state: LinkState, reason: str, now: float) -> None:
@@ -306,9 +317,10 @@ class Links:
                     if call.done is not None:
                         late = Answer(error=f"{link.name} did not answer {call.tool} in time")
                         call.done(link, late, None, now)
-                    self._note_idle(link, now)
+                    self.note_idle(link, now)
             if link.idle_since is not None and now >= link.idle_since + IDLE_S and not link.traits.keep_open:
                 self._out.append(HangUp(link.id, "idle"))
+                link.failures = 0
                 self._rest(link, LinkState.LISTENING, "")
 
     def _too_slow(self, link: Link, now: float) -> None:

@@ -122,17 +122,12 @@ def _port(name: str) -> int:
 def _members(data: bytes) -> dict[str, Any]:
     if len(data) > MAX_BYTES:
         raise _RefusedError(f"larger than {MAX_BYTES // 1024} KiB")
-    value = json.loads(
-        data.decode("utf-8"),
-        object_pairs_hook=_object,
-        parse_int=_integer,
-        parse_float=_fraction,
-        parse_constant=_constant,
-    )
+    value = _DECODER.decode(data.decode("utf-8"))
     if not isinstance(value, dict):
         raise _RefusedError("not a JSON object")
-    _check(value)
-    return {field: value[key] for key, (field, _) in _MEMBERS.items() if value.get(key) not in (None, "")}
+    if _may_exceed(data):
+        _check(value)
+    return {field: found for key, (field, _) in _MEMBERS.items() if (found := value.get(key)) not in (None, "")}
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -157,6 +152,21 @@ def _fraction(digits: str) -> float:
 
 def _constant(_: str) -> Any:
     raise _RefusedError("NaN and Infinity are not JSON")
+
+
+# Made once: that takes as long as to read a lock file with it.
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_fraction, parse_constant=_constant
+)
+
+
+def _may_exceed(data: bytes) -> bool:
+    """Whether anything in the file can be beyond the limits of `_check`: hardly any file is, and it takes time.
+
+    A long string makes a long file, depth takes brackets, and half a surrogate pair can only be written as an
+    escape.
+    """
+    return len(data) > _MAX_STRING_BYTES or data.count(b"[") + data.count(b"{") > _MAX_DEPTH or b"\\u" in data
 
 
 def _check(value: Any, depth: int = 1) -> None:

@@ -93,6 +93,7 @@ class Router:
                 self.links.opened(ide_id, now)
             case LinkClosed(now, ide_id, state, reason):
                 self.links.closed(ide_id, state, reason, now)
+                self.desk.link_lost(self.links.links[ide_id], now)
             case Saved(now, review_id, version):
                 self.desk.saved(review_id, version, now)
             case SaveFailed(now, review_id, version, reason):
@@ -107,8 +108,8 @@ class Router:
         match event:
             case Left(_, session):
                 self.desk.left(session)
-            case Restored(_, reviews):
-                self.desk.restore(reviews)
+            case Restored(now, reviews):
+                self.desk.restore(reviews, now)
             case Seen(now, review_id):
                 self.desk.seen(review_id, now)
             case Surveyed(now, scenes):
@@ -185,11 +186,13 @@ class Router:
         """Pass a tool's result on as it is; only positions that count from 1 are shifted."""
         if message is None or message.error:
             self._refuse(asked, link, f"{tool}: {answer.error}")
-        elif link.traits.one_based:
-            shifted = dialects.zero_based_result(jsonrpc.load(message.result))
-            self._out.append(Reply(asked.session, asked.id, shifted))
+            return
+        try:
+            result = _relayed(link, message)
+        except (ValueError, RecursionError):
+            self._refuse(asked, link, f"{tool}: its answer is not JSON that can be passed on")
         else:
-            self._out.append(Reply(asked.session, asked.id, message.result))
+            self._out.append(Reply(asked.session, asked.id, result))
 
     def _dirty(self, asked: Asked, link: Link, answer: Answer, message: Message | None, now: float) -> None:
         self._out.append(Reply(asked.session, asked.id, {"dirty": dialects.read_dirty(answer)}))
@@ -207,6 +210,13 @@ class Router:
     def _refuse(self, asked: Asked, link: Link, reason: str) -> None:
         error = Unavailable(f"{link.name} could not do it: {reason}", "bridge status")
         self._out.append(Refuse(asked.session, asked.id, error))
+
+
+def _relayed(link: Link, message: Message) -> bytes:
+    """Give the result on one line, as the agents' sockets want it; raises `ValueError` or `RecursionError`."""
+    if link.traits.one_based:
+        return jsonrpc.dump(dialects.zero_based_result(jsonrpc.load(message.result)))
+    return jsonrpc.compact(message.result)
 
 
 @dataclass(frozen=True, slots=True)

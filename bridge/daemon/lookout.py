@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from bridge.agents.control import Session
 from bridge.core.events import Scene
@@ -18,6 +19,8 @@ from bridge.ides.survey import Sighting, Survey
 
 __all__ = ["Lookout"]
 
+DIRECTORIES_MOST: Final = 16  # a client that names another one each time must not slow down everybody
+
 
 class _Ports(Protocol):
     @property
@@ -29,31 +32,38 @@ class Lookout:
     """Looks around for sessions and reviews.
 
     Lock directories that any client named (``CLAUDE_CONFIG_DIR``) are remembered: a review that outlives its
-    asker still finds the IDEs that the asker would have found.
+    asker still finds the IDEs that the asker would have found, and so does a terminal that lacks the variable.
+
+    Args:
+        home: the user's home directory.
+        takeover: the user allows an occupied IDE to be taken over.
     """
 
     def __init__(self, home: Path, takeover: bool) -> None:
         self._home = home
+        self._real_home = os.path.realpath(home)
         self._takeover = takeover
-        self._survey = Survey()
-        self._known: dict[Path, None] = dict.fromkeys(candidate_directories({}, home))
+        self._survey = Survey(self._real_home)
+        self._known = tuple(candidate_directories({}, home))
         self.links: _Ports | None = None  # set when there are links
 
     @property
     def directories(self) -> tuple[Path, ...]:
-        """Every lock directory that is worth watching."""
-        return tuple(self._known)
+        """Every lock directory that is worth watching, the one that was named last first."""
+        return self._known
 
     def remember(self, environ: Mapping[str, str]) -> None:
-        """Watch a client's lock directories too."""
-        self._known.update(dict.fromkeys(candidate_directories(environ, self._home)))
+        """Look into a client's lock directories too, for everybody; the one not named for longest is forgotten."""
+        self._known = tuple(islice(self._with(environ), DIRECTORIES_MOST))
+
+    def _with(self, environ: Mapping[str, str]) -> Iterable[Path]:
+        """Give the directories of a client's own, then all the others that are known."""
+        return dict.fromkeys([*candidate_directories(environ, self._home), *self._known])
 
     async def sight(self, session: Session | None = None) -> Sighting:
-        """Look for IDEs, as this session's terminal sees them."""
-        environ = {} if session is None else session.environ
+        """Look for IDEs, as this session's terminal sees them; without one, wherever any may be."""
         return await self._survey.look(
-            environ,
-            self._home,
+            self._known if session is None else self._with(session.environ),
             terminal_pid=None if session is None else session.pid,
             our_ports=self.links.ports if self.links is not None else (),
         )
@@ -64,12 +74,15 @@ class Lookout:
 
     def compose(self, sighting: Sighting, session: Session, file: str | None, named: str | None) -> Scene:
         """Join what was seen with where the session stands."""
-        return self._scene(sighting, place(session.cwd, file), read_terminal(session.environ), named)
+        return self._scene(sighting, self._place(session.cwd, file), read_terminal(session.environ), named)
 
     async def scene_of(self, review: Review) -> Scene:
         """Describe the world for a review whose asker may be gone: its terminal is not known any more."""
-        where = place(os.fsdecode(review.workspace), os.fsdecode(review.files[0].path))
+        where = self._place(review.workspace, review.files[0].path)
         return self._scene(await self.sight(), where, Terminal(), review.ide)
+
+    def _place(self, directory: str | bytes, file: str | bytes | None) -> Place:
+        return place(directory, file, home=self._real_home)
 
     def _scene(self, sighting: Sighting, where: Place, terminal: Terminal, named: str | None) -> Scene:
         return Scene(

@@ -74,6 +74,9 @@ def run(environ: Mapping[str, str], tell: Callable[[dict[str, Any]], None]) -> E
     except BridgeError as error:
         tell({"ok": False, "error": error.to_json()})
         return error.exit_code
+    except Exception:
+        logger.exception("a bug ends the bridge")  # stderr leads nowhere
+        raise
     return ExitCode.DONE
 
 

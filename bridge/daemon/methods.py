@@ -227,11 +227,18 @@ def _change(path: str, file: requests.File) -> Change:
     """
     name = os.fsencode(os.path.realpath(path))
     if os.path.isdir(name):
-        raise BadData(f"{path} is a directory", "name a file")
+        raise BadData(f"{path} is a directory", "name a text file")
     if "\0" in file.proposed:
         raise BadData("the proposed text is binary", "the bridge reviews text files only")
     there = read_file(name) if file.base is None else file.base.encode("utf-8", "surrogatepass") or None
-    base = text.decode(there or b"") if file.base is None else file.base
+    base = _decode(path, there or b"") if file.base is None else file.base
     if there is not None and base == file.proposed:
         raise BadData(f"nothing would change in {path}", "the file has the proposed text already")
     return Change(path=name, base_hash=None if there is None else digest(there), base=base, proposed=file.proposed)
+
+
+def _decode(path: str, data: bytes) -> str:
+    try:
+        return text.decode(data)
+    except BadData as exc:
+        raise BadData(f"{path}: {exc.message}", exc.hint) from exc

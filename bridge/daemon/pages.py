@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bridge.core.events import Asked, Decide, Seen, SessionId
 from bridge.core.jsonrpc import RequestId
@@ -18,7 +18,9 @@ from bridge.daemon.instance import write_private
 from bridge.errors import BridgeError, Unavailable
 from bridge.paths import make_private
 from bridge.store.journal import Journal, JournalThread
-from bridge.surfaces.page import Invitation, PageServer
+
+if TYPE_CHECKING:
+    from bridge.surfaces.page import Invitation, PageServer
 
 __all__ = ["Pages"]
 
@@ -37,25 +39,35 @@ class Pages:
     number = _NUMBER
 
     def __init__(self, tasks: asyncio.TaskGroup, engine: Engine, journal: JournalThread, doors: str) -> None:
+        self._tasks = tasks
         self._engine = engine
         self._journal = journal
         self._doors = doors
         self._waiting: dict[RequestId, asyncio.Future[Any]] = {}
         self._news: dict[str, asyncio.Event] = {}
         self._count = 0
-        self._server = PageServer(self, self, tasks)
+        self._made: PageServer | None = None
 
     # ---- what the daemon asks
 
     @property
+    def _server(self) -> PageServer:
+        """The server, made when it is first wanted: HTTP libraries are a fifth of the daemon's memory."""
+        if self._made is None:
+            from bridge.surfaces.page import PageServer
+
+            self._made = PageServer(self, self, self._tasks)
+        return self._made
+
+    @property
     def running(self) -> bool:
         """Whether the page is being served."""
-        return self._server.running
+        return self._made is not None and self._made.running
 
     @property
     def last_used(self) -> float:
-        """When a page last asked for anything, on the clock of `time.monotonic`."""
-        return self._server.last_used
+        """When a page last asked for anything, on the clock of `time.monotonic`; 0 for never."""
+        return 0.0 if self._made is None else self._made.last_used
 
     async def invite(self, review_id: str) -> Invitation:
         """Give the way to a review's page; starts the server on first use."""
@@ -79,16 +91,22 @@ class Pages:
 
     async def resume(self) -> None:
         """Serve again what was served before the daemon was restarted."""
-        await self._server.resume()
+        if await self._has_pages():
+            await self._server.resume()
 
     async def stop(self) -> None:
         """Stop serving."""
-        await self._server.stop()
+        if self._made is not None:
+            await self._made.stop()
+
+    async def _has_pages(self) -> bool:
+        state = await self.load()
+        return bool(state and state.get("pages"))
 
     async def tidy(self, idle_s: float) -> None:
         """Stop the server when no review is open and nobody has asked for anything for so long."""
         open_ = any(seat.review.is_open for seat in self._engine.router.desk.seats.values())
-        if self._server.running and not open_ and time.monotonic() - self.last_used > idle_s:
+        if self.running and not open_ and time.monotonic() - self.last_used > idle_s:
             await self._server.stop()
 
     def saved(self, review_id: str) -> None:
@@ -98,7 +116,8 @@ class Pages:
 
     async def ended(self, review_id: str) -> None:
         """Learn that a review ended: its codes are worth nothing."""
-        await self._server.forget(review_id)
+        if self._made is not None or await self._has_pages():
+            await self._server.forget(review_id)
 
     # ---- what the page asks (`surfaces.page.Desk`)
 
@@ -137,13 +156,14 @@ class Pages:
         decision pass, whatever surfaces showed the review meanwhile.
         """
         self._count += 1
-        answer = self._waiting[self._count] = asyncio.get_running_loop().create_future()
+        number = self._count
+        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
         ask = Decide(review_id=review_id, finals=finals, comments=comments)
         try:
-            await self._engine.feed(Asked(time.time(), _NUMBER, self._count, ask))
+            await self._engine.feed(Asked(time.time(), _NUMBER, number, ask))
             await answer
         finally:
-            del self._waiting[self._count]
+            del self._waiting[number]
         return await self._journal.run(Journal.get, review_id)
 
     def shown_in(self, review_id: str) -> str | None:

@@ -4,6 +4,9 @@ Two folders are of the same repository if they share git's common directory: a w
 ``commondir`` below its own git directory, which in turn is named by a file called ``.git``
 (gitrepository-layout(5)). Everything read here may be hostile; the worst it can do is to name another
 repository.
+
+The search ends at the home directory, which is never a project itself: some people keep their dotfiles in a
+repository at ``~``, and everything that they have would be one project.
 """
 
 from __future__ import annotations
@@ -33,13 +36,18 @@ class Project:
     repository: str | None = None  # real path of git's common directory, the same in all worktrees
 
 
-def project_of(path: str) -> Project:
+def project_of(path: str, home: str) -> Project:
     """Find the project of a file or directory, which need not exist yet.
 
+    Never raises; what cannot be read is not there.
+
     Args:
-        path: absolute and real. Never raises; what cannot be read is not there.
+        path: absolute and real.
+        home: the user's home directory, absolute and real; neither it nor what is above it is looked at.
     """
     for directory in islice(_upwards(path), LEVELS_MAX):
+        if directory == home:
+            break
         git = os.path.join(directory, ".git")
         if os.path.lexists(git):
             return Project(root=directory, repository=_repository(git))
@@ -48,12 +56,13 @@ def project_of(path: str) -> Project:
     return Project()
 
 
-def place(directory: str | bytes, file: str | bytes | None = None) -> Place:
+def place(directory: str | bytes, file: str | bytes | None = None, *, home: str) -> Place:
     """Say where a request comes from and what it is about.
 
     Args:
         directory: the asker's working directory, absolute.
         file: that the request is about, if any; a relative one counts from `directory`. Need not exist.
+        home: as for `project_of`.
 
     Raises `Usage` if `directory` is relative, or a path cannot be that of any file.
     """
@@ -62,7 +71,7 @@ def place(directory: str | bytes, file: str | bytes | None = None) -> Place:
         target = None if file is None else os.path.realpath(os.path.join(cwd, os.fsdecode(file)))
     except ValueError as exc:  # NUL, or a surrogate that stands for no byte
         raise Usage("a path holds characters that no file name can hold") from exc
-    around, about = project_of(cwd), Project() if target is None else project_of(target)
+    around, about = project_of(cwd, home), Project() if target is None else project_of(target, home)
     return Place(
         directory=cwd,
         file=target,

@@ -32,8 +32,9 @@ AUTHORIZATION: Final = "X-Claude-Code-Ide-Authorization"
 MOST_BYTES: Final = 64 * 2**20  # of one message: an openDiff carries a whole file, escaped
 PATIENCE_S: Final = 5.0  # an IDE that takes no data for so long is cut off
 # A silent IDE must be noticed within 5 s while it shows a diff (D10); otherwise a rare ping is enough.
-CLOSELY_S: Final = (2.0, 2.5)  # pause before a ping, patience for its pong
-AT_LEISURE_S: Final = (30.0, 20.0)
+CLOSELY_S: Final = 2.4  # from one ping to the next; by then its pong must be there
+AT_LEISURE_S: Final = 30.0
+DYING_S: Final = 0.1  # a process that is killed closes its sockets one after the other, in any order
 _REFUSED_CODE: Final = 1008
 _REFUSED_STATUS: Final = frozenset({400, 401, 403})
 
@@ -150,7 +151,7 @@ class Sockets:
                 await self._report(line, LinkMessage(time.time(), ide_id, message))
         except ConnectionClosed as closed:
             silent = pulse.done() and not pulse.cancelled() and pulse.result()
-            return _why_closed(connection, closed, silent)
+            return await _why_closed(connection, closed, silent)
         finally:
             pulse.cancel()
 
@@ -208,29 +209,33 @@ async def _upgrade(lock: LockFile, endpoint: socket.socket) -> ClientConnection:
     except TimeoutError:
         raise _Failure(LinkState.NOT_ANSWERING, f"no answer within {HANDSHAKE_S:g} s") from None
     except (InvalidHandshake, WebSocketException) as exc:
+        if isinstance(exc.__cause__, EOFError):
+            raise _Failure(LinkState.NOT_ANSWERING, "it broke the connection off") from None
         raise _Failure(LinkState.PORT_TAKEN, f"no WebSocket server: {visible(str(exc))}") from None
     except (OSError, EOFError) as exc:
         raise _Failure(LinkState.NOT_ANSWERING, f"it broke the connection off: {exc}") from None
 
 
 async def _pulse(connection: ClientConnection, closely: asyncio.Event) -> bool:
-    """Ping until there is no pong; then cut the connection off and give True."""
+    """Ping until a pong is not there by the time of the next ping; then cut the connection off and give True."""
     with suppress(ConnectionClosed):
         while True:
-            pause, patience = CLOSELY_S if closely.is_set() else AT_LEISURE_S
+            pong = asyncio.ensure_future(await connection.ping())
             if closely.is_set():
-                await asyncio.sleep(pause)
-            else:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(pause):
-                        await closely.wait()
-            try:
-                async with asyncio.timeout(patience):
-                    await (await connection.ping())
-            except TimeoutError:
+                await asyncio.sleep(CLOSELY_S)
+            elif await _is_set_within(AT_LEISURE_S, closely):
+                continue  # the last ping was sent at leisure: from now on a new one counts
+            if not pong.done():
                 connection.transport.abort()
                 return True
     return False
+
+
+async def _is_set_within(seconds: float, event: asyncio.Event) -> bool:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()
 
 
 async def _close(connection: ClientConnection) -> None:
@@ -238,12 +243,13 @@ async def _close(connection: ClientConnection) -> None:
         await connection.close()
 
 
-def _why_closed(connection: ClientConnection, closed: ConnectionClosed, silent: bool) -> tuple[LinkState, str]:
+async def _why_closed(connection: ClientConnection, closed: ConnectionClosed, silent: bool) -> tuple[LinkState, str]:
     """Say what the end of a connection means: whose slot it was, and whether anybody is still there."""
     if silent:
         return LinkState.NOT_ANSWERING, "it did not answer a ping"
-    code = closed.rcvd.code if closed.rcvd is not None else None
-    if code == _REFUSED_CODE:
+    if closed.rcvd is None:
+        await asyncio.sleep(DYING_S)
+    elif closed.rcvd.code == _REFUSED_CODE:
         return LinkState.REFUSED, "it refused the token (close code 1008)"
     port = connection.remote_address[1]
     facts = snapshot([port])[port]

@@ -88,7 +88,8 @@ async def _follow(
     async with aclosing(changes_of) as batches:
         async for batch in batches:
             wanted = list(directories())
-            if _arm(wanted) != armed:
+            # An event of the directory itself may be its end: the next of that name often gets the same inode.
+            if _arm(wanted) != armed or any(path in armed for _, path in batch):
                 return
             # A home directory that we watch for lack of a better one has changes of its own.
             if not {Path(path).parent for _, path in batch}.isdisjoint(wanted):

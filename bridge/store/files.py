@@ -20,14 +20,15 @@ def read_file(path: bytes) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as exc:
-        raise BadData(f"cannot read {os.fsdecode(path)}: {exc.strerror}") from exc
+        raise BadData(f"cannot read {os.fsdecode(path)}: {exc.strerror}", "check the path and its mode") from exc
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise BadData(f"{os.fsdecode(path)} is not a regular file", "name a text file")
     with os.fdopen(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise BadData(f"not a regular file: {os.fsdecode(path)}")
         return file.read()
 
 
-def write_accepted(path: bytes, text: str, base_hash: str | None) -> None:
+def write_accepted(path: bytes, text: str, base_hash: str | None, review_id: str = "ID") -> None:
     """Write what the human accepted.
 
     The text goes to a temporary file in the same directory, is synced and renamed over the old file, whose
@@ -37,6 +38,7 @@ def write_accepted(path: bytes, text: str, base_hash: str | None) -> None:
         path: absolute.
         base_hash: `digest` of the file that the proposal was made from, None when there was none. A file that
             is the accepted text already is left alone, so that writing may be repeated.
+        review_id: for the hints, which say how to go on.
 
     Raises:
         Conflict: the file is not what the human saw, or has other names (hard links).
@@ -46,22 +48,30 @@ def write_accepted(path: bytes, text: str, base_hash: str | None) -> None:
     try:
         data = text.encode()
     except UnicodeEncodeError as exc:
-        raise BadData(f"the accepted text cannot be written as UTF-8: {exc.reason} at character {exc.start}") from exc
+        raise BadData(
+            f"accepted, but the text cannot be written as UTF-8: {exc.reason} at character {exc.start}",
+            "the decision is kept: propose a text without lone surrogates",
+        ) from exc
     target = os.path.realpath(path)
     before = read_file(target)
     if before == data:
         return
     if (None if before is None else digest(before)) != base_hash:
         raise Conflict(
-            f"the file changed since the change was proposed: {os.fsdecode(path)}",
-            "the decision is kept: look at both with bridge review show, then propose again",
+            f"accepted, but {os.fsdecode(path)} changed since the change was proposed",
+            f"the decision is kept: compare with bridge review show {review_id}, then propose again",
         )
     try:
+        if before is not None and (names := os.stat(target).st_nlink) > 1:
+            raise Conflict(
+                f"accepted, but {os.fsdecode(path)} has {names} names (hard links): replacing it would part them",
+                f"the decision is kept: write it by hand, bridge review result {review_id} prints the text",
+            )
         _replace(target, data)
     except OSError as exc:
         raise WriteFailed(
             f"accepted, but {os.fsdecode(path)} could not be written: {exc.strerror}",
-            "the text is kept: mend the cause, then bridge review apply",
+            f"the text is kept: mend the cause, then: bridge review apply {review_id}",
         ) from exc
 
 
@@ -84,19 +94,13 @@ def _replace(target: bytes, data: bytes) -> None:
 
 
 def _mode(target: bytes) -> int:
-    """Give the mode the file has, or a new one would get. Raises `Conflict` for a file with several names."""
+    """Give the mode the file has, or a new one would get."""
     try:
-        found = os.stat(target)
+        return stat.S_IMODE(os.stat(target).st_mode)
     except FileNotFoundError:
         mask = os.umask(0o077)
         os.umask(mask)
         return 0o666 & ~mask
-    if found.st_nlink > 1:
-        raise Conflict(
-            f"{os.fsdecode(target)} has {found.st_nlink} names (hard links): replacing it would part them",
-            "write it by hand: bridge review result prints the text",
-        )
-    return stat.S_IMODE(found.st_mode)
 
 
 def _sync_directory(directory: bytes) -> None:

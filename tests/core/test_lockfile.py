@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from bridge.core import lockfile
 from bridge.core.lockfile import MAX_BYTES, IncompleteLockFile, LockFile, Transport
 from bridge.errors import LockFileError
 
@@ -238,3 +239,27 @@ def test_whatever_a_file_holds_it_is_read_or_refused(name: str, data: bytes) -> 
         return
     assert name == f"{read.port}.lock"
     assert read.auth_token is None or (read.auth_token.isascii() and read.auth_token.isprintable())
+
+
+def _nested(value: Any) -> st.SearchStrategy[Any]:
+    return st.integers(0, 20).map(lambda levels: json.loads("[" * levels + json.dumps(value) + "]" * levels))
+
+
+NEAR_THE_LIMITS = st.one_of(
+    JSON,
+    JSON.flatmap(_nested),
+    st.text(st.characters()).map(lambda text: {"added": text}),  # with lone surrogates
+    st.integers(4000, 4200).map(lambda length: {"x" * length: "é" * (length // 2)}),
+)
+
+
+@settings(deadline=None)
+@given(value=NEAR_THE_LIMITS, ascii_only=st.booleans(), indent=st.none() | st.just(1))
+def test_what_need_not_be_checked_is_within_the_limits(value: Any, ascii_only: bool, indent: int | None) -> None:
+    data = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode("utf-8", "surrogatepass")
+    try:
+        read = json.loads(data.decode())
+    except UnicodeDecodeError:
+        return  # is refused before anything is checked
+    if not lockfile._may_exceed(data):
+        lockfile._check(read)

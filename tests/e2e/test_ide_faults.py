@@ -70,7 +70,6 @@ def test_an_ide_that_hangs_at_the_handshake_is_passed_over(
     fault: str, workspace: Path, file: Path, ide: StartIde
 ) -> None:
     sound = ide()
-    age(sound.lock, 60)
     mute = ide("--fault", fault)  # the newer one, so it is asked first
     done = bridge("open", "f.txt", "--json", cwd=workspace)
     assert (done.returncode, json.loads(done.stdout)["port"]) == (0, sound.port)
@@ -103,6 +102,20 @@ def test_an_ide_that_falls_silent_over_a_diff_loses_it_to_the_page(
     decide_on_page(review)
     assert (decision(diff)["outcome"], diff.end(), file.read_bytes()) == ("accepted", 0, NEW)
     window.kill()  # a stopped process would not end otherwise
+
+
+def test_an_ide_that_was_silent_before_the_diff_came_loses_it_too(
+    workspace: Path, file: Path, ide: StartIde, propose: Callable[..., Running]
+) -> None:
+    window = ide()
+    assert bridge("open", "f.txt", cwd=workspace).returncode == 0  # from now on there is a link
+    stop_process(window)
+    diff = propose()
+    review = diff.review_id()
+    assert "it did not answer a ping" in moved_to_page(diff)
+    decide_on_page(review, accept=False)
+    assert (decision(diff)["outcome"], diff.end()) == ("rejected", 1)
+    window.kill()
 
 
 # ---- IDEs that die
@@ -183,10 +196,11 @@ def test_a_review_under_the_eyes_of_the_human_stays_on_the_page(
 # ---- answers that come late
 
 
+@pytest.mark.parametrize("words", [(), ("--fault", "slow:0.2")], ids=["at once", "before the handshake's end"])
 def test_an_answer_on_a_new_socket_decides_by_its_old_id(
-    file: Path, ide: StartIde, propose: Callable[..., Running]
+    words: tuple[str, ...], file: Path, ide: StartIde, propose: Callable[..., Running]
 ) -> None:
-    window = ide()
+    window = ide(*words)
     diff = propose("--apply")
     window.until("diff")
     window.do("drop")

@@ -23,7 +23,7 @@ sys.stdin.read()
 @contextmanager
 def listening(host: str = "127.0.0.1") -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, 0), family=family, dualstack_ipv6=host == "::") as listener:
+    with socket.create_server((host, 0), family=family, dualstack_ipv6=":" in host) as listener:
         yield listener
 
 
@@ -32,9 +32,9 @@ def port_of(listener: socket.socket) -> int:
 
 
 @contextmanager
-def connected(listener: socket.socket) -> Iterator[int]:
-    """Connect, accept, and give the client's own port."""
-    with socket.create_connection(("127.0.0.1", port_of(listener))) as client:
+def connected(listener: socket.socket, host: str = "127.0.0.1") -> Iterator[int]:
+    """Connect to `host`, accept, and give the client's own port."""
+    with socket.create_connection((host, port_of(listener))) as client:
         accepted, _ = listener.accept()
         with accepted:
             yield port_of(client)
@@ -42,7 +42,7 @@ def connected(listener: socket.socket) -> Iterator[int]:
 
 @contextmanager
 def stranger_listening(host: str = "127.0.0.1") -> Iterator[int]:
-    """Give the port of a listener that belongs to another user; needs root."""
+    """Give the port of an IPv4 listener that belongs to another user; needs root."""
     command = [sys.executable, "-I", "-S", "-c", _LISTEN_AS, str(STRANGER), host]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/") as process:
         assert process.stdout is not None

@@ -11,57 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core.selection import Listener
-from bridge.ides import ports
-from bridge.ides.ports import PortFacts, Socket, facts, parse_proc_net_tcp, snapshot
+from bridge.ides import ports, sock_diag, tcp
+from bridge.ides.ports import PortFacts, facts, snapshot
+from bridge.ides.tcp import Report, Socket, from_proc, from_psutil
 from tests.ides.listeners import connected, listening, port_of, stranger_listening
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can listen as somebody else")
-little_endian = pytest.mark.skipif(sys.byteorder != "little", reason="the sample is of such a machine")
-
-TCP4 = """\
-  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 0100007F:0FA1 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 21 1 0 100 0 0 10 0
-   1: 00000000:0FA2 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 22 1 0 100 0 0 10 0
-   2: 0100007F:0FA1 0100007F:C350 01 00000000:00000000 02:000A7D8C 00000000  1000        0 23 2 0 20 4 30 10 -1
-   3: 0100007F:C350 0100007F:0FA1 01 00000000:00000000 00:00000000 00000000  1000        0 24 1 0 20 4 30 10 -1
-   4: 0100007F:0FA1 0100007F:C351 06 00000000:00000000 03:00000D4C 00000000     0        0 0 3 0
-   5: 0200A8C0:0FA3 01010101:01BB 01 00000000:00000000 00:00000000 00000000  1001        0 25 1 0 20 4 30 10 -1
-12345: 0100007F:FFFF 00000000:0000 0A 00000000:00000000 00:00000000 00000000 4294967294   0 26 1 0 100 0 0 10 0
-"""
-ZERO6 = "00000000000000000000000000000000"
-TCP6 = f"""\
-  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when
-   0: {ZERO6}:0FA4 {ZERO6}:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 31 1 0 100 0 0 10 0
-   1: 00000000000000000000000001000000:0FA5 {ZERO6}:0000 0A 00000000:00000000 00:00000000 00000000  1000 0 32 1 0
-   2: 0000000000000000FFFF00000100007F:0FA6 {ZERO6}:0000 0A 00000000:00000000 00:00000000 00000000  1000 0 33 1 0
-   3: B80D0120000000000000000001000000:0FA7 {ZERO6}:0000 0A 00000000:00000000 00:00000000 00000000  1000 0 34 1 0
-   4: 0000000000000000FFFF00000100007F:0FA6 0000000000000000FFFF00000100007F:C352 01 0:0 00:0 0  1000 0 35 1 0
-"""
-
-# (table, port, what is there: address, remote port, uid)
-PROC = [
-    pytest.param(TCP4, 4001, [("127.0.0.1", None, 1000), ("127.0.0.1", 50000, 1000)], id="no TIME_WAIT"),
-    pytest.param(TCP4, 4002, [("0.0.0.0", None, 0)], id="wildcard"),
-    pytest.param(TCP4, 4003, [("192.168.0.2", 443, 1001)], id="another address"),
-    pytest.param(TCP4, 50000, [("127.0.0.1", 4001, 1000)], id="the client's side"),
-    pytest.param(TCP4, 65535, [("127.0.0.1", None, 4294967294)], id="a wide slot and uid"),
-    pytest.param(TCP4, 0, [], id="a far side's port is not a local one"),
-    pytest.param(TCP6, 4004, [("::", None, 1000)], id="IPv6 wildcard"),
-    pytest.param(TCP6, 4005, [("::1", None, 1000)], id="IPv6 loopback"),
-    pytest.param(TCP6, 4006, [("127.0.0.1", None, 1000), ("127.0.0.1", 50002, 1000)], id="mapped IPv4"),
-    pytest.param(TCP6, 4007, [("2001:db8::1", None, 1000)], id="IPv6"),
-]
-
-
-@little_endian
-@pytest.mark.parametrize(("text", "port", "expected"), PROC)
-def test_the_kernel_s_table_is_read(text: str, port: int, expected: list[tuple[str, int | None, int]]) -> None:
-    found = list(parse_proc_net_tcp(text, [port]))
-    assert found == [Socket(ip_address(address), port, remote, uid) for address, remote, uid in expected]
-
-
-def test_a_line_that_is_not_wanted_is_not_understood() -> None:
-    assert list(parse_proc_net_tcp("heading\n   0: nonsense:0FA1\n", [4002])) == []
 
 
 @settings(deadline=None)
@@ -100,7 +55,7 @@ OWNERS = [
 @pytest.mark.parametrize(("sockets", "complete", "expected"), OWNERS)
 def test_the_owner_of_what_we_would_reach_counts(sockets: list[Socket], complete: bool, expected: Listener) -> None:
     for order in (sockets, sockets[::-1]):
-        assert facts([4001], order, complete=complete, me=ME)[4001].listener is expected
+        assert facts([4001], Report(order, complete), me=ME)[4001].listener is expected
 
 
 @pytest.mark.parametrize(
@@ -111,7 +66,7 @@ def test_the_owner_of_what_we_would_reach_counts(sockets: list[Socket], complete
     ],
 )
 def test_a_listener_that_other_machines_reach_is_told(address: str, beyond: bool) -> None:
-    assert facts([4001], [listener(address)], complete=True, me=ME)[4001].bound_beyond_loopback is beyond
+    assert facts([4001], Report([listener(address)], complete=True), me=ME)[4001].bound_beyond_loopback is beyond
 
 
 @pytest.mark.parametrize(
@@ -122,14 +77,22 @@ def test_a_peer_that_is_not_ours_occupies(peers: Collection[int], ours: Collecti
     assert PortFacts(peers=frozenset(peers)).occupied(ours) is occupied
 
 
-@pytest.fixture(params=["the kernel's table", "psutil", "our own processes only"])
+SOURCES = {
+    "netlink": sock_diag.from_netlink,
+    "the kernel's table": from_proc,
+    "psutil": from_psutil,
+    "psutil, for our own processes only": from_psutil,
+}
+
+
+@pytest.fixture(params=SOURCES)
 def all_seen(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Each way of learning about sockets, the last two being those of other systems; whether it tells all."""
-    if request.param == "the kernel's table" and sys.platform != "linux":
-        pytest.skip("only Linux has one")
-    if request.param != "the kernel's table":
-        monkeypatch.setattr(ports, "_from_proc", ports._from_psutil)
-    if request.param == "our own processes only":
+    source = SOURCES[request.param]
+    if source is not from_psutil and sys.platform != "linux":
+        pytest.skip("only Linux has it")
+    monkeypatch.setattr(ports, "_SOURCES", (source,))
+    if request.param == "psutil, for our own processes only":
         monkeypatch.setattr(psutil, "net_connections", _denied)  # as macOS does for all but root
         return False
     return True
@@ -164,11 +127,16 @@ def test_another_user_s_listener_is_foreign(host: str, all_seen: bool) -> None:
 def test_connections_to_the_port_are_told_apart_from_ours() -> None:
     with listening() as listener, connected(listener) as theirs, connected(listener) as ours:
         port = port_of(listener)
-        found = snapshot([port, theirs])
+        found = snapshot([port])
         assert found[port].peers == {theirs, ours}
         assert found[port].occupied([ours])
         assert not found[port].occupied([ours, theirs])
-        assert found[theirs].peers == {port}  # the same connection, seen from its other end
+
+
+def test_a_connection_that_goes_out_from_the_port_is_nobody_s_client(all_seen: bool) -> None:
+    with listening() as listener, connected(listener) as client:
+        assert snapshot([client])[client] == snapshot([1])[1]
+        assert snapshot([client])[client].listener is (Listener.NONE if all_seen else Listener.UNKNOWN)
 
 
 @pytest.mark.usefixtures("all_seen")
@@ -179,23 +147,26 @@ def test_a_connection_that_ended_occupies_no_longer() -> None:
         assert snapshot([port_of(listener)])[port_of(listener)].peers == frozenset()
 
 
-def test_a_process_that_the_system_hides_after_all_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(psutil.Process, "uids", _hidden)
-    with listening() as listener:
-        sockets, complete = ports._from_psutil([port_of(listener)])
-        assert ([s.uid for s in sockets], complete) == ([None], True)
-        monkeypatch.setattr(psutil, "net_connections", _denied)
-        assert ports._from_psutil([port_of(listener)]) == ([], False)
-
-
-def _hidden(process: psutil.Process) -> None:
-    raise psutil.AccessDenied(process.pid)
-
-
 def test_nobody_asks_about_nothing() -> None:
     assert snapshot([]) == {}
 
 
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has both sources")
+NO_PROTOCOL = 31  # of netlink: the kernel refuses it, as a sandbox or another kernel may refuse sock_diag
+
+
+@linux
+def test_where_netlink_is_refused_the_kernel_s_table_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sock_diag, "_NETLINK_SOCK_DIAG", NO_PROTOCOL)
+    with pytest.raises(OSError, match="not supported"):
+        sock_diag.from_netlink([4001])
+    with listening() as listener:
+        port = port_of(listener)
+        assert snapshot([port]) == {port: PortFacts(listener=Listener.OURS)}
+
+
+@linux
 def test_where_the_system_tells_nothing_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ports, "_TABLES", ("/proc/self/mem",))  # opens, but cannot be read
+    monkeypatch.setattr(sock_diag, "_NETLINK_SOCK_DIAG", NO_PROTOCOL)
+    monkeypatch.setattr(tcp, "_TABLES", ("/proc/self/mem",))  # opens, but cannot be read
     assert snapshot([4001]) == {4001: PortFacts(listener=Listener.UNKNOWN)}

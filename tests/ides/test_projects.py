@@ -3,13 +3,19 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from bridge.core.selection import Place
 from bridge.errors import Usage
-from bridge.ides.projects import Project, place, project_of
+from bridge.ides import projects
+from bridge.ides.projects import Project
+
+HOME = "/home/somebody"
+project_of = partial(projects.project_of, home=HOME)
+place = partial(projects.place, home=HOME)
 
 Git = Callable[..., None]
 
@@ -121,6 +127,29 @@ def test_the_search_ends(top: Path) -> None:
     (top / ".git").mkdir()
     assert project_of(str(top.joinpath(*"d" * 63))).root == str(top)
     assert project_of(str(top.joinpath(*"d" * 64))) == Project()
+
+
+@pytest.mark.parametrize("below", ["", "notes", "src/deep/a.py", ".config/nvim/init.lua"])
+def test_a_repository_at_home_is_no_project(top: Path, git: Git, below: str) -> None:
+    repository(git, top / "me")
+    assert projects.project_of(str(top / "me" / below), str(top / "me")) == Project()
+
+
+def test_nor_is_one_above_home_for_what_is_in_it(top: Path, git: Git) -> None:
+    outer = repository(git, top / "outer")
+    (outer / "me").mkdir()
+    assert projects.project_of(f"{outer}/me/a.py", f"{outer}/me") == Project()
+    assert projects.project_of(f"{outer}/you/a.py", f"{outer}/me").root == str(outer)
+
+
+def test_projects_at_home_are_projects(top: Path, git: Git) -> None:
+    home = repository(git, top / "me")
+    app = repository(git, home / "app")
+    git("worktree", "add", "-q", home / "fix", cwd=app)
+    worktree = Project(root=f"{home}/fix", repository=f"{app}/.git")
+    assert projects.project_of(f"{home}/fix/a.py", str(home)) == worktree
+    found = projects.place(str(home), f"{app}/a.py", home=str(home))
+    assert (found.project, found.cwd_project) == (str(app), None)
 
 
 def test_outside_of_any_project_there_is_none() -> None:

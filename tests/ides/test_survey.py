@@ -3,12 +3,13 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bridge.core.selection import Candidate, Listener, Pid
 from bridge.ides.locks import LockScanner
-from bridge.ides.survey import LinkFacts, Sighting, Survey
+from bridge.ides.survey import Sighting, Survey
 from tests.ides.listeners import connected, listening, port_of, stranger_listening
 from tests.ides.lockfiles import ide_directory, later, right_then, write_lock
 
@@ -16,8 +17,8 @@ HERE = os.getpid()
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return Path(os.path.realpath(tmp_path))
+def home(home: Path) -> Path:
+    return Path(os.path.realpath(home))
 
 
 @pytest.fixture
@@ -25,8 +26,8 @@ def directory(home: Path) -> Path:
     return ide_directory(home / ".claude")
 
 
-async def look_at_one(home: Path, **facts: object) -> Candidate:
-    (candidate,) = (await Survey().look({}, home, **facts)).candidates  # type: ignore[arg-type]
+async def look_at_one(home: Path, **facts: Any) -> Candidate:
+    (candidate,) = (await Survey(str(home)).look([home / ".claude" / "ide"], **facts)).candidates
     return candidate
 
 
@@ -102,39 +103,41 @@ async def test_only_a_client_that_is_not_ours_occupies(home: Path, directory: Pa
         assert not (await look_at_one(home, our_ports=[ours])).occupied
 
 
-async def test_what_a_link_knows_is_added(home: Path, directory: Path) -> None:
-    write_lock(directory, 4001)
-    ide_id = (await look_at_one(home)).lock.ide_id
-    facts = LinkFacts(shareable=True, last_focus=12.5, trouble="its token was refused")
-    known = await look_at_one(home, link_facts={ide_id: facts, "4001-000000000000": LinkFacts(trouble="no")})
-    assert (known.shareable, known.last_focus, known.trouble) == (True, 12.5, "its token was refused")
+async def test_a_repository_at_home_joins_no_folders(home: Path, directory: Path) -> None:
+    for git in (home / ".git", home / "app" / ".git"):
+        git.mkdir(parents=True)
+    folders = [str(home), f"{home}/notes", f"{home}/app"]
+    with listening() as listener:
+        write_lock(directory, port_of(listener), workspaceFolders=folders)
+        candidate = await look_at_one(home)
+    assert candidate.repositories == {f"{home}/app/.git"}
 
 
 async def test_whatever_is_not_believed_is_listed_with_its_reason(home: Path, directory: Path) -> None:
     (directory / "4001.lock").symlink_to("/etc/passwd")
     loose = ide_directory(home / "configured")
     loose.chmod(0o777)
-    sighting = await Survey().look({"CLAUDE_CONFIG_DIR": str(loose.parent)}, home)
+    sighting = await Survey(str(home)).look([loose, directory])
     assert [refused.path for refused in sighting.refused] == [f"{directory}/4001.lock", str(loose)]
 
 
 async def test_a_lock_file_that_is_being_written_is_waited_for(home: Path, directory: Path) -> None:
     (directory / "4001.lock").touch()
-    sighting = await Survey(LockScanner(right_then)).look({}, home)
+    sighting = await Survey(str(home), LockScanner(right_then)).look([directory])
     assert [refused.reason for refused in sighting.refused] == ["half-written, or not JSON"]
 
 
 async def test_no_ide_is_no_error(home: Path) -> None:
-    assert await Survey().look({}, home, terminal_pid=2**31 - 1) == Sighting()
+    assert await Survey(str(home)).look([home / "no" / "ide"], terminal_pid=2**31 - 1) == Sighting()
 
 
 async def test_a_thousand_stale_locks_are_bounded_work(home: Path, directory: Path) -> None:
     """The figures are the benchmark's; this only notices a mistake of an order of magnitude."""
     for port in range(10_000, 11_000):
         write_lock(directory, port, pid=2**31 - 1)
-    survey = Survey(LockScanner(later))
-    await survey.look({}, home)
+    survey = Survey(str(home), LockScanner(later))
+    await survey.look([directory])
     before = time.process_time()
-    sighting = await survey.look({}, home)
+    sighting = await survey.look([directory])
     assert time.process_time() - before < 0.5
     assert len(sighting.candidates) == 1000

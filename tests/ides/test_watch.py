@@ -73,6 +73,19 @@ async def test_a_change_is_told_within_about_a_second(directory: Path, monkeypat
         assert loop.time() - before < 2
 
 
+async def test_a_directory_that_is_replaced_between_two_looks_is_told(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its successor often has the same inode, so nothing but the event tells them apart."""
+    monkeypatch.setattr(module, "STEP_MS", 500)
+    async with watching(directory) as seen:
+        shutil.rmtree(directory.parent)
+        ide_directory(directory.parent)
+        await seen.tells()
+        write_lock(directory, 4001)
+        await seen.tells()
+
+
 async def test_a_directory_that_comes_goes_and_comes_back_is_told(tmp_path: Path) -> None:
     directory = tmp_path / ".claude" / "ide"
     async with watching(directory) as seen:

@@ -37,7 +37,8 @@ def journal(path: str) -> Iterator[Journal]:
 def proposal(id_: str = "r1", *, created: float = 100.0, **more: Any) -> Review:
     """A review as an agent proposes it."""
     file = Change(path=b"/w/a.py", base_hash="0" * 64, base="a\n", proposed="b\n")
-    return Review(**{"id": id_, "files": (file,), "workspace": b"/w", "created": created, "changed": created} | more)
+    usual: dict[str, Any] = {"files": (file,), "workspace": b"/w", "changed": created}
+    return Review(id=id_, created=created, **(usual | more))
 
 
 def accepted(review: Review, now: float = 200.0) -> Review:

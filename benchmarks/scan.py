@@ -1,0 +1,98 @@
+"""A thousand lock files, nearly all of them stale: list, read, parse, look for the process.
+
+Both sides do it again and again in a process that has warmed up. *Cold* means that nothing is known of the
+files; *again*, that they have not changed since. Node reads them all each time, as its programs do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+from benchmarks.measure import Row, Subject, alternate, ratio, timed
+from benchmarks.stage import stage
+from bridge.core.selection import Pid
+from bridge.ides.locks import LockScanner
+from bridge.ides.processes import pid_state
+
+SCRIPT = str(Path(__file__).with_suffix(".js"))
+FILES = 1000
+ALIVE = 10
+ROUNDS = 60
+WARM_UP = 20
+
+
+def run(quick: bool) -> list[Row]:
+    with stage() as here:
+        write_locks(here.lock_dir)
+        # A minute ahead, for the scanner does not remember files that were written a moment ago.
+        remembering = LockScanner(lambda: time.time_ns() + 60 * 10**9)
+        subjects = {
+            "cold": timed(lambda: scan(LockScanner(), here.lock_dir)),
+            "again": timed(lambda: scan(remembering, here.lock_dir)),
+        }
+        with node_scan(here.lock_dir) as by_node:
+            if by_node is not None:
+                subjects["node"] = by_node
+            times = alternate(subjects, *((2, 1) if quick else (ROUNDS, WARM_UP)))
+    return [
+        ratio("scan of 1000 lock files, cold / Node", times, "cold", "node", goal=0.2),
+        ratio("scan of 1000 lock files, again / Node", times, "again", "node", goal=0.12),
+    ]
+
+
+def write_locks(directory: Path) -> None:
+    """Write lock files as the official extension does."""
+    pids = [os.getpid()] * ALIVE + list(islice(free_pids(), FILES - ALIVE))
+    for port, pid in enumerate(pids, start=20_000):
+        lock = {
+            "pid": pid,
+            "workspaceFolders": [f"/home/user/projects/project-{port}"],
+            "ideName": "Visual Studio Code",
+            "transport": "ws",
+            "authToken": f"00000000-0000-4000-8000-{port:012}",
+        }
+        file = directory / f"{port}.lock"
+        file.write_text(json.dumps(lock), encoding="ascii")
+        file.chmod(0o600)
+
+
+def free_pids() -> Iterator[int]:
+    last = int(Path("/proc/sys/kernel/pid_max").read_text(encoding="ascii")) - 1
+    return (pid for pid in range(last, 1, -1) if not os.path.exists(f"/proc/{pid}"))
+
+
+def scan(scanner: LockScanner, directory: Path) -> None:
+    found = scanner.scan([directory]).admitted
+    alive = sum(pid_state(one.lock.pid, one.modified) is Pid.ALIVE for one in found)
+    assert (len(found), alive) == (FILES, ALIVE)
+
+
+@contextmanager
+def node_scan(directory: Path) -> Iterator[Subject | None]:
+    """A Node process that scans when it is told to and says how long that took; None: there is no Node."""
+    node = shutil.which("node")
+    if node is None:
+        yield None
+        return
+    with subprocess.Popen([node, SCRIPT, directory], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        asked, said = process.stdin, process.stdout
+
+        def subject() -> float:
+            asked.write(b"\n")
+            asked.flush()
+            report = json.loads(said.readline())
+            assert (report["files"], report["alive"]) == (FILES, ALIVE)
+            return float(report["seconds"])
+
+        with asked:
+            yield subject

@@ -1,0 +1,230 @@
+"""What `bridge doctor` concludes about the way to the human: IDEs, the terminal, the browser. Facts in, findings out.
+
+No IDE is contacted for it (design.md D2): what is known is what selection knows, and what the daemon's links,
+opened for other reasons, have met with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from shlex import quote
+from typing import Final
+
+from bridge.core.events import LinkState
+from bridge.core.findings import Finding
+from bridge.core.lockfile import LockFile
+from bridge.core.selection import Listener, Pid
+from bridge.core.terminal import Group, family_of_name, read_terminal, related
+
+__all__ = ["Announced", "Distrusted", "IdeFacts", "examine"]
+
+_SHOWN: Final = 8  # stale lock files that one command removes
+_LOOPBACK: Final = frozenset({"*", "127.0.0.1", "127.0.0.0/8"})
+_PROXIES: Final = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
+_PORT: Final = "CLAUDE_CODE_SSE_PORT"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announced:
+    """An IDE's lock file that comes from this user, and what holds its port."""
+
+    lock: LockFile
+    path: str
+    pid: Pid
+    listener: Listener
+    exposed: bool = False  # other machines may reach the port
+    weak: tuple[str, ...] = ()
+    state: str = LinkState.LISTENING
+    detail: str = ""  # why the state is what it is
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing listens on its port; what listens in Windows cannot be seen from WSL."""
+        return self.listener is Listener.NONE and not self.lock.running_in_windows
+
+    @property
+    def stale(self) -> bool:
+        """Whether its IDE is gone altogether."""
+        return self.silent and self.pid is not Pid.ALIVE
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return f"{self.lock.ide_name} on port {self.lock.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distrusted:
+    """A lock file or lock directory that is not believed, and why."""
+
+    path: str
+    reason: str  # in words that follow the path
+    directory: bool = False
+    symlink: bool = False
+    ours: bool = True  # it belongs to this user
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdeFacts:
+    """Everything that was looked at."""
+
+    environ: Mapping[str, str]
+    announced: tuple[Announced, ...]
+    distrusted: tuple[Distrusted, ...]
+    directories: tuple[str, ...]  # where lock files are looked for
+    browser: bool  # there is a screen, or a BROWSER
+    kernel: str  # its release
+
+
+def examine(facts: IdeFacts) -> list[Finding]:
+    """Check everything."""
+    return [finding for check in _CHECKS for finding in check(facts)]
+
+
+# ---- IDEs
+
+
+def _ides(facts: IdeFacts) -> Iterator[Finding]:
+    present = [ide for ide in facts.announced if not ide.stale]
+    if not present:
+        yield Finding(check="ide", found=f"none announces itself in {' or '.join(facts.directories)}: the page is used")
+    for ide in present:
+        yield _reach(ide)
+        yield from _safety(ide)
+
+
+# What the port's owner means for an IDE that is not stale.
+_LISTENERS: Final = {
+    Listener.FOREIGN: ("its port belongs to another user, so it gets no token", "restart the IDE, or: rm {path}"),
+    Listener.UNKNOWN: ("this system does not tell who listens there", "sudo lsof -nP -iTCP:{port}"),
+    Listener.NONE: ("process {pid} runs, but nothing listens there", "reload its window"),
+}
+_IN_WINDOWS: Final = ("it runs in Windows, out of this version's reach", "open the folder through its WSL support")
+
+# What the state of our link to it means, and how to mend that.
+_STATES: Final[Mapping[str, tuple[str, str | None]]] = {
+    LinkState.LISTENING: ("listens", None),
+    LinkState.OCCUPIED: ("serves another client, so reviews go to the page; --ide {port} takes it over", None),
+    LinkState.CONNECTING: ("is being connected", None),
+    LinkState.LIVE: ("is connected", None),
+    LinkState.REFUSED: ("refuses the token of its own lock file", "restart the IDE"),
+    LinkState.PORT_TAKEN: ("its port belongs to another program", "restart the IDE, or: rm {path}"),
+    LinkState.NOT_ANSWERING: ("listens, but does not answer", "reload its window"),
+    LinkState.SLOT_LOST: ("another client took its only place", "to take it back: bridge open --ide {port} FILE"),
+    LinkState.GONE: ("listens again, after it ended the connection", None),
+}
+
+
+def _reach(ide: Announced) -> Finding:
+    """Say whether the IDE can be used."""
+    says: str
+    fix: str | None
+    if ide.lock.running_in_windows and ide.listener is not Listener.OURS:
+        says, fix = _IN_WINDOWS
+    elif ide.listener in _LISTENERS:
+        says, fix = _LISTENERS[ide.listener]
+    else:
+        says, fix = _STATES.get(ide.state, (ide.state, None))
+    detail = f" ({ide.detail})" if ide.detail and fix else ""
+    known: dict[str, object] = {"path": quote(ide.path), "port": ide.lock.port, "pid": ide.lock.pid}
+    return Finding(
+        check="ide", found=f"{ide.name}: {says.format_map(known)}{detail}", fix=fix and fix.format_map(known)
+    )
+
+
+def _safety(ide: Announced) -> Iterator[Finding]:
+    """Say who else could get at the IDE."""
+    if ide.exposed:
+        jetbrains = related(family_of_name(ide.lock.ide_name), Group.JETBRAINS)
+        setting = 'turn off "Accept connections from all network interfaces"' if jetbrains else "bind 127.0.0.1 only"
+        found = f"{ide.name}: it listens beyond loopback, so other machines may reach it"
+        yield Finding(check="exposed", found=found, fix=f"in the settings of its plugin: {setting}")
+    for weakness in ide.weak:
+        mended = f"chmod 600 {quote(ide.path)}" if weakness.startswith("mode") else "update its plugin"
+        yield Finding(check="weak", found=f"{ide.name}: a weak lock file, {weakness}", fix=mended)
+
+
+def _stale(facts: IdeFacts) -> Iterator[Finding]:
+    stale = [ide for ide in facts.announced if ide.stale]
+    if stale:
+        shown = [quote(ide.path) for ide in stale[:_SHOWN]]
+        more = ", then again: bridge doctor" if len(stale) > _SHOWN else ""
+        found = f"{len(stale)} lock file{'s' * (len(stale) > 1)} of IDEs that are gone; harmless here"
+        yield Finding(check="stale", found=found, fix=f"rm {' '.join(shown)}{more}")
+
+
+def _distrusted(facts: IdeFacts) -> Iterator[Finding]:
+    for one in facts.distrusted:
+        yield Finding(check="ignored", found=f"{one.path} {one.reason}", fix=_amends(one))
+
+
+def _amends(one: Distrusted) -> str:
+    path = quote(one.path)
+    if not one.directory:
+        return f"restart the IDE that wrote it, or: rm {path}"
+    if one.symlink:
+        return f"rm {path}; mkdir -m 700 {path}"
+    return f"chmod 700 {path}" if one.ours else f"sudo mv {path} {path}.old"
+
+
+# ---- the terminal and what surrounds it
+
+
+def _port(facts: IdeFacts) -> Iterator[Finding]:
+    """Find a port variable that outlived its IDE; agents that trust it look no further."""
+    port = read_terminal(facts.environ).port
+    if facts.environ.get(_PORT) and port is None:
+        yield Finding(check="terminal", found=f"{_PORT} holds no port number", fix=f"unset {_PORT}")
+    elif port is not None and not any(ide.lock.port == port and not ide.silent for ide in facts.announced):
+        found = f"{_PORT} is {port}, where no IDE listens: this terminal outlived its IDE"
+        yield Finding(check="terminal", found=found, fix=f"unset {_PORT}")
+
+
+def _multiplexer(facts: IdeFacts) -> Iterator[Finding]:
+    multiplexer = read_terminal(facts.environ).multiplexer
+    usable = [ide for ide in facts.announced if ide.listener is Listener.OURS]
+    if multiplexer and len(usable) > 1:
+        found = (
+            f"{multiplexer} hides in which IDE's terminal you are; folders and focus decide among {len(usable)} IDEs"
+        )
+        yield Finding(check="terminal", found=found, fix="where they decide wrongly, name it: --ide NAME")
+
+
+def _proxy(facts: IdeFacts) -> Iterator[Finding]:
+    """Warn of a proxy that agents would tunnel loopback connections through, tokens included; we never do.
+
+    Source: docs/protocol.md "Environment variables". The values may hold passwords and are not shown.
+    """
+    names = [name for name in _PROXIES if facts.environ.get(name)]
+    spared = facts.environ.get("no_proxy") or facts.environ.get("NO_PROXY") or ""
+    if names and _LOOPBACK.isdisjoint(part.strip() for part in spared.split(",")):
+        found = f"{', '.join(names)} without 127.0.0.1 in no_proxy: agents may talk to IDEs through the proxy"
+        fix = 'export no_proxy="127.0.0.1,localhost,::1${no_proxy:+,$no_proxy}"; export NO_PROXY="$no_proxy"'
+        yield Finding(check="proxy", found=found, fix=fix)
+
+
+def _browser(facts: IdeFacts) -> Iterator[Finding]:
+    if facts.browser:
+        yield Finding(check="browser", found="can be opened for reviews that no IDE shows")
+    else:
+        found = "none can be opened from here: there is no screen and no BROWSER"
+        yield Finding(check="browser", found=found, fix="open the address that bridge diff prints, or set BROWSER")
+
+
+def _wsl(facts: IdeFacts) -> Iterator[Finding]:
+    if "microsoft" in facts.kernel.lower():
+        found = "this is WSL: IDEs that run wholly in Windows cannot be reached by this version"
+        yield Finding(check="wsl", found=found, fix="open the folder through the IDE's WSL support, as `code .` does")
+
+
+_CHECKS: Final[Sequence[Callable[[IdeFacts], Iterator[Finding]]]] = (
+    _ides,
+    _stale,
+    _distrusted,
+    _port,
+    _multiplexer,
+    _proxy,
+    _browser,
+    _wsl,
+)

@@ -1,0 +1,194 @@
+"""What is said of IDEs, of the terminal and of what lies between: a row a fact that is not as it should be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bridge.core.events import LinkState
+from bridge.core.idechecks import Announced, Distrusted, IdeFacts, examine
+from bridge.core.lockfile import LockFile
+from bridge.core.selection import Listener, Pid
+
+IDE_DIR = "/home/ann/.claude/ide"
+
+
+def ide(port: int = 4001, *, name: str = "Visual Studio Code", windows: bool = False, **facts: Any) -> Announced:
+    lock = LockFile(port=port, pid=12, workspace_folders=("/w",), ide_name=name, running_in_windows=windows)
+    usual: dict[str, Any] = {"path": f"{IDE_DIR}/{port}.lock", "pid": Pid.ALIVE, "listener": Listener.OURS}
+    return Announced(lock=lock, **{**usual, **facts})
+
+
+def gone(port: int = 4001, pid: Pid = Pid.DEAD) -> Announced:
+    return ide(port, pid=pid, listener=Listener.NONE)
+
+
+WELL = IdeFacts(
+    environ={}, announced=(ide(),), distrusted=(), directories=(IDE_DIR,), browser=True, kernel="6.1.0-18-amd64"
+)
+
+
+def said(facts: IdeFacts) -> list[tuple[str, str]]:
+    return [(finding.check, finding.found) for finding in examine(facts)]
+
+
+def test_an_ide_that_listens_and_a_browser_are_fine() -> None:
+    assert {finding.level for finding in examine(WELL)} == {"ok"}
+    assert said(WELL) == [
+        ("ide", "Visual Studio Code on port 4001: listens"),
+        ("browser", "can be opened for reviews that no IDE shows"),
+    ]
+
+
+def test_no_ide_is_fine_and_says_where_it_was_looked_for() -> None:
+    facts = replace(WELL, announced=(), directories=("/c/ide", IDE_DIR))
+    assert said(facts)[0] == ("ide", f"none announces itself in /c/ide or {IDE_DIR}: the page is used")
+    assert {finding.level for finding in examine(facts)} == {"ok"}
+
+
+@pytest.mark.parametrize("state", LinkState)
+def test_every_state_of_a_link_has_words(state: LinkState) -> None:
+    troubles = {LinkState.REFUSED, LinkState.PORT_TAKEN, LinkState.NOT_ANSWERING, LinkState.SLOT_LOST}
+    (finding, _) = examine(replace(WELL, announced=(ide(state=state, detail="why"),)))
+    assert finding.found.startswith("Visual Studio Code on port 4001: ")
+    assert (finding.level, finding.found.endswith(" (why)")) == (("warn", True) if state in troubles else ("ok", False))
+
+
+FINE: list[tuple[dict[str, Any], str, str]] = [
+    (
+        {"announced": (ide(state="occupied"),)},
+        "ide",
+        "Visual Studio Code on port 4001: serves another client, so reviews go to the page; --ide 4001 takes it over",
+    ),
+    ({"announced": (ide(state="dreaming"),)}, "ide", "Visual Studio Code on port 4001: dreaming"),  # a newer daemon's
+    ({"environ": {"CLAUDE_CODE_SSE_PORT": "4001"}}, "ide", "Visual Studio Code on port 4001: listens"),
+    ({"environ": {"TMUX": "x"}}, "ide", "Visual Studio Code on port 4001: listens"),  # there is nothing to choose
+    ({"environ": {"http_proxy": "http://p", "no_proxy": "x, 127.0.0.1"}}, "browser", "can be opened"),
+    ({"environ": {"ALL_PROXY": "http://p", "NO_PROXY": "*"}}, "browser", "can be opened"),
+    ({"environ": {"https_proxy": "http://p", "http_proxy": ""}}, "browser", "can be opened"),
+]
+
+
+@pytest.mark.parametrize(("facts", "check", "found"), FINE)
+def test_what_is_merely_different_is_fine(facts: dict[str, Any], check: str, found: str) -> None:
+    findings = examine(replace(WELL, **facts))
+    assert {finding.level for finding in findings} == {"ok"}
+    assert [finding for finding in findings if finding.check == check and finding.found.startswith(found)]
+
+
+NO_PROXY = 'export no_proxy="127.0.0.1,localhost,::1${no_proxy:+,$no_proxy}"; export NO_PROXY="$no_proxy"'
+WSL = "open the folder through its WSL support"
+LOCK = f"{IDE_DIR}/4001.lock"
+
+# facts, check, part of what was found, fix
+TROUBLES: list[tuple[dict[str, Any], str, str, str]] = [
+    (
+        {"announced": (ide(listener=Listener.FOREIGN),)},
+        "ide",
+        "belongs to another user",
+        f"restart the IDE, or: rm {LOCK}",
+    ),
+    ({"announced": (ide(listener=Listener.UNKNOWN),)}, "ide", "does not tell", "sudo lsof -nP -iTCP:4001"),
+    ({"announced": (gone(pid=Pid.ALIVE),)}, "ide", "process 12 runs, but nothing listens", "reload its window"),
+    ({"announced": (ide(windows=True, listener=Listener.NONE, pid=Pid.UNKNOWN),)}, "ide", "in Windows", WSL),
+    ({"announced": (ide(state="refused"),)}, "ide", "refuses the token", "restart the IDE"),
+    ({"announced": (ide(state="slot lost"),)}, "ide", "only place", "to take it back: bridge open --ide 4001 FILE"),
+    (
+        {"announced": (ide(exposed=True),)},
+        "exposed",
+        "beyond loopback",
+        "in the settings of its plugin: bind 127.0.0.1 only",
+    ),
+    (
+        {"announced": (ide(exposed=True, name="IntelliJ IDEA"),)},
+        "exposed",
+        "IntelliJ IDEA on port 4001",
+        'in the settings of its plugin: turn off "Accept connections from all network interfaces"',
+    ),
+    ({"announced": (ide(weak=("no token",)),)}, "weak", "no token", "update its plugin"),
+    ({"announced": (ide(weak=("mode 0644",)),)}, "weak", "mode 0644", f"chmod 600 {LOCK}"),
+    ({"announced": (ide(4002), gone())}, "stale", "1 lock file of", f"rm {LOCK}"),
+    (
+        {"announced": (gone(pid=Pid.REUSED), gone(4002))},
+        "stale",
+        "2 lock files of",
+        f"rm {LOCK} {IDE_DIR}/4002.lock",
+    ),
+    (
+        {"announced": tuple(map(gone, range(5001, 6001)))},
+        "stale",
+        "1000 lock files of",
+        f"rm {' '.join(f'{IDE_DIR}/{port}.lock' for port in range(5001, 5009))}, then again: bridge doctor",
+    ),
+    (
+        {"distrusted": (Distrusted(path="/i/a b.lock", reason="is not JSON"),)},
+        "ignored",
+        "/i/a b.lock is not JSON",
+        "restart the IDE that wrote it, or: rm '/i/a b.lock'",
+    ),
+    (
+        {"distrusted": (Distrusted(path="/i", reason="is a symlink", directory=True, symlink=True),)},
+        "ignored",
+        "/i is a symlink",
+        "rm /i; mkdir -m 700 /i",
+    ),
+    (
+        {"distrusted": (Distrusted(path="/i", reason="can be written by others", directory=True),)},
+        "ignored",
+        "/i can be written",
+        "chmod 700 /i",
+    ),
+    (
+        {"distrusted": (Distrusted(path="/i", reason="belongs to uid 0", directory=True, ours=False),)},
+        "ignored",
+        "/i belongs to uid 0",
+        "sudo mv /i /i.old",
+    ),
+    (
+        {"environ": {"CLAUDE_CODE_SSE_PORT": "4002"}},
+        "terminal",
+        "CLAUDE_CODE_SSE_PORT is 4002, where no IDE listens",
+        "unset CLAUDE_CODE_SSE_PORT",
+    ),
+    ({"environ": {"CLAUDE_CODE_SSE_PORT": "x"}}, "terminal", "holds no port number", "unset CLAUDE_CODE_SSE_PORT"),
+    (
+        {"environ": {"STY": "1.x"}, "announced": (ide(), ide(4002))},
+        "terminal",
+        "screen hides in which IDE's terminal you are",
+        "where they decide wrongly, name it: --ide NAME",
+    ),
+    ({"environ": {"http_proxy": "http://me:secret@p"}}, "proxy", "http_proxy without", NO_PROXY),
+    (
+        {"environ": {"ALL_PROXY": "p", "HTTP_PROXY": "p", "no_proxy": "corp.example"}},
+        "proxy",
+        "HTTP_PROXY, ALL_PROXY without",
+        NO_PROXY,
+    ),
+    ({"environ": {"all_proxy": "p", "no_proxy": "corp", "NO_PROXY": "*"}}, "proxy", "all_proxy without", NO_PROXY),
+    ({"browser": False}, "browser", "no BROWSER", "open the address that bridge diff prints, or set BROWSER"),
+    (
+        {"kernel": "5.15.167.4-microsoft-standard-WSL2"},
+        "wsl",
+        "this is WSL",
+        "open the folder through the IDE's WSL support, as `code .` does",
+    ),
+]
+
+
+@pytest.mark.parametrize(("facts", "check", "found", "fix"), TROUBLES)
+def test_trouble_is_a_warning_told_once_with_its_fix(facts: dict[str, Any], check: str, found: str, fix: str) -> None:
+    (trouble,) = [finding for finding in examine(replace(WELL, **facts)) if finding.level != "ok"]
+    assert (trouble.check, trouble.level, trouble.fix) == (check, "warn", fix)
+    assert found in trouble.found
+
+
+def test_a_port_variable_of_a_dead_ide_is_stale_also_while_its_lock_file_is_there() -> None:
+    facts = replace(WELL, announced=(gone(), gone(4002, Pid.ALIVE)), environ={"CLAUDE_CODE_SSE_PORT": "4002"})
+    checks = {finding.check for finding in examine(facts) if finding.level == "warn"}
+    assert checks == {"ide", "stale", "terminal"}
+
+
+def test_a_proxys_password_is_not_shown() -> None:
+    assert "secret" not in str(examine(replace(WELL, environ={"http_proxy": "http://me:secret@p"})))

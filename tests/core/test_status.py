@@ -1,0 +1,171 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bridge.core.events import LinkState
+from bridge.core.ranking import Pid
+from bridge.core.reviews import Outcome, Trigger, decide
+from bridge.core.selection import Verdict
+from bridge.core.status import SCHEMA, Ide, ReviewRow, Status, ide_row, render, review_row
+from tests.core.candidates import ide
+from tests.playbook import review
+
+NOW = 10_000.0
+
+
+def row(*, chosen: bool = True, state: LinkState = LinkState.LIVE, detail: str = "", **facts: Any) -> Ide:
+    name = facts.pop("name", "Visual Studio Code")
+    folders = facts.pop("folders", ("/w",))
+    candidate = ide(4001, *folders, name=name, token="never-shown", **{"modified": NOW - 5.0, **facts})
+    verdict = Verdict(candidate=candidate, chosen=chosen, usable=chosen, reason="its folder /w holds the file")
+    return ide_row(verdict, state, detail)
+
+
+def status(*ides: Ide, reviews: tuple[ReviewRow, ...] = (), **more: Any) -> Status:
+    usual: dict[str, Any] = {"ignored": [], "warnings": []}
+    return {
+        "schema": SCHEMA,
+        "daemon": {
+            "version": "1.0",
+            "pid": 12,
+            "started": NOW - 7200,
+            "socket": "/run/s",
+            "log": "/log",
+            "capabilities": [],
+            "page": False,
+        },
+        "directory": "/w",
+        "ides": list(ides),
+        "reviews": list(reviews),
+        "counters": {},
+        **{**usual, **more},
+    }
+
+
+def lines(*args: Any, **more: Any) -> list[str]:
+    """The status as text, but for its first line."""
+    first, *rest = render(status(*args, **more), NOW).splitlines()
+    assert first == "bridge 1.0 is running (pid 12, 2 h ago)"
+    return rest
+
+
+def test_one_glance_tells_which_ide_is_chosen_and_why() -> None:
+    assert lines(row(), row(chosen=False, state=LinkState.LISTENING, name="Neovim", folders=())) == [
+        "● Visual Studio Code  4001  live  /w",
+        "    chosen: its folder /w holds the file; last focus 5 s ago (from the lock file)",
+        "○ Neovim  4001  listening  (no folder)",
+        "    not chosen: its folder /w holds the file; last focus 5 s ago (from the lock file)",
+    ]
+
+
+def test_without_an_ide_it_says_where_changes_are_shown() -> None:
+    assert lines() == ["no IDE is running here: changes are shown on the review page in the browser"]
+
+
+def test_what_is_wrong_with_an_ide_is_remarked() -> None:
+    ill = row(state=LinkState.REFUSED, detail="close code 1008", weak=("no token",), pid=Pid.DEAD, last_focus=NOW)
+    assert lines(ill)[1:] == [
+        "    chosen: its folder /w holds the file; last focus now (from the selection)",
+        "    refused: close code 1008",
+        "    weak lock file: no token",
+        "    its PID 12 is dead",
+    ]
+
+
+REVIEWS: list[tuple[str | None, str | None, str]] = [
+    ("ide", "Neovim", "shown in Neovim"),
+    ("queued", "Neovim", "queued in Neovim"),
+    ("page", None, "bridge review open r1"),
+    (None, None, "bridge review open r1"),
+]
+
+
+@pytest.mark.parametrize(("where", "name", "said"), REVIEWS)
+def test_a_review_says_where_to_find_it(where: str | None, name: str | None, said: str) -> None:
+    pending = review_row(review(at=NOW - 90), where, name)
+    assert lines(reviews=(pending,))[1] == f"review r1 waits: /w/a.py  ({said}, 1 min ago)"
+
+
+def test_what_strangers_wrote_is_made_visible() -> None:
+    text = render(
+        status(
+            row(name="evil\x1b[2J", folders=("/w\n", "/x"), detail="no\r"),
+            reviews=(review_row(review(path=b"/w/\xff\x07", title="\x1b"), "ide", "evil\x9b"),),
+            ignored=[{"path": "/a\x00", "reason": "b\u202e"}],
+            warnings=["c\x7f"],
+        ),
+        NOW,
+    )
+    assert all(char.isprintable() for char in text.replace("\n", ""))
+    for shown in (r"evil\x1b[2J", r"/w\x0a, /x", r"no\x0d", r"/w/\xff\x07", r"/a\x00: b\u202e", r"warning: c\x7f"):
+        assert shown in text
+
+
+def test_no_token_is_in_it() -> None:
+    assert "never-shown" not in str(status(row())) + render(status(row()), NOW, color=True)
+
+
+def test_long_lines_are_cut_to_the_terminal_and_colours_end() -> None:
+    text = render(status(row(), warnings=["x" * 200]), NOW, columns=40)
+    assert max(map(len, text.splitlines())) == 40
+    assert "warning: " + "x" * 30 + "…" in text
+    colored = render(
+        status(row(), row(chosen=False, state=LinkState.GONE), warnings=["y" * 200]), NOW, color=True, columns=40
+    )
+    assert colored.count("\x1b[0m") * 2 == colored.count("\x1b")
+    assert "\x1b[32m●\x1b[0m Visual Studio Code  4001  \x1b[36mlive\x1b[0m  /w\n" in colored
+    assert "\x1b[2m○\x1b[0m Visual Studio Code  4001  \x1b[33mgone\x1b[0m  /w\n" in colored
+    assert "y" * 31 not in colored
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (-5, "now"),
+        (0.9, "now"),
+        (1, "1 s ago"),
+        (59, "59 s ago"),
+        (60, "1 min ago"),
+        (3600, "1 h ago"),
+        (2e5, "2 d ago"),
+    ],
+)
+def test_ages_are_in_their_largest_unit(seconds: float, said: str) -> None:
+    pending = review_row(review(at=NOW - seconds))
+    assert lines(reviews=(pending,))[1].endswith(f", {said})")
+
+
+def test_an_ide_is_described_for_programs() -> None:
+    assert row(chosen=False, detail="why", pid=Pid.REUSED, weak=("loose mode",), last_focus=7.0) == {
+        "port": 4001,
+        "name": "Visual Studio Code",
+        "workspace": ["/w"],
+        "state": "live",
+        "detail": "why",
+        "chosen": False,
+        "reason": "its folder /w holds the file",
+        "last_focus": 7.0,
+        "focus_known_from": "selection",
+        "pid": 12,
+        "pid_state": "reused",
+        "weak": ["loose mode"],
+    }
+
+
+def test_a_review_is_described_for_programs() -> None:
+    decided = decide(
+        replace(review(title="T", agent="A"), created=1.0), 2.0, finals=None, trigger=Trigger.REJECTED_ON_PAGE
+    )
+    assert review_row(decided, "page") == {
+        "id": "r1",
+        "title": "T",
+        "paths": ["/w/a.py"],
+        "agent": "A",
+        "state": "decided",
+        "outcome": Outcome.REJECTED,
+        "trigger": "rejected_on_page",
+        "created": 1.0,
+        "where": "page",
+        "ide": None,
+    }

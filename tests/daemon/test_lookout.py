@@ -1,0 +1,168 @@
+"""What the lookout tells the router: real lock files, listeners and sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bridge.agents.control import Session
+from bridge.core.events import Scene, SessionId
+from bridge.core.reviews import Change, Review
+from bridge.core.selection import Place
+from bridge.core.terminal import Terminal
+from bridge.daemon.lookout import DIRECTORIES_MOST, Lookout
+from tests.ides.listeners import connected, listening, port_of
+from tests.ides.lockfiles import ide_directory, write_lock
+
+
+@pytest.fixture
+def home(home: Path) -> Path:
+    return Path(os.path.realpath(home))
+
+
+@pytest.fixture
+def lookout(home: Path) -> Lookout:
+    return Lookout(home, takeover=False)
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[Session]:
+    """This process's own session; its other end says nothing."""
+    ours, theirs = socket.socketpair()
+    _, writer = await asyncio.open_connection(sock=ours)
+    with theirs:
+        yield Session(SessionId(1), writer, os.getpid())
+        writer.close()
+        await writer.wait_closed()
+
+
+Announce = Callable[[Path], int]
+
+
+@pytest.fixture
+def announce() -> Iterator[Announce]:
+    """Write the lock file of an IDE that lives into a configuration directory; give its port."""
+    with ExitStack() as stack:
+
+        def one(parent: Path) -> int:
+            port = port_of(stack.enter_context(listening()))
+            write_lock(ide_directory(parent), port)
+            return port
+
+        yield one
+
+
+def ports(scene: Scene) -> set[int]:
+    return {candidate.lock.port for candidate in scene.candidates}
+
+
+def review(workspace: Path, file: bytes, ide: str | None = None) -> Review:
+    change = Change(path=os.path.join(os.fsencode(workspace), file), base_hash=None, base="", proposed="x")
+    return Review(id="one", files=(change,), workspace=os.fsencode(workspace), created=1.0, changed=1.0, ide=ide)
+
+
+async def test_everybody_sees_the_ides_of_every_directory_that_anybody_named(
+    home: Path, lookout: Lookout, session: Session, announce: Announce
+) -> None:
+    usual, own, others = announce(home / ".claude"), announce(home / "own"), announce(home / "others")
+    assert ports(await lookout.scene(session)) == {usual}
+    lookout.remember({"CLAUDE_CONFIG_DIR": f"{home}/others"})
+    assert ports(await lookout.scene(session)) == {usual, others}
+    session.environ = {"CLAUDE_CONFIG_DIR": f"{home}/own"}
+    assert ports(await lookout.scene(session)) == {usual, own, others}
+
+
+async def test_a_review_finds_the_ides_that_its_asker_would_have_found(
+    home: Path, lookout: Lookout, announce: Announce
+) -> None:
+    configured = announce(home / "configured")
+    lookout.remember({"CLAUDE_CONFIG_DIR": f"{home}/configured"})
+    assert ports(await lookout.scene_of(review(home, b"a.py"))) == {configured}
+
+
+async def test_an_ide_that_announces_itself_in_two_directories_is_seen_once(
+    home: Path, lookout: Lookout, session: Session, announce: Announce
+) -> None:
+    port = announce(home / ".claude")
+    (home / "linked").symlink_to(".claude")
+    write_lock(ide_directory(home / "configured"), port)
+    for name in ("linked", "configured"):
+        lookout.remember({"CLAUDE_CONFIG_DIR": f"{home}/{name}"})
+    sighting = await lookout.sight(session)
+    assert [(c.lock.port, sighting.refused) for c in sighting.candidates] == [(port, ())]
+
+
+def test_the_directories_that_were_named_last_are_watched(home: Path, lookout: Lookout) -> None:
+    usual = home / ".claude" / "ide"
+    assert [*lookout.directories] == [usual]
+    for name in "ab":
+        lookout.remember({"CLAUDE_CONFIG_DIR": f"{home}/{name}"})
+    assert [*lookout.directories] == [home / "b" / "ide", usual, home / "a" / "ide"]
+    for number in range(DIRECTORIES_MOST):
+        lookout.remember({"CLAUDE_CONFIG_DIR": f"{home}/{number}"})
+    assert len(lookout.directories) == DIRECTORIES_MOST
+    assert usual in lookout.directories
+    assert not {home / "a" / "ide", home / "b" / "ide"} & {*lookout.directories}
+
+
+async def test_a_session_s_terminal_decides_what_is_its_own(home: Path, lookout: Lookout, session: Session) -> None:
+    with listening() as listener:
+        port = port_of(listener)
+        write_lock(ide_directory(home / ".claude"), port, pid=os.getpid())
+        session.environ = {"CLAUDE_CODE_SSE_PORT": str(port)}
+        asked, left = await lookout.scene(session), await lookout.scene_of(review(home, b"a.py"))
+    assert ([c.ancestor for c in asked.candidates], asked.terminal.port) == ([True], port)
+    assert ([c.ancestor for c in left.candidates], left.terminal) == ([False], Terminal())
+
+
+@dataclass
+class Ours:
+    ports: frozenset[int]
+
+
+async def test_our_own_links_do_not_occupy_an_ide(home: Path, lookout: Lookout) -> None:
+    with listening() as listener, connected(listener) as end:
+        write_lock(ide_directory(home / ".claude"), port_of(listener))
+        assert [c.occupied for c in (await lookout.sight()).candidates] == [True]
+        lookout.links = Ours(frozenset([end]))
+        assert [c.occupied for c in (await lookout.sight()).candidates] == [False]
+
+
+@pytest.mark.parametrize("takeover", [True, False])
+async def test_what_the_user_wants_is_passed_on(home: Path, session: Session, takeover: bool) -> None:
+    lookout = Lookout(home, takeover)
+    asked = await lookout.scene(session, named="code")
+    left = await lookout.scene_of(review(home, b"a.py", ide="cursor"))
+    assert [(scene.named, scene.takeover) for scene in (asked, left)] == [("code", takeover), ("cursor", takeover)]
+
+
+async def test_the_place_is_that_of_session_and_file(home: Path, lookout: Lookout, session: Session) -> None:
+    app = home / "app"
+    (app / ".git").mkdir(parents=True)
+    session.cwd = str(app)
+    expected = Place(
+        directory=str(app),
+        file=f"{app}/caf\udce9",
+        project=str(app),
+        repository=f"{app}/.git",
+        cwd_project=str(app),
+        cwd_repository=f"{app}/.git",
+    )
+    assert (await lookout.scene(session, f"{app}/caf\udce9")).place == expected
+    assert (await lookout.scene_of(review(app, b"caf\xe9"))).place == expected
+
+
+async def test_a_repository_at_home_is_no_project_by_whatever_name_home_is_known(home: Path, session: Session) -> None:
+    (home / ".git").mkdir()
+    linked = home.parent / "linked"
+    linked.symlink_to(home)
+    session.cwd = str(home)
+    place = (await Lookout(linked, takeover=False).scene(session, f"{linked}/notes/a.txt")).place
+    assert place == Place(directory=str(home), file=f"{home}/notes/a.txt")

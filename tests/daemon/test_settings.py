@@ -1,0 +1,67 @@
+"""What the user may set, and how a mistake is told."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bridge.daemon.settings import Settings, read_settings
+from bridge.errors import BadConfiguration
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "config.toml"
+
+
+READ = [
+    ("", Settings(takeover=False, idle_minutes=30.0)),
+    ("takeover = true", Settings(takeover=True)),
+    ("idle_minutes = 5", Settings(idle_minutes=5.0)),
+    ("# mine\nidle_minutes = 0.5\ntakeover = false\n", Settings(idle_minutes=0.5)),
+    ("idle_minutes = inf", Settings(idle_minutes=float("inf"))),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), READ)
+def test_what_is_set_counts_and_the_rest_has_its_default(file: Path, text: str, expected: Settings) -> None:
+    file.write_text(text, encoding="utf-8")
+    assert read_settings(file) == expected
+
+
+def test_no_file_means_the_defaults(file: Path) -> None:
+    assert read_settings(file) == Settings()
+
+
+# (contents, what the message names)
+WRONG = [
+    (b"takeovr = true", "takeovr: Extra inputs"),
+    (b"takeover = 'yes'", "takeover: "),
+    (b"takeover = 1", "takeover: "),
+    (b"idle_minutes = '5'", "idle_minutes: "),
+    (b"idle_minutes = 0", "idle_minutes: "),
+    (b"idle_minutes = -1.5", "idle_minutes: "),
+    (b"idle_minutes = nan", "idle_minutes: "),
+    (b"[takeover]\nx = 1", "takeover: "),
+    (b"takeover =", "is not TOML"),
+    (b"takeover = true\ntakeover = true", "is not TOML"),
+    (b"# \xff", "cannot read"),
+]
+
+
+@pytest.mark.parametrize(("data", "named"), WRONG)
+def test_a_mistake_is_told_with_its_place(file: Path, data: bytes, named: str) -> None:
+    file.write_bytes(data)
+    with pytest.raises(BadConfiguration) as caught:
+        read_settings(file)
+    assert str(file) in caught.value.message
+    assert named in caught.value.message
+    assert caught.value.hint == f"edit {file}"
+
+
+def test_what_is_no_file_is_told(file: Path) -> None:
+    os.mkdir(file)
+    with pytest.raises(BadConfiguration, match="cannot read"):
+        read_settings(file)
