@@ -17,7 +17,7 @@ from bridge.errors import (
     render,
 )
 
-CODES = {
+CODES: dict[type[BridgeError], int] = {
     BridgeError: 70,
     Usage: 2,
     BadData: 65,

@@ -32,7 +32,7 @@ COMMANDS = {
     "logs": ("bridge.cli.daemon", "print the end of the bridge's log"),
 }
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of the file that our output goes to: others are handled
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room where our output goes; other writes say so themselves
 
 _EXIT_CODES = """exit codes:
     0  accepted (also with edits), or done
@@ -84,10 +84,10 @@ def _mend_streams() -> None:
 
 
 def _run(words: list[str]) -> int:
-    command = words[0] if words else ""
     if not words:
         print(_help(), file=sys.stderr)
         return ExitCode.USAGE
+    command = words[0]
     if command in ("-h", "--help", "help"):
         print(_help())
         return ExitCode.DONE

@@ -134,9 +134,12 @@ def compact(data: bytes | msgspec.Raw) -> bytes:
         return dump(load(data))  # lone surrogates, or an error that says what is wrong
 
 
+_ENCODE: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
+
+
 def dump(value: Any) -> bytes:
     """Encode as compact ASCII JSON, lone surrogates included (RFC 8259 section 8.2 allows the escape)."""
-    return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+    return _ENCODE(value).encode("ascii")
 
 
 def request(id_: RequestId, method: str, params: bytes = EMPTY) -> bytes:

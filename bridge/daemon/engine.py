@@ -210,16 +210,15 @@ class Engine:
             await self._do(command)
 
     def _set_timer(self) -> None:
+        """Ring when the router wants it, or earlier: then it has nothing to do, which is cheaper than a new timer."""
         due = self.router.deadline()
-        if due == self._due:
+        if due is None or (self._due is not None and self._due <= due):
             return
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
         self._due = due
-        if due is not None:
-            pause = min(max(due - time.time(), 0.0), MOST_PAUSE_S)
-            self._timer = asyncio.get_running_loop().call_later(pause, self._ring)
+        pause = min(max(due - time.time(), 0.0), MOST_PAUSE_S)
+        self._timer = asyncio.get_running_loop().call_later(pause, self._ring)
 
     def _ring(self) -> None:
         self._timer, self._due = None, None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
+from weakref import WeakKeyDictionary
 
 from bridge.agents.control import Session
 from bridge.core.events import Scene
@@ -20,12 +22,22 @@ from bridge.ides.survey import Sighting, Survey
 __all__ = ["Lookout"]
 
 DIRECTORIES_MOST: Final = 16  # a client that names another one each time must not slow down everybody
+RECENT_S: Final = 1.0  # an agent may call tools a hundred times a second, and a look costs more than the call
 
 
 class _Ports(Protocol):
     @property
     def ports(self) -> frozenset[int]:
         """Our own ends of the links."""
+
+
+class _Memory(NamedTuple):
+    """What a session saw last."""
+
+    question: tuple[object, ...]
+    stamps: Mapping[Path, int]  # of the lock directories, whose times change when a file comes or goes
+    until: float
+    scene: Scene
 
 
 class Lookout:
@@ -37,12 +49,15 @@ class Lookout:
     Args:
         home: the user's home directory.
         takeover: the user allows an occupied IDE to be taken over.
+        clock: seconds, never set back.
     """
 
-    def __init__(self, home: Path, takeover: bool) -> None:
+    def __init__(self, home: Path, takeover: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._home = home
         self._real_home = os.path.realpath(home)
         self._takeover = takeover
+        self._clock = clock
+        self._memories: WeakKeyDictionary[Session, _Memory] = WeakKeyDictionary()
         self._survey = Survey(self._real_home)
         self._known = tuple(candidate_directories({}, home))
         self.links: _Ports | None = None  # set when there are links
@@ -72,6 +87,22 @@ class Lookout:
         """Describe the world for a session's request, about `file` (absolute) if it is about one."""
         return self.compose(await self.sight(session), session, file, named)
 
+    async def recent_scene(self, session: Session, file: str | None = None, named: str | None = None) -> Scene:
+        """Describe the world as `scene` does, or as it was up to a second ago while no lock file came or went.
+
+        For what may be asked many times a second. That an IDE went away its link tells at once.
+        """
+        now = self._clock()
+        question = (session.cwd, session.environ, file, named)
+        memory = self._memories.get(session)
+        if memory is not None and memory.question == question and now < memory.until:
+            if memory.stamps == _stamps(memory.stamps):
+                return memory.scene
+        stamps = _stamps(self._with(session.environ))
+        memory = _Memory(question, stamps, now + RECENT_S, await self.scene(session, file, named))
+        self._memories[session] = memory
+        return memory.scene
+
     def compose(self, sighting: Sighting, session: Session, file: str | None, named: str | None) -> Scene:
         """Join what was seen with where the session stands."""
         return self._scene(sighting, self._place(session.cwd, file), read_terminal(session.environ), named)
@@ -88,3 +119,14 @@ class Lookout:
         return Scene(
             candidates=sighting.candidates, place=where, terminal=terminal, named=named, takeover=self._takeover
         )
+
+
+def _stamps(directories: Iterable[Path]) -> dict[Path, int]:
+    return {directory: _stamp(directory) for directory in directories}
+
+
+def _stamp(directory: Path) -> int:
+    try:
+        return os.stat(directory).st_mtime_ns
+    except (OSError, ValueError):  # ValueError: no file can have that name
+        return 0

@@ -97,7 +97,7 @@ class Methods:
     async def _call(self, session: Session, id_: RequestId, params: requests.Call) -> Any:
         path = None if params.path is None else session.resolve(params.path)
         ask = CallTool(tool=params.tool, arguments=bytes(params.arguments))
-        return await self._ask(session, id_, ask, await self._lookout.scene(session, path, params.ide))
+        return await self._ask(session, id_, ask, await self._lookout.recent_scene(session, path, params.ide))
 
     async def _dirty(self, session: Session, id_: RequestId, params: requests.Dirty) -> Any:
         path = session.resolve(params.path)

@@ -16,6 +16,8 @@ from bridge.cli.browser import has_browser, open_browser
 from tests.cli.proposals import NEW
 from tests.e2e.support import PATIENCE_S
 
+pytestmark = pytest.mark.usefixtures("started")  # whatever starts a daemon, it is ended
+
 
 @pytest.fixture(autouse=True)
 def no_other_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +93,6 @@ def test_a_browser_that_takes_long_is_left_to_itself(slow: Slow, monkeypatch: py
     assert open_browser("/door.html") is True
 
 
-@pytest.mark.usefixtures("started")
 def test_who_reads_our_output_does_not_wait_for_the_browser(file: Path, slow: Slow) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "bridge", "diff", file.name, "--proposed", "-", "--timeout", "0"],
@@ -105,7 +106,6 @@ def test_who_reads_our_output_does_not_wait_for_the_browser(file: Path, slow: Sl
     assert b"opened the review page" in done.stderr
 
 
-@pytest.mark.usefixtures("started")
 def test_the_code_is_in_a_private_file_and_in_no_argument(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

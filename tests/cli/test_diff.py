@@ -16,6 +16,8 @@ from tests.e2e.outsiders import decide_on_page
 from tests.e2e.support import Ide, Running, bridge
 from tests.e2e.terminal import Terminal
 
+pytestmark = pytest.mark.usefixtures("started")  # whatever starts a daemon, it is ended
+
 PLAIN = re.compile(r"http://127\.0\.0\.1:\d+/r/[\w-]+/")
 
 
@@ -55,7 +57,6 @@ def test_what_makes_no_sense_is_a_usage_error(words: list[str], why: str, capsys
         (["f.txt", "f.txt"], "nothing would change in "),
     ],
 )
-@pytest.mark.usefixtures("started")
 def test_files_that_cannot_be_compared_are_refused(file: Path, words: list[str], why: str) -> None:
     done = bridge("diff", *words, cwd=file.parent)
     assert (done.returncode, done.stdout) == (65, "")
@@ -63,7 +64,6 @@ def test_files_that_cannot_be_compared_are_refused(file: Path, words: list[str],
     assert "\n\nhint: " in done.stderr
 
 
-@pytest.mark.usefixtures("started")
 def test_the_new_text_may_come_from_standard_input(file: Path) -> None:
     done = bridge("diff", "f.txt", "-", "--timeout", "0", cwd=file.parent, stdin=NEW)
     assert done.returncode == 75
@@ -74,7 +74,6 @@ def test_the_new_text_may_come_from_standard_input(file: Path) -> None:
 # ---- where it is shown
 
 
-@pytest.mark.usefixtures("started")
 def test_the_surface_that_was_asked_for_is_used_or_the_asker_learns_why(file: Path) -> None:
     done = bridge("diff", "f.txt", "--proposed", "-", "--surface", "ide", cwd=file.parent, stdin=NEW)
     assert (done.returncode, done.stdout) == (69, "")
@@ -89,7 +88,6 @@ def test_the_page_may_be_preferred_to_an_ide(file: Path, ide: Callable[..., Ide]
     assert not [event for event in window.events if event["event"] == "connected"]
 
 
-@pytest.mark.usefixtures("started")
 def test_a_program_is_told_an_address_without_the_code(file: Path) -> None:
     done = bridge("diff", "f.txt", "--proposed", "-", "--timeout", "0", cwd=file.parent, stdin=NEW)
     lines = done.stderr.splitlines()
@@ -104,7 +102,6 @@ def test_a_program_is_told_an_address_without_the_code(file: Path) -> None:
     ]
 
 
-@pytest.mark.usefixtures("started")
 async def test_a_person_is_told_an_address_that_opens_once(file: Path) -> None:
     (file.parent / "new.txt").write_bytes(NEW)
     words = [sys.executable, "-m", "bridge", "diff", "f.txt", "new.txt", "--timeout", "0"]
@@ -116,7 +113,6 @@ async def test_a_person_is_told_an_address_that_opens_once(file: Path) -> None:
 # ---- names for proposals
 
 
-@pytest.mark.usefixtures("started")
 def test_the_same_key_joins_the_same_review_and_refuses_another_change(file: Path) -> None:
     first = pending(file, "--key", "k")
     assert pending(file, "--key", "k") == first
@@ -124,7 +120,6 @@ def test_the_same_key_joins_the_same_review_and_refuses_another_change(file: Pat
     assert (other.returncode, f"names another change (review {first})" in other.stderr) == (65, True)
 
 
-@pytest.mark.usefixtures("started")
 def test_a_newer_proposal_ends_the_one_that_it_supersedes(file: Path, running: Callable[..., Running]) -> None:
     older = running("diff", "f.txt", "--proposed", "-", "--json", stdin=b"older\n")
     older.err.until(lambda line: "the review page" in line)
@@ -136,7 +131,6 @@ def test_a_newer_proposal_ends_the_one_that_it_supersedes(file: Path, running: C
 # ---- what is printed
 
 
-@pytest.mark.usefixtures("started")
 def test_outcome_and_comments_are_data_and_the_rest_is_not(file: Path, running: Callable[..., Running]) -> None:
     diff = running("diff", "f.txt", "--proposed", "-", stdin=NEW)
     diff.err.until(lambda line: "the review page" in line)
@@ -146,7 +140,6 @@ def test_outcome_and_comments_are_data_and_the_rest_is_not(file: Path, running: 
     assert diff.out.seen == ["accepted_with_edits"]
 
 
-@pytest.mark.usefixtures("started")
 def test_the_title_is_shown_without_harm(file: Path) -> None:
     pending(file, "--title", "one\x1b[31m\nline")
     assert bridge("review", "ls", cwd=file.parent).stdout.endswith(r"  one\x1b[31m\x0aline" + "\n")

@@ -20,6 +20,8 @@ from tests.cli.proposals import NEW, error_of, pending
 from tests.e2e.outsiders import decide_on_page
 from tests.e2e.support import PATIENCE_S, Ide, Running, bridge
 
+pytestmark = pytest.mark.usefixtures("started")  # whatever starts a daemon, it is ended
+
 # ---- help
 
 
@@ -136,7 +138,6 @@ WAYS: dict[ExitCode, Callable[[Path], int]] = {
 
 
 @pytest.mark.parametrize("code", ExitCode)
-@pytest.mark.usefixtures("started")
 def test_every_published_exit_code_is_met(code: ExitCode, file: Path) -> None:
     assert WAYS[code](file) == code
 
@@ -166,7 +167,6 @@ def test_a_bug_is_told_with_its_traceback_and_without_control_characters(
     assert not set("\x1b\x07") & set(said.out + said.err)
 
 
-@pytest.mark.usefixtures("started")
 def test_a_working_directory_that_is_gone_is_no_bug(workspace: Path) -> None:
     script = f"mkdir gone && cd gone && rmdir ../gone && exec {sys.executable} -m bridge status"
     done = subprocess.run(["sh", "-c", script], cwd=workspace, capture_output=True, text=True, timeout=PATIENCE_S)
@@ -197,7 +197,6 @@ def test_a_reader_that_has_had_enough_is_no_failure(workspace: Path, broken_pipe
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-@pytest.mark.usefixtures("started")
 def test_a_decision_that_nobody_reads_still_gives_the_exit_code(file: Path, broken_pipe: int) -> None:
     review_id = pending(file)
     decide_on_page(review_id, accept=False)
@@ -206,7 +205,6 @@ def test_a_decision_that_nobody_reads_still_gives_the_exit_code(file: Path, brok
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")
-@pytest.mark.usefixtures("started")
 def test_output_that_cannot_be_written_is_told(file: Path) -> None:
     review_id = pending(file)
     decide_on_page(review_id)
@@ -219,13 +217,11 @@ def test_output_that_cannot_be_written_is_told(file: Path) -> None:
             )
 
 
-@pytest.mark.usefixtures("started")
 def test_closed_streams_are_no_failure(workspace: Path) -> None:
     script = f"exec {sys.executable} -m bridge status >&- 2>&-"
     assert subprocess.run(["sh", "-c", script], cwd=workspace, timeout=PATIENCE_S * 2).returncode == 0
 
 
-@pytest.mark.usefixtures("started")
 def test_a_locale_that_knows_ascii_alone_loses_no_name(workspace: Path, ide: Callable[..., Ide]) -> None:
     ascii_only: dict[str, Any] = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     file = workspace / "grün.txt"

@@ -14,6 +14,8 @@ from bridge.errors import Usage
 from tests.e2e.support import Ide, bridge
 from tests.e2e.terminal import Terminal
 
+pytestmark = pytest.mark.usefixtures("started")  # whatever starts a daemon, it is ended
+
 StartIde = Callable[..., Ide]
 Editor = Callable[..., Path]
 
@@ -105,7 +107,6 @@ def open_in_terminal(*words: str, cwd: Path, **environ: str) -> Terminal:
     ("name", "variable", "given"),
     [("vim", "VISUAL", "+2 "), ("nano", "EDITOR", "+2 "), ("strange", "EDITOR", "")],
 )
-@pytest.mark.usefixtures("started")
 async def test_without_an_ide_a_terminal_gets_the_users_editor(
     file: Path, editor: Editor, name: str, variable: str, given: str
 ) -> None:
@@ -116,7 +117,6 @@ async def test_without_an_ide_a_terminal_gets_the_users_editor(
     assert f"editing --wait {given}{file}\n" in terminal.screen
 
 
-@pytest.mark.usefixtures("started")
 async def test_visual_is_preferred_and_the_editors_exit_code_is_ours(file: Path, editor: Editor) -> None:
     environ = {"VISUAL": str(editor("emacs", 3)), "EDITOR": str(editor("ed"))}
     with open_in_terminal("f.txt", cwd=file.parent, **environ) as terminal:
@@ -133,7 +133,6 @@ async def test_visual_is_preferred_and_the_editors_exit_code_is_ours(file: Path,
         ((), "vim 'unbalanced", "cannot run vim 'unbalanced: No closing quotation"),
     ],
 )
-@pytest.mark.usefixtures("started")
 async def test_a_terminal_without_an_editor_that_works_is_told_why(
     file: Path, words: tuple[str, ...], editor_is: str, why: str
 ) -> None:
@@ -142,7 +141,6 @@ async def test_a_terminal_without_an_editor_that_works_is_told_why(
     assert f"error: {why}" in terminal.screen
 
 
-@pytest.mark.usefixtures("started")
 def test_without_a_terminal_no_editor_is_started(file: Path, editor: Editor) -> None:
     done = bridge("open", "f.txt", cwd=file.parent, EDITOR=str(editor()))
     assert (done.returncode, done.stdout) == (69, "")

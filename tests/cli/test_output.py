@@ -12,6 +12,8 @@ from bridge.cli import main
 from bridge.cli.output import say, seconds, wants_color
 from tests.e2e.support import Ide, bridge
 
+pytestmark = pytest.mark.usefixtures("started")  # whatever starts a daemon, it is ended
+
 
 class Screen(io.StringIO):
     """A stream that says it is a terminal."""

@@ -127,7 +127,7 @@ class World(RuleBasedStateMachine):
                 self.looks.append(review_ids)
             case Reply(session, id_, result):
                 self.answer(session, id_, result)
-            case Refuse(session, id_):
+            case Refuse(session, int(id_)):
                 self.waiting.pop((session, id_))
             case FromJournal(session, id_, review_id):
                 assert review_id in self.journal, "the journal is asked for what it has"
@@ -215,16 +215,15 @@ class World(RuleBasedStateMachine):
     def some(self, data: st.DataObject, windows: list[Window]) -> Window:
         return data.draw(st.sampled_from(windows))
 
-    def windows_that(self, fits: str) -> list[Window]:
-        return [window for window in self.windows.values() if getattr(self, fits)(window)]
-
     @precondition(lambda self: any(w.dialled and not w.up for w in self.windows.values()))
-    @rule(data=st.data())
-    def take_the_call(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), smoothly=st.sampled_from([True, True, False]))
+    def take_the_call(self, data: st.DataObject, smoothly: bool) -> None:
         window = self.some(data, [w for w in self.windows.values() if w.dialled and not w.up])
         if window.there:
             window.up = True
             self.feed(LinkOpened(self.now, window.candidate.lock.ide_id))
+            while smoothly and self.chores(window):
+                self.answer_chore(window)
         else:
             self.end_link(window, LinkState.GONE)
 
@@ -233,6 +232,9 @@ class World(RuleBasedStateMachine):
     def do_a_chore(self, data: st.DataObject) -> None:
         """Answer anything but a diff."""
         window = self.some(data, [w for w in self.windows.values() if self.chores(w)])
+        self.answer_chore(window)
+
+    def answer_chore(self, window: Window) -> None:
         id_ = self.chores(window)[0]
         listing = window.owes.pop(id_)["method"] == "tools/list"
         self.feed(answers(id_, tools() if listing else b"{}", candidate=window.candidate, at=self.now))
@@ -296,8 +298,18 @@ class World(RuleBasedStateMachine):
     # ---- the shell's own
 
     @precondition(lambda self: self.writing)
-    @rule(well=st.sampled_from([True, True, True, False]))
-    def write(self, well: bool) -> None:
+    @rule(most=st.integers(1, 5))
+    def write(self, most: int) -> None:
+        for _ in range(most):
+            if self.writing:
+                self.write_one(True)
+
+    @precondition(lambda self: self.writing)
+    @rule()
+    def fail_to_write(self) -> None:
+        self.write_one(False)
+
+    def write_one(self, well: bool) -> None:
         record = self.writing.pop(0)
         if not well:
             self.feed(SaveFailed(self.now, record.id, record.version, "disk full"))
@@ -321,6 +333,7 @@ class World(RuleBasedStateMachine):
             self.feed(Tick(self.now))
         self.now = until
 
+    @precondition(lambda self: len(self.journal) > 1)
     @rule()
     def kill_the_daemon(self) -> None:
         """What was not written is lost, and so is everybody who waited."""
@@ -399,7 +412,7 @@ class World(RuleBasedStateMachine):
         """Let everything settle: the journal works again, and a week goes by. Everybody is answered."""
         for _ in range(4):
             while self.writing:
-                self.write(True)
+                self.write_one(True)
             self.now += EXPIRES_AFTER_S
             self.feed(Tick(self.now))
         assert not self.waiting
@@ -409,5 +422,5 @@ class World(RuleBasedStateMachine):
 
 TestWorld = World.TestCase
 TestWorld.settings = settings(
-    deadline=None, max_examples=100, stateful_step_count=40, suppress_health_check=[HealthCheck.too_slow]
+    deadline=None, max_examples=100, stateful_step_count=60, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -102,7 +102,7 @@ def test_an_error_that_is_null_is_none() -> None:
 @settings(deadline=None)
 def test_a_body_comes_back_as_it_was_sent(value: Any) -> None:
     assert load(decode(jsonrpc.result(1, dump(value))).result) == value
-    assert load(decode(jsonrpc.error("x", dump(value))).error or b"null") == value
+    assert load(decode(jsonrpc.error("x", dump([value]))).error) == [value]
     assert load(decode(jsonrpc.request(2, "m", dump(value))).params) == value
     assert load(decode(jsonrpc.notification("m", dump(value))).params) == value
 

@@ -23,8 +23,7 @@ def row(*, chosen: bool = True, state: LinkState = LinkState.LIVE, detail: str =
 
 
 def status(*ides: Ide, reviews: tuple[ReviewRow, ...] = (), **more: Any) -> Status:
-    usual: dict[str, Any] = {"ignored": [], "warnings": []}
-    return {
+    whole: Any = {
         "schema": SCHEMA,
         "daemon": {
             "version": "1.0",
@@ -39,8 +38,12 @@ def status(*ides: Ide, reviews: tuple[ReviewRow, ...] = (), **more: Any) -> Stat
         "ides": list(ides),
         "reviews": list(reviews),
         "counters": {},
-        **{**usual, **more},
+        "ignored": [],
+        "warnings": [],
+        **more,
     }
+    told: Status = whole
+    return told
 
 
 def lines(*args: Any, **more: Any) -> list[str]:

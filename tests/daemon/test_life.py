@@ -334,7 +334,7 @@ def test_it_stays_while_a_session_is_attached_or_an_ide_shows_a_diff(
     with Client(cwd=str(workspace)) as client:
         client.status()
         leaving = Leaving()
-        assert not leaving.ends_within(1.0)
+        assert not leaving.ends_within(1.0)  # three times its idle time
         started.append(Ide(workspace))
         review = client.propose("a.txt", "b\n")
         started[0].until("diff")

@@ -17,7 +17,7 @@ from bridge.core.events import Scene, SessionId
 from bridge.core.reviews import Change, Review
 from bridge.core.selection import Place
 from bridge.core.terminal import Terminal
-from bridge.daemon.lookout import DIRECTORIES_MOST, Lookout
+from bridge.daemon.lookout import DIRECTORIES_MOST, RECENT_S, Lookout
 from tests.ides.listeners import connected, listening, port_of
 from tests.ides.lockfiles import ide_directory, write_lock
 
@@ -120,6 +120,41 @@ async def test_a_session_s_terminal_decides_what_is_its_own(home: Path, lookout:
         asked, left = await lookout.scene(session), await lookout.scene_of(review(home, b"a.py"))
     assert ([c.ancestor for c in asked.candidates], asked.terminal.port) == ([True], port)
     assert ([c.ancestor for c in left.candidates], left.terminal) == ([False], Terminal())
+
+
+async def test_what_was_seen_a_moment_ago_is_seen_again_until_something_changes(
+    home: Path, session: Session, announce: Announce
+) -> None:
+    now = 100.0
+    lookout = Lookout(home, takeover=False, clock=lambda: now)
+    announce(home / ".claude")
+    first = await lookout.recent_scene(session)
+    assert await lookout.recent_scene(session) is first
+    assert (await lookout.recent_scene(session, named="code")).named == "code"
+    again = await lookout.recent_scene(session)
+    now += RECENT_S
+    assert await lookout.recent_scene(session) is not again
+
+
+async def test_an_ide_that_comes_or_goes_is_noticed_however_recent_the_last_look_was(
+    home: Path, session: Session, announce: Announce
+) -> None:
+    lookout = Lookout(home, takeover=False, clock=lambda: 100.0)
+    assert ports(await lookout.recent_scene(session)) == set()
+    port = announce(home / ".claude")
+    assert ports(await lookout.recent_scene(session)) == {port}
+    lock = home / ".claude" / "ide" / f"{port}.lock"
+    lock.unlink()
+    os.utime(lock.parent, ns=(0, 1))  # the clock of the file system may stand still between two changes
+    assert ports(await lookout.recent_scene(session)) == set()
+
+
+async def test_a_session_that_moves_sees_the_world_from_where_it_is(home: Path, session: Session) -> None:
+    lookout = Lookout(home, takeover=False, clock=lambda: 100.0)
+    session.cwd = str(home)
+    await lookout.recent_scene(session)
+    session.cwd = str(home.parent)
+    assert (await lookout.recent_scene(session)).place.directory == str(home.parent)
 
 
 @dataclass

@@ -17,6 +17,8 @@ import pytest
 from tests.e2e.outsiders import decide_on_page, look_at_page
 from tests.e2e.support import PATIENCE_S, Ide, Running, bridge, daemon_about, kill_daemon
 
+pytestmark = pytest.mark.usefixtures("started")  # whatever starts a daemon, it is ended
+
 StartIde = Callable[..., Ide]
 StartCommand = Callable[..., Running]
 

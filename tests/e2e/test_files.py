@@ -19,6 +19,8 @@ from ide_plugins.emulator import Emulator
 from tests.e2e.outsiders import decide_on_page
 from tests.e2e.support import PATIENCE_S, Ide, Running, bridge
 
+pytestmark = pytest.mark.usefixtures("started")  # whatever starts a daemon, it is ended
+
 StartCommand = Callable[..., Running]
 Undo = Callable[[], object]
 
@@ -74,7 +76,6 @@ def is_harmless(text: str) -> bool:
 
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
-@pytest.mark.usefixtures("started")
 def test_a_name_is_shown_without_harm_and_written_exactly(workspace: Path, name: bytes) -> None:
     path = os.path.join(os.fsencode(workspace), name)
     Path(os.fsdecode(path)).write_bytes(OLD)
@@ -125,7 +126,6 @@ ENDINGS = {
 
 @pytest.mark.parametrize("edited", [False, True], ids=["as proposed", "edited"])
 @pytest.mark.parametrize("case", ENDINGS.values(), ids=ENDINGS)
-@pytest.mark.usefixtures("started")
 async def test_line_endings_survive_an_editor_that_normalises(
     workspace: Path, case: tuple[bytes, bytes, str, bytes], edited: bool
 ) -> None:
@@ -165,7 +165,6 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("make", "why"), REFUSED.values(), ids=REFUSED)
-@pytest.mark.usefixtures("started")
 def test_what_is_no_text_is_refused_in_clear_words(
     workspace: Path, file: Path, make: Callable[[Path], None], why: str
 ) -> None:
@@ -278,7 +277,6 @@ def test_a_full_disk_keeps_text_and_file(file: Path, workspace: Path, started: l
     assert file.read_bytes() == NEW
 
 
-@pytest.mark.usefixtures("started")
 async def test_a_file_with_unsaved_changes_in_the_ide_is_not_written(workspace: Path, file: Path) -> None:
     lock_dir = Path(os.environ["HOME"]) / ".claude" / "ide"
     async with Emulator(workspace=workspace, lock_dir=lock_dir) as ide, asyncio.TaskGroup() as tasks:

@@ -6,8 +6,8 @@ from ipaddress import ip_address
 import psutil
 import pytest
 
-from bridge.ides.tcp import Report, Socket, address_of, from_psutil, parse_proc_net_tcp
-from tests.ides.listeners import listening, port_of
+from bridge.ides.tcp import Report, Socket, address_of, from_proc, from_psutil, parse_proc_net_tcp
+from tests.ides.listeners import connected, listening, port_of
 
 little_endian = pytest.mark.skipif(sys.byteorder != "little", reason="the sample is of such a machine")
 
@@ -69,6 +69,19 @@ def test_a_line_that_is_not_wanted_is_not_understood() -> None:
 )
 def test_an_address_that_is_mapped_into_ipv6_is_ipv4(written: bytes | str, read: str) -> None:
     assert address_of(written) == ip_address(read)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the table")
+@pytest.mark.parametrize("host", ["127.0.0.1", "::"])
+def test_the_table_and_psutil_tell_the_same_of_real_sockets(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with listening(host) as listener, connected(listener) as client:
+        ports = [port_of(listener), client]
+        expected = set(from_proc(ports).sockets)
+        assert len(expected) == 3
+        assert set(from_psutil(ports).sockets) == expected
+        monkeypatch.setattr(psutil, "net_connections", _denied)  # then it asks about our own processes
+        found = from_psutil(ports)
+        assert (set(found.sockets), found.complete) == (expected, False)
 
 
 def test_a_process_that_the_system_hides_after_all_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,92 @@
+"""What `bridge doctor` looks at; its stories are in tests/cli/test_doctor.py, here is what no command shows."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bridge.core.daemonchecks import NAMESPACES, Answer
+from bridge.core.selection import Listener, Pid
+from bridge.daemon.inspection import inspect_bridge, inspect_daemon, inspect_ides
+from bridge.errors import Unavailable
+from bridge.paths import Paths, make_private, paths
+from tests.ides.listeners import connected, listening, port_of
+from tests.ides.lockfiles import ide_directory, write_lock
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
+
+
+@pytest.fixture
+def places(home: Path) -> Paths:
+    return paths(os.environ)
+
+
+def test_only_files_and_sockets_count_as_files(places: Paths) -> None:
+    make_private(places.state)
+    state = Path(places.state)
+    (state / "doors").mkdir()
+    (state / "link").symlink_to("/etc/passwd")
+    (state / "journal.sqlite").write_bytes(b"12345")
+    (state / "journal.sqlite").chmod(0o640)
+    (found,) = inspect_bridge(os.environ, places, None).files
+    assert (found.path, found.uid, found.mode, found.size) == (places.journal, os.getuid(), 0o640, 5)
+
+
+def test_room_is_measured_where_the_state_directory_would_be_made(places: Paths, home: Path) -> None:
+    facts = inspect_bridge(os.environ, places, None)
+    assert facts.writable == str(home)
+    assert facts.free_bytes is not None
+    assert facts.free_bytes > 0
+    assert [directory.exists for directory in facts.directories] == [False, False]
+
+
+@linux
+def test_the_surroundings_of_a_process_are_read_and_those_of_a_dead_one_are_unknown() -> None:
+    with subprocess.Popen(["sleep", "60"], cwd="/", env={"HOME": "/a\udcff", "PATH": os.environ["PATH"]}) as process:
+        there = inspect_daemon(Answer(pid=process.pid)).answer
+        process.kill()
+    gone = inspect_daemon(Answer(pid=process.pid)).answer
+    assert there is not None
+    assert there.world is not None
+    assert (there.world.home, there.world.directory) == ("/a\udcff", "/")
+    assert there.world.namespaces.keys() == NAMESPACES.keys()
+    assert gone == Answer(pid=process.pid)
+
+
+@linux
+def test_our_own_open_files_are_counted_when_the_daemons_cannot_be(places: Paths) -> None:
+    hung = Answer(pid=0, error=Unavailable("silent"))
+    before, *_ = inspect_bridge(os.environ, places, hung).quotas
+    with open(os.devnull, "rb"):
+        after, *_ = inspect_bridge(os.environ, places, hung).quotas
+    assert (before.name, after.used - before.used) == ("open files", 1)
+
+
+def test_each_lock_file_is_described_without_asking_its_ide(places: Paths, home: Path) -> None:
+    directory = ide_directory(home / ".claude")
+    (directory / "5.lock").symlink_to("/etc/passwd")
+    write_lock(directory, 9, pid=os.getpid(), mode=0o644)
+    facts = inspect_ides(os.environ, places, [], browser=False)
+    (silent,) = facts.announced
+    assert (silent.lock.port, silent.pid, silent.listener) == (9, Pid.ALIVE, Listener.NONE)
+    assert (silent.weak, silent.exposed, silent.state) == (("mode 0644",), False, "listening")
+    (distrusted,) = facts.distrusted
+    assert (distrusted.path, distrusted.reason, distrusted.symlink) == (f"{directory}/5.lock", "is a symlink", True)
+
+
+def test_what_the_daemon_knows_of_an_ide_goes_before_what_is_seen_from_here(places: Paths, home: Path) -> None:
+    write_lock(ide_directory(home / ".claude"), 9)
+    rows = [{"port": 9, "state": "refused", "detail": "closed with 1008"}]
+    (known,) = inspect_ides(os.environ, places, rows, browser=False).announced
+    assert (known.state, known.detail) == ("refused", "closed with 1008")
+
+
+def test_without_a_daemon_a_connected_ide_is_occupied(places: Paths, home: Path) -> None:
+    with listening() as listener, connected(listener):
+        write_lock(ide_directory(home / ".claude"), port_of(listener))
+        (window,) = inspect_ides(os.environ, places, [], browser=False).announced
+    assert (window.listener, window.state) == (Listener.OURS, "occupied")
