@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -50,7 +53,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setenv("PYTHONWARNINGS", "default")  # errors are pytest's to make; programs only tell
     yield fresh
+    _end_daemon(fresh)
     shutil.rmtree(runtime, ignore_errors=True)
+
+
+def _end_daemon(home: Path) -> None:
+    """End the daemon that a failed test may have left in its home."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        about = json.loads((home / ".local/state/bridge/daemon.json").read_text(encoding="utf-8"))
+        os.kill(about["pid"], signal.SIGKILL)
 
 
 _TERMINAL = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "VISUAL", "EDITOR", "TMUX", "STY", "NVIM", "INSIDE_EMACS")

@@ -32,7 +32,7 @@ def write_accepted(path: bytes, text: str, base_hash: str | None, review_id: str
     """Write what the human accepted.
 
     The text goes to a temporary file in the same directory, is synced and renamed over the old file, whose
-    mode is kept; a symlink's target is written, not the link.
+    owner (where we may) and mode are kept; a symlink's target is written, not the link.
 
     Args:
         path: absolute.
@@ -77,12 +77,11 @@ def write_accepted(path: bytes, text: str, base_hash: str | None, review_id: str
 
 def _replace(target: bytes, data: bytes) -> None:
     directory = os.path.dirname(target)
-    mode = _mode(target)
     fd, temporary = tempfile.mkstemp(prefix=b".bridge-", dir=directory)
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(data)
-            os.fchmod(fd, mode)
+            _look_like(target, fd)
             file.flush()
             os.fsync(fd)
         os.rename(temporary, target)
@@ -93,14 +92,20 @@ def _replace(target: bytes, data: bytes) -> None:
     _sync_directory(directory)
 
 
-def _mode(target: bytes) -> int:
-    """Give the mode the file has, or a new one would get."""
+def _look_like(target: bytes, fd: int) -> None:
+    """Give the temporary file the owner, group and mode of the old one, or those that a new file would get."""
     try:
-        return stat.S_IMODE(os.stat(target).st_mode)
+        old = os.stat(target)
     except FileNotFoundError:
         mask = os.umask(0o077)
         os.umask(mask)
-        return 0o666 & ~mask
+        os.fchmod(fd, 0o666 & ~mask)
+        return
+    if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
+        with suppress(PermissionError):  # only root may give files away; a group of ours we may set
+            os.fchown(fd, -1, old.st_gid)
+            os.fchown(fd, old.st_uid, -1)
+    os.fchmod(fd, stat.S_IMODE(old.st_mode))
 
 
 def _sync_directory(directory: bytes) -> None:

@@ -84,6 +84,17 @@ def test_a_new_file_has_the_mode_that_any_program_would_give_it(folder: Path, ma
     assert (folder / "f").stat().st_mode & 0o7777 == mode
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
+def test_root_leaves_a_user_s_file_to_that_user(folder: Path) -> None:
+    file = folder / "f"
+    file.write_bytes(b"old")
+    os.chown(file, 65534, 65534)
+    file.chmod(0o640)
+    write(file, "new", b"old")
+    found = file.stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == (65534, 65534, 0o640)
+
+
 def test_a_symlink_s_target_is_written_and_the_link_stays(folder: Path) -> None:
     (folder / "there").mkdir()
     target = folder / "there" / "target"
