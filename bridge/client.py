@@ -17,10 +17,10 @@ and `propose` go on with the next one when it dies.
 
 from __future__ import annotations
 
+import _socket  # what `socket` wraps: that would be a tenth of a quick command's time
 import json
 import os
 import select
-import socket
 import struct
 import sys
 import time
@@ -30,7 +30,7 @@ from typing import Any
 from bridge.errors import BadConfiguration, BridgeError, NotTrusted, StillPending, Unavailable, Usage, error_from_json
 from bridge.paths import Paths, paths
 
-__all__ = ["SENT", "Client", "Stopped"]
+__all__ = ["SENT", "Client", "Silent", "Stopped"]
 
 CALL_S = 30.0  # every answer but a human's
 START_S = 20.0  # for a daemon to start on a busy machine
@@ -61,6 +61,10 @@ _INHERITED_PREFIXES = ("XDG_", "COVERAGE_")  # the second for measuring tests
 
 class Stopped(Unavailable):
     """The user stopped the daemon; an undecided review stays in its journal."""
+
+
+class Silent(Unavailable):
+    """A daemon runs and does not answer; ``bridge restart`` ends it, and its reviews are safe."""
 
 
 class _Lost(Exception):
@@ -99,7 +103,7 @@ class Client:
         self._spawn = spawn
         self._patience = patience
         self._paths = paths(self._environ)
-        self._socket: socket.socket | None = None
+        self._socket: _socket.socket | None = None
         self._buffer = bytearray()
         self._count = 0
 
@@ -274,7 +278,7 @@ class Client:
             return self._ask(self._connect(), method, params, timeout, notified)
         except TimeoutError:
             self.close()
-            raise Unavailable(f"the bridge does not answer {method}", "bridge restart") from None
+            raise Silent(f"the bridge does not answer {method}", "bridge restart") from None
         except OSError as exc:
             self.close()
             raise _Lost(str(exc)) from exc
@@ -284,7 +288,7 @@ class Client:
 
     def _ask(
         self,
-        connection: socket.socket,
+        connection: _socket.socket,
         method: str,
         params: Mapping[str, Any],
         timeout: float | None,
@@ -301,7 +305,7 @@ class Client:
                 return _result(message)
             _notice(message, notified)
 
-    def _read(self, connection: socket.socket, deadline: float | None) -> dict[str, Any]:
+    def _read(self, connection: _socket.socket, deadline: float | None) -> dict[str, Any]:
         while (end := self._buffer.find(b"\n")) < 0:
             connection.settimeout(None if deadline is None else max(deadline - time.monotonic(), 0.001))
             chunk = connection.recv(_CHUNK)
@@ -327,7 +331,7 @@ class Client:
 
     # ---- finding and starting the daemon
 
-    def _connect(self) -> socket.socket:
+    def _connect(self) -> _socket.socket:
         if self._socket is None:
             connection = self._dial()
             if connection is None and self._spawn:
@@ -348,12 +352,12 @@ class Client:
         environ = {name: self._environ[name] for name in SENT if name in self._environ}
         return {"cwd": self._cwd, "environ": environ, "name": self._name}
 
-    def _dial(self) -> socket.socket | None:
+    def _dial(self) -> _socket.socket | None:
         """Connect to the daemon that announced itself; None when none answers."""
         address = read_address(self._paths)
         if address is None:
             return None
-        connection = socket.socket(socket.AF_UNIX)
+        connection = _socket.socket(_socket.AF_UNIX)
         try:
             connection.settimeout(self._patience)
             connection.connect(address["socket"])
@@ -394,14 +398,14 @@ def _notice(message: dict[str, Any], notified: Callable[[str, dict[str, Any]], N
         notified(method, params)
 
 
-def _check_peer(connection: socket.socket) -> int:
+def _check_peer(connection: _socket.socket) -> int:
     """Refuse a daemon that is somebody else's; where the kernel does not say, the directory's mode must do.
 
     Returns its PID, or 0.
     """
     if sys.platform != "linux":
         return 0
-    pid, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    pid, uid, _ = struct.unpack("3i", connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12))
     if uid != os.getuid():
         raise NotTrusted(
             f"the daemon's socket belongs to user {uid}", f"rm '{connection.getpeername()}', then bridge up"

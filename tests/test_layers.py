@@ -29,7 +29,6 @@ ALLOWED: dict[str, frozenset[str]] = {
     "bridge.daemon.inspection": EDGE | {"bridge", "bridge.client", "bridge.daemon", "bridge.ides", "bridge.store"},
     "bridge.cli": CLI,
     "bridge.cli.daemon": CLI | {"bridge.cli", "bridge.daemon"},  # ``bridge up --foreground`` becomes the daemon
-    "bridge.cli.doctor": CLI | {"bridge.cli", "bridge.daemon"},  # looks at what the daemon would, also if none runs
     "bridge.cli.doctor": CLI | {"bridge.cli", "bridge.daemon.inspection"},  # the daemon may be what is ill
 }
 STANDARD_LIBRARY_ONLY = ("bridge.errors", "bridge.paths", "bridge.client", "pathconv")

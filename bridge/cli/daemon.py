@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from argparse import ArgumentParser, Namespace
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 from bridge.cli.output import say
-from bridge.client import Client, read_address, start
+from bridge.client import Client, Silent, read_address, start
 from bridge.errors import ExitCode, Unavailable, error_from_json
 from bridge.paths import Paths, paths
 
@@ -54,15 +56,32 @@ def _say_started(said: dict[str, object], places: Paths) -> None:
 
 def _down(args: Namespace, places: Paths, restart: bool = False) -> int:
     about = read_address(places)
-    with Client(spawn=False) as client:
+    with Client(spawn=False, patience=_PATIENCE_S) as client:
         try:
-            client.request("daemon/stop", {"restart": restart})
+            client.request("daemon/stop", {"restart": restart}, _PATIENCE_S)
+            client.wait_for_end()
+        except Silent:
+            return _kill(client.daemon_pid)
         except Unavailable:
             print("the bridge is not running")
             return ExitCode.DONE
-        client.wait_for_end()
     _wait_until_gone(places, about)
     print("the bridge is stopped")
+    return ExitCode.DONE
+
+
+def _kill(pid: int | None) -> int:
+    """End a daemon that hangs: what it knew is in its journal. The kernel said whose PID that is."""
+    if not pid:
+        raise Unavailable("the bridge does not answer", "end its process, then bridge up")
+    deadline = time.monotonic() + _PATIENCE_S
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+        while time.monotonic() < deadline:
+            os.kill(pid, 0)
+            time.sleep(_PAUSE_S)
+        raise Unavailable(f"the bridge (pid {pid}) does not end", "bridge doctor")
+    print(f"the bridge did not answer and was killed (pid {pid}); its reviews are safe")
     return ExitCode.DONE
 
 

@@ -267,7 +267,7 @@ class Desk:
         """Offer the reviews that no surface shows to the IDEs that are there now."""
         for review_id, scene in scenes.items():
             seat = self.seats.get(review_id)
-            if seat is None or seat.where in ("ide", "queued"):
+            if seat is None or not seat.kept or seat.where in ("ide", "queued"):
                 continue
             seat.scene = scene
             if seat.job is None and seat.review.state is State.PROPOSED:  # not under the human's eyes
@@ -278,7 +278,10 @@ class Desk:
         return tuple(
             seat.id
             for seat in self.seats.values()
-            if seat.where not in ("ide", "queued") and seat.review.surface is not Surface.PAGE and seat.review.is_open
+            if seat.kept
+            and seat.where not in ("ide", "queued")
+            and seat.review.surface is not Surface.PAGE
+            and seat.review.is_open
         )
 
     def place(self, seat: Seat, now: float) -> None:

@@ -39,6 +39,10 @@ class _Memory(NamedTuple):
     until: float
     scene: Scene
 
+    def answers(self, question: tuple[object, ...], now: float) -> bool:
+        """Tell whether this is still good enough an answer."""
+        return question == self.question and now < self.until and _stamps(self.stamps) == self.stamps
+
 
 class Lookout:
     """Looks around for sessions and reviews.
@@ -95,12 +99,10 @@ class Lookout:
         now = self._clock()
         question = (session.cwd, session.environ, file, named)
         memory = self._memories.get(session)
-        if memory is not None and memory.question == question and now < memory.until:
-            if memory.stamps == _stamps(memory.stamps):
-                return memory.scene
-        stamps = _stamps(self._with(session.environ))
-        memory = _Memory(question, stamps, now + RECENT_S, await self.scene(session, file, named))
-        self._memories[session] = memory
+        if memory is None or not memory.answers(question, now):
+            stamps = _stamps(self._with(session.environ))  # first: what changes meanwhile is for the next look
+            memory = _Memory(question, stamps, now + RECENT_S, await self.scene(session, file, named))
+            self._memories[session] = memory
         return memory.scene
 
     def compose(self, sighting: Sighting, session: Session, file: str | None, named: str | None) -> Scene:

@@ -74,6 +74,19 @@ def test_down_is_right_about_a_daemon_that_was_killed(workspace: Path) -> None:
     assert bridge("down", cwd=workspace).stdout == "the bridge is not running\n"
 
 
+def test_a_daemon_that_hangs_is_ended_and_replaced(workspace: Path) -> None:
+    bridge("up", cwd=workspace)
+    hung = pid()
+    os.kill(hung, signal.SIGSTOP)
+    done = bridge("restart", cwd=workspace)
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == [
+        f"the bridge did not answer and was killed (pid {hung}); its reviews are safe",
+        f"the bridge is running (pid {pid()})",
+    ]
+    assert pid() != hung
+
+
 def test_nothing_is_started_where_that_is_forbidden(workspace: Path) -> None:
     done = bridge("status", "--no-spawn", cwd=workspace)
     assert (done.returncode, done.stderr) == (69, "error: the bridge is not running\n\nhint: bridge up\n")

@@ -37,8 +37,9 @@ sys.exit(code)
 """
 # What is paid for anyway: these modules, and what argparse loads by itself for its first argument.
 _FLOOR = """
-import __future__, argparse, json, runpy, select, socket, struct, sys, typing, zlib
-argparse.ArgumentParser().add_argument("--json", help="argparse needs its formatter for this")
+import __future__, _socket, argparse, json, runpy, select, struct, sys, typing, zlib
+formatter = lambda prog: argparse.HelpFormatter(prog, width=100)  # without a width it looks for the terminal's
+argparse.ArgumentParser(formatter_class=formatter).add_argument("--json", help="argparse needs its formatter for this")
 print(*sys.modules, file=sys.stderr)
 """
 

@@ -219,11 +219,25 @@ class World(RuleBasedStateMachine):
     @rule(data=st.data(), smoothly=st.sampled_from([True, True, False]))
     def take_the_call(self, data: st.DataObject, smoothly: bool) -> None:
         window = self.some(data, [w for w in self.windows.values() if w.dialled and not w.up])
+        if smoothly:
+            self.pick_up(window)
+        else:
+            self.open_line(window)
+
+    def pick_up(self, window: Window) -> bool:
+        """Open a dialled line and answer all but diffs; tell whether there was anything to do."""
+        busy = bool(self.chores(window))
+        if window.dialled and not window.up:
+            busy = True
+            self.open_line(window)
+        while self.chores(window):
+            self.answer_chore(window)
+        return busy
+
+    def open_line(self, window: Window) -> None:
         if window.there:
             window.up = True
             self.feed(LinkOpened(self.now, window.candidate.lock.ide_id))
-            while smoothly and self.chores(window):
-                self.answer_chore(window)
         else:
             self.end_link(window, LinkState.GONE)
 
@@ -289,6 +303,17 @@ class World(RuleBasedStateMachine):
         window.drop()
         self.feed(LinkClosed(self.now, window.candidate.lock.ide_id, state, "why"))
 
+    @precondition(lambda self: self.writing or self.looks or any(w.dialled and not w.up for w in self.windows.values()))
+    @rule()
+    def settle(self) -> None:
+        """Let everything be done that needs no human."""
+        while self.writing or self.looks or any(self.pick_up(window) for window in self.windows.values()):
+            if self.writing:
+                self.write_one(True)
+            if self.looks:
+                self.survey()
+
+    @precondition(lambda self: not all(w.there for w in self.windows.values()))
     @rule(data=st.data())
     def come_back(self, data: st.DataObject) -> None:
         self.some(data, list(self.windows.values())).there = True

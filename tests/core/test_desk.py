@@ -644,6 +644,13 @@ def test_a_proposal_that_cannot_be_kept_is_refused_to_all_who_made_it(story: Pla
     assert story.router.deadline() is None
 
 
+def test_an_ide_that_comes_before_the_proposal_is_on_disk_does_not_get_it(story: Playbook) -> None:
+    new = review()
+    story.quietly(asks(Propose(review=new), 1, scene=scene()))
+    assert story.router.look_again() == []
+    story >> Surveyed(1000.0, {"r1": scene(CODE)}) >> journal_fails(new) << Refuse(ANN, 1, BROKEN)
+
+
 def test_a_decision_that_cannot_be_written_is_kept_and_tried_again(story: Playbook, on_page: Review) -> None:
     rejected = decide(on_page, 1000.0, finals=None, trigger=Trigger.REJECTED_ON_PAGE)
     story >> asks(Decide(review_id="r1", finals=None), 7, who=PAGE) << Save(rejected)

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -88,7 +89,7 @@ def test_what_is_saved_is_read_again_after_a_restart(path: str, record: Review) 
 @given(st.text(st.characters()), st.binary().filter(lambda name: b"\0" not in name))
 def test_any_text_and_any_path_survive(text: str, name: bytes) -> None:
     record = proposal(title=text, files=(Change(path=name, base_hash=None, base=text, proposed=text + "x"),))
-    with closing(Journal(":memory:")) as journal:
+    with tempfile.TemporaryDirectory() as folder, closing(Journal(f"{folder}/journal")) as journal:
         journal.save(record)
         assert journal.get("r1") == record
 
