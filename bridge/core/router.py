@@ -114,7 +114,7 @@ class Router:
                 self.desk.seen(review_id, now)
             case Surveyed(now, scenes):
                 self.desk.surveyed(scenes, now)
-            case Tick(now):
+            case Tick(now):  # pragma: no branch (there are no more)
                 self.links.tick(now)
                 self.desk.tick(now)
 
@@ -168,7 +168,7 @@ class Router:
                 case AskDirty(path=path):
                     arguments = jsonrpc.dump(dialects.file_arguments(link.tools, "checkDocumentDirty", path))
                     call("checkDocumentDirty", arguments, partial(self._dirty, asked))
-                case OpenFile(path=path, line=line, column=column, text=text):
+                case OpenFile(path=path, line=line, column=column, text=text):  # pragma: no branch (nor other asks)
                     spot = dialects.find_spot(text, line, column) if text is not None and line else None
                     given, positioned = dialects.open_file_arguments(link.tools, path, line=line, spot=spot)
                     call("openFile", jsonrpc.dump(given), partial(self._opened, asked, positioned))

@@ -1,6 +1,6 @@
 """The link to an IDE: dialled for work, live when ``initialize`` is answered, closed when idle."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -359,3 +359,53 @@ def test_our_own_connection_occupies_nothing(live: Playbook) -> None:
 def test_our_own_dialling_occupies_nothing(story: Playbook) -> None:
     story >> asks(LOOK, 1, scene=scene(CODE)) << dials()
     story >> asks(LOOK, 2, scene=scene(replace(CODE, occupied=True)))
+
+
+# ---- what is left to do when a review has ended
+
+
+@dataclass
+class Tidying:
+    """A job that notes what became of it."""
+
+    became: list[str] = field(default_factory=list)
+
+    def start(self, link: Link, now: float) -> None:
+        self.became.append("started")
+
+    def failed(self, link: Link, now: float) -> None:
+        self.became.append("failed")
+
+
+def test_tidying_is_done_on_a_link_that_is_up_and_dials_none(story: Playbook) -> None:
+    story >> asks(LOOK, scene=scene(CODE)) << dials()
+    job, links = Tidying(), story.router.links
+    links.use_if_up(story.link(), job, 1000.0)
+    assert job.became == []  # when the handshake is through
+    bring_up(story)
+    links.use_if_up(story.link(), job, 1000.0)
+    assert job.became == ["started", "started"]
+    story.quietly(closed(LinkState.GONE))
+    links.use_if_up(story.link(), job, 1000.0)
+    assert job.became == ["started", "started"]
+
+
+def test_a_call_whose_answer_interests_nobody_ends_all_the_same(live: Playbook) -> None:
+    links, link = live.router.links, live.link()
+    first, second = links.new_id(), links.new_id()
+    for id_ in (first, second):
+        links.call(link, "close_tab", b"{}", None, 1000.0, request_id=id_)
+    live.quietly(answers(first), Tick(1000.0 + CALL_S))
+    assert link.idle_since == 1000.0 + CALL_S
+    links.call(link, "close_tab", b"{}", None, 1011.0)
+    live.quietly(closed(LinkState.GONE, at=1012.0))
+    assert not link.calls
+
+
+def test_a_human_is_waited_for_until_the_call_is_taken_back(live: Playbook) -> None:
+    links, link = live.router.links, live.link()
+    links.call(link, "openDiff", b"{}", None, 1000.0, request_id=11, patience=None)
+    assert live.router.deadline() is None
+    links.expect(link, 11, 2000.0)
+    links.expect(link, 99, 2000.0)  # answered meanwhile
+    assert live.router.deadline() == 2000.0 + CALL_S

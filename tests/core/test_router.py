@@ -9,6 +9,7 @@ from bridge.core.events import (
     Ask,
     AskDirty,
     CallTool,
+    Left,
     LinkClosed,
     LinkState,
     Look,
@@ -16,9 +17,15 @@ from bridge.core.events import (
     Propose,
     Refuse,
     Reply,
+    Restored,
+    Save,
     Saved,
+    SaveFailed,
+    Seen,
     Surveyed,
+    Tick,
 )
+from bridge.core.reviews import Outcome, Showing, State
 from bridge.core.router import NOT_RELAYED
 from bridge.errors import BadData, Unavailable, Usage
 from tests.playbook import (
@@ -199,3 +206,20 @@ def test_a_review_that_no_ide_shows_is_looked_around_for(story: Playbook) -> Non
     story.quietly(Surveyed(1000.0, {"r1": scene(CODE)}))
     bring_up(story)
     assert story.router.look_again() == []
+
+
+def test_every_kind_of_event_finds_its_way(story: Playbook) -> None:
+    """A review's life over a restart: shown, lost, read, decided late, and decided again."""
+    before = replace(review(), showings=(Showing(ide_id=CODE.lock.ide_id, request_id=40, tab_name="t"),))
+    shown = replace(before, state=State.SHOWN)
+    story.quietly(Restored(1000.0, (shown,)), Surveyed(1000.0, {"r1": scene(CODE)}))
+    bring_up(story)
+    story.quietly(Left(1000.0, ANN), Seen(1000.0, "r1"))
+    late = says(40, "FILE_SAVED", "mine\n")
+    (save,) = story.router.handle(late)
+    assert isinstance(save, Save)
+    assert save.review.outcome is Outcome.ACCEPTED_WITH_EDITS
+    story.quietly(SaveFailed(1000.0, "r1", save.review.version, "disk full"))
+    story >> Tick(1002.0) << save
+    story.quietly(Saved(1002.0, "r1", save.review.version))
+    assert not story.router.desk.seats
