@@ -35,13 +35,12 @@ sys.addaudithook(_guard)
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A fresh home directory, in the environment of the test and of everything it starts.
 
     The runtime directory has a path of its own, since a socket's must be short.
     """
-    fresh = tmp_path / "home"
-    fresh.mkdir(mode=0o700)
+    fresh = tmp_path_factory.mktemp("home")
     runtime = Path(tempfile.mkdtemp(prefix="br-", dir="/tmp"))
     for name in list(os.environ):
         if name.startswith(("XDG_", "CLAUDE", "TERM_", "VSCODE")) or name in _TERMINAL:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from bridge.core import dialects, jsonrpc
 from bridge.core.dialects import OFFICIAL, Answer, Tools, Traits
@@ -112,6 +112,14 @@ class Link:
         return f"{self.state}: {self.reason}" if pausing or (lasting and not named) else None
 
 
+class _Choice(NamedTuple):
+    """A choice that was made, and from what: the same question has the same answer."""
+
+    scene: Scene
+    known: list[Candidate]
+    selection: Selection
+
+
 class Links:
     """All links, and the jobs that wait for them. Commands go to `out`."""
 
@@ -122,13 +130,17 @@ class Links:
         self._ids = ids
         self._pid = pid
         self._version = version
+        self._last: _Choice | None = None
 
     # ---- choosing
 
     def choose(self, scene: Scene, now: float) -> Selection:
         """Choose among the scene's IDEs, with what the links know added to what the shell saw."""
         known = [self._informed(candidate, scene, now) for candidate in scene.candidates]
-        return select(known, scene.place, scene.terminal, named=scene.named, takeover=scene.takeover)
+        if self._last is None or self._last.scene is not scene or self._last.known != known:
+            selection = select(known, scene.place, scene.terminal, named=scene.named, takeover=scene.takeover)
+            self._last = _Choice(scene, known, selection)
+        return self._last.selection
 
     def _informed(self, candidate: Candidate, scene: Scene, now: float) -> Candidate:
         link = self.links.get(candidate.lock.ide_id)

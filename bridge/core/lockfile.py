@@ -12,6 +12,7 @@ import json
 import math
 import re
 from enum import StrEnum
+from functools import cached_property
 from itertools import chain
 from typing import Annotated, Any, Final
 
@@ -81,7 +82,7 @@ class LockFile(BaseModel):
 
     running_in_windows: bool = False
 
-    @property
+    @cached_property
     def ide_id(self) -> str:
         """Name this life of the IDE: its port, and 48 bits of its token's SHA-256 (``31439-a1b2c3d4e5f6``).
 

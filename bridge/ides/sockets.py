@@ -31,6 +31,7 @@ __all__ = ["AUTHORIZATION", "Sockets"]
 AUTHORIZATION: Final = "X-Claude-Code-Ide-Authorization"
 MOST_BYTES: Final = 64 * 2**20  # of one message: an openDiff carries a whole file, escaped
 PATIENCE_S: Final = 5.0  # an IDE that takes no data for so long is cut off
+AT_ONCE_BYTES: Final = 8 * 1024  # asyncio buffers 32 KiB as `websockets` sets it up, before a sender has to wait
 # A silent IDE must be noticed within 5 s while it shows a diff (D10); otherwise a rare ping is enough.
 CLOSELY_S: Final = 2.4  # from one ping to the next; by then its pong must be there
 AT_LEISURE_S: Final = 30.0
@@ -96,7 +97,7 @@ class Sockets:
         if line is None or line.connection is None:
             return
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(_patience(line.connection, frame)):
                 await line.connection.send(frame, text=True)
         except TimeoutError:
             line.connection.transport.abort()
@@ -214,6 +215,12 @@ async def _upgrade(lock: LockFile, endpoint: socket.socket) -> ClientConnection:
         raise _Failure(LinkState.PORT_TAKEN, f"no WebSocket server: {visible(str(exc))}") from None
     except (OSError, EOFError) as exc:
         raise _Failure(LinkState.NOT_ANSWERING, f"it broke the connection off: {exc}") from None
+
+
+def _patience(connection: ClientConnection, frame: bytes) -> float | None:
+    """Say how long sending may take; None: it cannot wait, for the buffer takes it all, and a timer is not free."""
+    fits = len(frame) <= AT_ONCE_BYTES and connection.transport.get_write_buffer_size() == 0
+    return None if fits else PATIENCE_S
 
 
 async def _pulse(connection: ClientConnection, closely: asyncio.Event) -> bool:
