@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 
@@ -30,7 +31,8 @@ def main() -> None:
 def table(rows: Sequence[Row]) -> str:
     missed = [row.name for row in rows if row.verdict == "MISSED"]
     summary = f"missed: {'; '.join(missed)}" if missed else "every goal that was measured is met"
-    return "\n".join([*map(line, rows), "", summary])
+    load = f"load {os.getloadavg()[0]:.1f} of {os.cpu_count()}: on a busy machine calls look worse than they are"
+    return "\n".join([*map(line, rows), "", load, summary])
 
 
 def line(row: Row) -> str:

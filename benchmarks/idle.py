@@ -24,7 +24,7 @@ def run(quick: bool) -> list[Row]:
         memory = daemon.memory_full_info()
     return [
         Row(name="idle daemon, resident", unit="MB", value=memory.rss / 1e6, goal=48.0),
-        Row(name="idle daemon, its alone", unit="MB", value=memory.uss / 1e6),
+        Row(name="idle daemon, unshared", unit="MB", value=memory.uss / 1e6),
         Row(name="idle daemon, wake-ups", unit="/s", value=per_second, goal=10.0),
     ]
 

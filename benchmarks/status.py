@@ -24,6 +24,6 @@ def run(quick: bool) -> list[Row]:
         subjects = {name: timed(partial(here.run, *words)) for name, words in commands.items()}
         times = alternate(subjects, 2 if quick else ROUNDS)
     return [
-        ratio("bridge status / the same from Node", times, "bridge", "node", goal=1.0),
+        ratio("bridge status / Node", times, "bridge", "node", goal=1.0),
         ratio("bridge status / python -c pass", times, "bridge", "python"),
     ]

@@ -137,7 +137,7 @@ def test_asking_for_the_status_touches_nobody(scene: Scene) -> None:
 # ---- secrets
 
 
-def test_no_token_is_in_any_output_file_or_argument(scene: Scene, tmp_path: Path) -> None:
+def test_no_token_is_in_any_output_file_or_argument(scene: Scene, home: Path, tmp_path: Path) -> None:
     """A whole run: a decision in the IDE, a refused token, a decision on the page, every report there is."""
     window = scene.ide("--human", "accept")
     token = token_of(window)
@@ -170,8 +170,8 @@ def test_no_token_is_in_any_output_file_or_argument(scene: Scene, tmp_path: Path
     for secret in (token, TOKEN):
         assert secret not in outputs
         assert secret.encode() not in arguments
-    assert holders(token, tmp_path, Path(about["socket"]).parent) == set()
-    assert holders(TOKEN, tmp_path, Path(about["socket"]).parent) == {window.lock}
+    assert holders(token, home, tmp_path, Path(about["socket"]).parent) == set()
+    assert holders(TOKEN, home, tmp_path, Path(about["socket"]).parent) == {window.lock}
 
 
 def holders(secret: str, *directories: Path) -> set[Path]:
