@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 from benchmarks.measure import Row, Subject, alternate, ratio, timed
@@ -27,6 +26,7 @@ from bridge.ides.processes import pid_state
 SCRIPT = str(Path(__file__).with_suffix(".js"))
 FILES = 1000
 ALIVE = 10
+NEVER_A_PID = 2**22 + 1  # Linux counts no further (PID_MAX_LIMIT), so no process gets one of these meanwhile
 ROUNDS = 60
 WARM_UP = 20
 
@@ -52,7 +52,7 @@ def run(quick: bool) -> list[Row]:
 
 def write_locks(directory: Path) -> None:
     """Write lock files as the official extension does."""
-    pids = [os.getpid()] * ALIVE + list(islice(free_pids(), FILES - ALIVE))
+    pids = [os.getpid()] * ALIVE + list(range(NEVER_A_PID, NEVER_A_PID + FILES - ALIVE))
     for port, pid in enumerate(pids, start=20_000):
         lock = {
             "pid": pid,
@@ -64,11 +64,6 @@ def write_locks(directory: Path) -> None:
         file = directory / f"{port}.lock"
         file.write_text(json.dumps(lock), encoding="ascii")
         file.chmod(0o600)
-
-
-def free_pids() -> Iterator[int]:
-    last = int(Path("/proc/sys/kernel/pid_max").read_text(encoding="ascii")) - 1
-    return (pid for pid in range(last, 1, -1) if not os.path.exists(f"/proc/{pid}"))
 
 
 def scan(scanner: LockScanner, directory: Path) -> None:

@@ -25,15 +25,28 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
-from bridge.errors import BadConfiguration, BridgeError, NotTrusted, StillPending, Unavailable, Usage, error_from_json
+from bridge.errors import (
+    BadConfiguration,
+    BadData,
+    BridgeError,
+    NotTrusted,
+    StillPending,
+    Unavailable,
+    Usage,
+    error_from_json,
+)
 from bridge.paths import Paths, paths
+
+TYPE_CHECKING = False  # as `typing` says, which costs a tenth of a quick command
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["SENT", "Client", "Silent", "Stopped"]
 
 CALL_S = 30.0  # every answer but a human's
 START_S = 20.0  # for a daemon to start on a busy machine
+MOST_LINE = 63 << 20  # bytes of one request; the daemon takes a little more
 _CHUNK = 1 << 16
 _SHORT_LIFE_S = 5.0
 _MOST_DEATHS = 5  # daemons that lived shorter than that, one after the other
@@ -297,7 +310,10 @@ class Client:
         self._count += 1
         mine = self._count
         connection.settimeout(CALL_S)
-        connection.sendall(_line(mine, method, params))
+        line = _line(mine, method, params)
+        if len(line) > MOST_LINE:
+            raise BadData("the change is too large for a review", "propose it in parts")
+        connection.sendall(line)
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             message = self._read(connection, deadline)
@@ -434,13 +450,15 @@ def start(places: Paths, environ: Mapping[str, str]) -> dict[str, Any]:
     kept = {
         name: value for name, value in environ.items() if name in _INHERITED or name.startswith(_INHERITED_PREFIXES)
     }
+    if "PYTHONPATH" in kept:  # like -P below: the directory that we stand in may be a hostile repository
+        kept["PYTHONPATH"] = os.pathsep.join(p for p in kept["PYTHONPATH"].split(os.pathsep) if p.startswith("/"))
     reader, writer = os.pipe()
     with open(reader, "rb") as said:
         try:
             os.set_inheritable(writer, True)
             pid = os.posix_spawn(
                 sys.executable,
-                [sys.executable, "-X", "utf8", "-m", "bridge.daemon", str(writer)],
+                [sys.executable, "-P", "-X", "utf8", "-m", "bridge.daemon", str(writer)],
                 kept,
                 file_actions=[(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)],
             )

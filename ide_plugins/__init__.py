@@ -1,0 +1,1 @@
+"""What runs inside IDEs, and the emulator that stands in for them."""

@@ -326,8 +326,8 @@ def test_the_end_of_the_daemon_is_waited_for(daemon: FakeDaemon, bridge: Client)
     with pytest.raises(Unavailable, match="does not end"):
         bridge.wait_for_end(0.05)
     assert bridge._socket is not None
-    bridge._socket.sendall(b'{"id": 1, "method": "bye", "params": {}}\n')
     daemon.answers["bye"] = breaks
+    bridge._socket.sendall(b'{"id": 1, "method": "bye", "params": {}}\n')
     bridge.wait_for_end(PATIENCE_S)
 
 

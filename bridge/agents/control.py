@@ -42,19 +42,20 @@ class Session:
     def __init__(self, number: SessionId, writer: asyncio.StreamWriter, pid: int | None) -> None:
         self.number = number
         self.pid = pid  # of the process at the other end, as the kernel says
-        self.cwd = "/"
+        self.cwd = ""  # until it has said hello
         self.environ: dict[str, str] = {}
         self.name = ""
         self._writer = writer
 
     def send(self, line: bytes) -> None:
-        """Send one message; a session that has stopped reading is cut off."""
+        """Send one message; a session that has left too much unread is cut off instead."""
         transport = self._writer.transport
         if transport.is_closing():
             return
-        transport.writelines((line, b"\n"))
         if transport.get_write_buffer_size() > MOST_UNREAD:
             transport.abort()
+            return
+        transport.writelines((line, b"\n"))
 
     def notify(self, method: str, params: Mapping[str, object]) -> None:
         """Tell the session something out of turn."""
@@ -76,11 +77,16 @@ class Session:
         """
         if "\0" in path or not path:
             raise Usage("a path is empty or holds a NUL")
+        if not self.cwd and not os.path.isabs(path):
+            raise Usage("a relative path counts from nowhere", "say hello with cwd first, or give an absolute path")
         try:
             os.fsencode(path)
         except UnicodeEncodeError:
             raise Usage("a path holds half a character, which no file name does") from None
-        return os.path.normpath(os.path.join(self.cwd, path))
+        whole = os.path.join(self.cwd, path)
+        if ".." not in whole.split("/"):
+            return os.path.normpath(whole)
+        return os.path.join(os.path.realpath(os.path.dirname(whole)), os.path.basename(whole))  # as the kernel has it
 
 
 class Registry(Protocol):

@@ -3,11 +3,16 @@
 Unknown parameters are ignored, so that a newer client may say more; missing or wrong ones are the asker's
 fault (`Usage`) and the message says where. Paths are strings with surrogate escapes (`os.fsdecode`); a
 relative one counts from the session's directory.
+
+An error's ``code`` is an exit code of `bridge.errors`, and its ``data`` has ``code`` (a name) and ``hint``; a line that
+is no request gets -32700. The daemon also notifies: ``review/surface`` ``{id, surface, ide, reason}`` to whoever
+waits for a review, each time it moves, and ``daemon/stopping`` ``{restart}`` to everybody. Results: those of
+`bridge.client.Client`'s methods, which ask nothing else.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -17,6 +22,7 @@ from bridge.errors import Usage
 
 __all__ = [
     "CAPABILITIES",
+    "MOST_TEXT",
     "Call",
     "Dirty",
     "File",
@@ -36,17 +42,22 @@ __all__ = [
 CAPABILITIES: Final = ("open", "call", "dirty", "review", "page", "status")
 
 
+ReviewId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
+Name = Annotated[str, msgspec.Meta(max_length=4096)]  # titles, keys, names: for eyes, and kept in memory
+MOST_TEXT: Final = 8 * 2**20  # characters of one file's text
+
+
 class Nothing(msgspec.Struct):
     """No parameters."""
 
 
 class Hello(msgspec.Struct):
-    """Who asks. Without it a session has no directory and no terminal."""
+    """``hello``, first of all: who asks. Without it a session has no directory and no terminal."""
 
     cwd: str
     environ: dict[str, str] = {}
     version: str = ""
-    name: str = ""  # of the agent, for the human
+    name: Name = ""  # of the agent, for the human
 
 
 class Status(msgspec.Struct):
@@ -55,7 +66,7 @@ class Status(msgspec.Struct):
     render: bool = False
     color: bool = False
     columns: int = 100
-    ide: str | None = None
+    ide: Name | None = None
 
 
 class Open(msgspec.Struct):
@@ -64,7 +75,7 @@ class Open(msgspec.Struct):
     path: str
     line: int | None = None
     column: int | None = None
-    ide: str | None = None
+    ide: Name | None = None
 
 
 class Call(msgspec.Struct):
@@ -73,7 +84,7 @@ class Call(msgspec.Struct):
     tool: str
     arguments: msgspec.Raw = msgspec.Raw(jsonrpc.EMPTY)
     path: str | None = None
-    ide: str | None = None
+    ide: Name | None = None
 
 
 class Dirty(msgspec.Struct):
@@ -86,47 +97,47 @@ class File(msgspec.Struct):
     """One file of a proposal; without `base` what is on disk is what the change is made from."""
 
     path: str
-    proposed: str
-    base: str | None = None
+    proposed: Annotated[str, msgspec.Meta(max_length=MOST_TEXT)]
+    base: Annotated[str, msgspec.Meta(max_length=MOST_TEXT)] | None = None
 
 
 class Propose(msgspec.Struct):
     """``review/propose``."""
 
     files: list[File]
-    title: str = ""
-    request_key: str | None = None
+    title: Name = ""
+    request_key: Name | None = None
     surface: Surface = Surface.AUTO
-    ide: str | None = None
-    supersedes: str | None = None
+    ide: Name | None = None
+    supersedes: ReviewId | None = None
 
 
 class Wait(msgspec.Struct):
     """``review/wait``: `timeout` in seconds, none by default."""
 
-    id: str
+    id: ReviewId
     timeout: float | None = None
 
 
 class One(msgspec.Struct):
-    """A method about one review."""
+    """``review/cancel``, ``review/get``, ``review/link`` and ``review/delivered``: one review."""
 
-    id: str
+    id: ReviewId
 
 
 class OpenReview(msgspec.Struct):
     """``review/open``."""
 
-    id: str
+    id: ReviewId
     surface: Surface = Surface.AUTO
-    ide: str | None = None
+    ide: Name | None = None
 
 
 class List(msgspec.Struct):
     """``review/list``: undecided ones, or the newest of all."""
 
     all: bool = False
-    most: int = 100
+    most: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 100
 
 
 class Stop(msgspec.Struct):

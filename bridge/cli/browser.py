@@ -37,5 +37,5 @@ def open_browser(path: str) -> bool:
 
 def _open(address: str) -> int:
     nothing = subprocess.DEVNULL
-    command = [sys.executable, "-c", _OPENER, address]
+    command = [sys.executable, "-I", "-c", _OPENER, address]  # the directory may be hostile
     return subprocess.call(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)

@@ -87,6 +87,8 @@ def _read(path: str) -> str:
     """Read text as it is, line endings and all."""
     from bridge.core.text import decode
 
+    if path == "-" and sys.stdin is None:
+        raise BadData("standard input is closed", "give the text on it, or --proposed PATH")
     try:
         if path == "-":
             path, data = "standard input", sys.stdin.buffer.read()

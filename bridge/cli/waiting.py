@@ -51,8 +51,12 @@ class Guide:
         self._led_to_page = True
         from bridge.cli.browser import open_browser
 
-        with Client(spawn=self._spawn) as client:  # the other connection is busy waiting
-            way = client.request("review/link", {"id": self._review_id})
+        try:
+            with Client(spawn=self._spawn) as client:  # the other connection is busy waiting
+                way = client.request("review/link", {"id": self._review_id})
+        except BridgeError as error:  # decided a moment ago, or the page has trouble: waiting goes on
+            say(f"the review page cannot be opened: {error}; bridge review open {self._review_id}")
+            return
         opened = open_browser(way["door"])
         say(f"{'opened' if opened else 'open'} the review page{reason}:")
         if sys.stderr.isatty():
@@ -84,6 +88,8 @@ def print_decision(decision: dict[str, Any], as_json: bool) -> None:
         print(json.dumps(decision) if as_json else _in_words(decision), flush=True)
     except BrokenPipeError:
         drop_stdout()
+    if decision["trigger"] == "rejected_or_closed" and not as_json:
+        say("(or its tab was closed: this IDE answers both alike)")
 
 
 def _in_words(decision: dict[str, Any]) -> str:

@@ -2,8 +2,7 @@
 
 Nobody's token is sent without work to do: a link is dialled for a job and closed when it was idle for
 `IDLE_S` (design.md D2). It is *live* only when ``initialize`` is answered: a refused token can look like a
-successful upgrade. A failed link carries its *trouble* in words until its pause is over, or, where the
-token was refused or the port is somebody else's, until the lock file changes; selection reads it.
+successful upgrade. What is known of one IDE and its link, failures included, is a `Link`.
 
 A job is what wants an IDE. It is started once on a link that is live, or told that the link failed, and may
 then choose again; `Links` never drops one silently.
@@ -11,105 +10,24 @@ then choose again; `Links` never drops one silently.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple, Protocol
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from bridge.core import dialects, jsonrpc
-from bridge.core.dialects import OFFICIAL, Answer, Tools, Traits
+from bridge.core.answers import Answer, read_answer
+from bridge.core.dialects import Tools
 from bridge.core.events import Command, Dial, HangUp, LinkState, Log, Scene, Send
 from bridge.core.jsonrpc import Message
-from bridge.core.lockfile import LockFile
+from bridge.core.link import FOR_GOOD, UP, Call, Done, Job, Link
 from bridge.core.selection import Candidate, Listener, Selection, select
 
-__all__ = ["CALL_S", "HANDSHAKE_S", "IDLE_S", "Call", "Job", "Link", "Links"]
+__all__ = ["CALL_S", "HANDSHAKE_S", "IDLE_S", "MOST_LINKS", "Links"]
 
 HANDSHAKE_S: Final = 2.0  # from dialling to each step of the handshake; a local IDE needs a tenth of it
 CALL_S: Final = 10.0  # every call but openDiff, which waits for a human
 IDLE_S: Final = 60.0
-STEADY_S: Final = 10.0  # a link that lived so long was no accident: the pause starts afresh
-PAUSE_S: Final = (0.5, 60.0)  # first and longest
-FOR_GOOD: Final = frozenset({LinkState.REFUSED, LinkState.PORT_TAKEN})
-UP: Final = frozenset({LinkState.CONNECTING, LinkState.LIVE})
-FAILED: Final = FOR_GOOD | {LinkState.NOT_ANSWERING, LinkState.SLOT_LOST, LinkState.GONE}
-
-
-class Job(Protocol):
-    """Something that wants an IDE."""
-
-    def start(self, link: Link, now: float) -> None:
-        """Do the work: the link is live and its tools are known."""
-
-    def failed(self, link: Link, now: float) -> None:
-        """Choose again, or give up: the link could not be opened."""
-
-
-class Done(Protocol):
-    """What takes the answer to a call."""
-
-    def __call__(self, link: Link, answer: Answer, message: Message | None, now: float) -> None:
-        """Take the answer; `message` None means that none will come, and `answer.error` says why."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Call:
-    """A request that the IDE has not answered."""
-
-    tool: str
-    done: Done | None  # None: the answer interests nobody
-    deadline: float | None  # None: a human answers, or the link's own deadline counts
-
-
-@dataclass(slots=True, eq=False)
-class Link:
-    """What is known of one IDE's life (`ide_id`) and our connection to it."""
-
-    lock: LockFile
-    state: LinkState = LinkState.LISTENING
-    reason: str = ""
-    tools: Tools = field(default_factory=Tools)
-    traits: Traits = OFFICIAL
-    last_focus: float | None = None
-    deadline: float | None = None  # of the handshake's step
-    ready: bool = False  # live, and its tools are known
-    calls: dict[int, Call] = field(default_factory=dict)
-    held: list[Job] = field(default_factory=list)
-    showing: list[str] = field(default_factory=list)  # reviews whose diff it shows
-    queue: list[str] = field(default_factory=list)  # reviews that wait for their turn
-    failures: int = 0
-    retry_at: float = 0.0
-    failed_lock: float | None = None  # the lock's mtime when the link failed
-    live_since: float | None = None
-    idle_since: float | None = None
-
-    @property
-    def id(self) -> str:
-        """The IDE's identity: port and a hash of its token."""
-        return self.lock.ide_id
-
-    @property
-    def name(self) -> str:
-        """The IDE's name as its lock file has it: hostile text."""
-        return self.lock.ide_name
-
-    @property
-    def busy(self) -> bool:
-        """Whether something is under way here."""
-        return bool(self.calls or self.held or self.showing or self.queue)
-
-    def trouble(self, candidate: Candidate, now: float, named: bool) -> str | None:
-        """Say why this IDE cannot be used now, or None."""
-        if self.state in UP:
-            return None
-        pausing = now < self.retry_at
-        if self.state not in FAILED:
-            return f"{self.reason} a moment ago" if pausing else None
-        if self.state is LinkState.SLOT_LOST:
-            lasting = candidate.occupied
-        else:
-            lasting = self.state in FOR_GOOD and candidate.modified == self.failed_lock
-        return f"{self.state}: {self.reason}" if pausing or (lasting and not named) else None
+MOST_LINKS: Final = 100  # every life of an IDE is one; beyond this, those that are over are forgotten
 
 
 class _Choice(NamedTuple):
@@ -174,10 +92,10 @@ class Links:
         """Start `job` on the IDE, dialling it first if need be."""
         link = self.links.get(candidate.lock.ide_id)
         if link is None or link.lock != candidate.lock:  # its folders may have changed; its identity did not
-            link = self._adopt(candidate, link)
+            link = self._adopt(candidate, link, now)
         if link.ready:
             job.start(link, now)
-            self.note_idle(link, now)
+            link.note_idle(now)
             return
         link.held.append(job)
         if link.state not in UP:
@@ -185,18 +103,19 @@ class Links:
             link.failed_lock = candidate.modified
             self._out.append(Dial(link.lock))
 
-    def use_if_up(self, link: Link, job: Job, now: float) -> None:
-        """Start `job` on a link that is up, once its handshake is through; one that is down is left so."""
-        if link.ready:
-            job.start(link, now)
-        elif link.state in UP:
-            link.held.append(job)
-
-    def _adopt(self, candidate: Candidate, link: Link | None) -> Link:
+    def _adopt(self, candidate: Candidate, link: Link | None, now: float) -> Link:
         if link is None:
+            self._make_room(now)
             link = self.links[candidate.lock.ide_id] = Link(candidate.lock)
         link.lock = candidate.lock
         return link
+
+    def _make_room(self, now: float) -> None:
+        """Forget links that are down and hold nothing, once there are many; those that must pause stay."""
+        spare = [link for link in self.links.values() if link.is_spare(now)]
+        spare.sort(key=lambda link: link.state in FOR_GOOD)  # a refusal is remembered longest
+        for link in spare[: max(len(self.links) + 1 - MOST_LINKS, 0)]:
+            del self.links[link.id]
 
     def opened(self, ide_id: str, now: float) -> None:
         """Begin the handshake: the IDE accepted the upgrade."""
@@ -231,10 +150,12 @@ class Links:
         """Start what waited: the IDE's tools are known, or will not be."""
         link.tools, link.traits = tools, dialects.traits_of(link.name, tools)
         link.ready, link.deadline = True, None
+        while link.leftovers:
+            self.close_tab(link, link.leftovers.popleft(), now)
         held, link.held = link.held, []
         for job in held:
             job.start(link, now)
-        self.note_idle(link, now)
+        link.note_idle(now)
 
     # ---- working
 
@@ -266,6 +187,13 @@ class Links:
         if call is not None:
             call.deadline = now + CALL_S
 
+    def close_tab(self, link: Link, tab: str, now: float) -> None:
+        """Close a diff's tab, now or when the IDE is next live: it is not dialled for that."""
+        if link.ready:
+            self.call(link, "close_tab", jsonrpc.dump(dialects.close_tab_arguments(link.tools, tab)), None, now)
+        else:
+            link.leftovers.append(tab)
+
     def received(self, ide_id: str, message: Message, now: float) -> int | None:
         """Take a message; give the id of an answer that belongs to no call, for the desk to look up."""
         link = self.links[ide_id]
@@ -277,27 +205,20 @@ class Links:
                 self.dropped += 1
                 return None
             if call.done is not None:
-                call.done(link, dialects.read_answer(message), message, now)
-            self.note_idle(link, now)
+                call.done(link, read_answer(message), message, now)
+            link.note_idle(now)
         elif message.is_request and message.id is not None:
             self._out.append(Send(ide_id, _answer_ide(message)))
         elif message.method == "selection_changed":
             link.last_focus = now
         return None
 
-    def note_idle(self, link: Link, now: float) -> None:
-        """See whether the link has work left; if not, it is closed after `IDLE_S`."""
-        link.idle_since = now if link.ready and not link.busy else None
-
     # ---- ending
 
     def closed(self, ide_id: str, state: LinkState, reason: str, now: float) -> None:
         """Take note that the link ended; held jobs choose again, unanswered calls are told."""
         link = self.links[ide_id]
-        steady = link.live_since is not None and now - link.live_since >= STEADY_S
-        link.failures = 0 if steady else link.failures + 1
-        link.retry_at = now + _pause(link)
-        self._rest(link, state, reason)
+        link.fail(state, reason, now)
         self._out.append(Log(f"link to {link.name} on port {link.lock.port}: {state}: {reason}"))
         held, link.held = link.held, []
         calls, link.calls = list(link.calls.values()), {}
@@ -306,12 +227,6 @@ class Links:
         for call in calls:
             if call.done is not None:
                 call.done(link, Answer(error=f"{link.name} went away ({reason})"), None, now)
-
-    def _rest(self, link: Link, state: LinkState, reason: str) -> None:
-        link.state, link.reason = state, reason
-        link.showing.clear()
-        link.queue.clear()
-        link.ready, link.deadline, link.live_since, link.idle_since = False, None, None, None
 
     def hang_up(self, link: Link, state: LinkState, reason: str, now: float) -> None:
         """Close the link from our side, because it failed us."""
@@ -329,11 +244,11 @@ class Links:
                     if call.done is not None:
                         late = Answer(error=f"{link.name} did not answer {call.tool} in time")
                         call.done(link, late, None, now)
-                    self.note_idle(link, now)
+                    link.note_idle(now)
             if link.idle_since is not None and now >= link.idle_since + IDLE_S and not link.traits.keep_open:
                 self._out.append(HangUp(link.id, "idle"))
                 link.failures = 0
-                self._rest(link, LinkState.LISTENING, "")
+                link.rest(LinkState.LISTENING, "")
 
     def _too_slow(self, link: Link, now: float) -> None:
         """End a handshake that stands still; an IDE that only withholds its tools is used without them."""
@@ -351,13 +266,6 @@ class Links:
             if link.idle_since is not None and not link.traits.keep_open:
                 yield link.idle_since + IDLE_S
             yield from (call.deadline for call in link.calls.values() if call.deadline is not None)
-
-
-def _pause(link: Link) -> float:
-    """Double the pause with every failure; the jitter is the IDE's own, so that two daemons differ."""
-    first, longest = PAUSE_S
-    jitter = hashlib.sha256(f"{link.id} {link.failures}".encode()).digest()[0] / 255
-    return min(first * 2.0 ** min(link.failures, 16), longest) * (0.75 + jitter / 2)
 
 
 def _answer_ide(message: Message) -> bytes:

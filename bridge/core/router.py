@@ -1,7 +1,8 @@
 """The router: every event in, every command out, decided in full before the first await (design.md D1).
 
-It joins what decides: `Links` (which IDE, and the connection to it) and `Desk` (reviews); the asks that need an
-IDE and nothing more are here. The shell calls `handle` for each event and does what the commands say, in
+It joins what decides: `Links` (which IDE, and the connection to it), `Desk` (what is asked of reviews), `Presenter`
+(where they are shown) and `Seats` (who waits, and what is on disk); the asks that need an IDE and nothing more are
+here. The shell calls `handle` for each event and does what the commands say, in
 their order; it calls again with `Tick` when `deadline` has come.
 """
 
@@ -12,9 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from bridge.core import dialects, jsonrpc
-from bridge.core.desk import Desk, no_ide
-from bridge.core.dialects import Answer
+from bridge.core import answers, dialects, jsonrpc
+from bridge.core.answers import Answer
+from bridge.core.desk import Desk
 from bridge.core.events import (
     Ask,
     AskDirty,
@@ -43,7 +44,12 @@ from bridge.core.events import (
     Wait,
 )
 from bridge.core.jsonrpc import Message
-from bridge.core.links import Link, Links
+from bridge.core.link import Link
+from bridge.core.links import Links
+from bridge.core.seats import Seats
+from bridge.core.selection import no_ide
+from bridge.core.showing import Presenter
+from bridge.core.spots import find_spot
 from bridge.errors import BridgeError, Unavailable, Usage
 
 __all__ = ["NOT_RELAYED", "Router"]
@@ -70,7 +76,9 @@ class Router:
     def __init__(self, ids: Iterator[int], *, pid: int, version: str) -> None:
         self._out: list[Command] = []
         self.links = Links(self._out, ids, pid=pid, version=version)
-        self.desk = Desk(self._out, self.links)
+        self.seats = Seats(self._out)
+        self.presenter = Presenter(self._out, self.links, self.seats)
+        self.desk = Desk(self._out, self.links, self.seats, self.presenter)
         self._asks: dict[type[Any], Callable[[Asked, Any], None]] = {
             OpenFile: self._use_ide,
             CallTool: self._use_ide,
@@ -83,7 +91,18 @@ class Router:
         }
 
     def handle(self, event: Event) -> list[Command]:
-        """Decide what `event` means. Never raises for what a peer did; the caller does every command."""
+        """Decide what `event` means; the caller does every command.
+
+        Never raises for what a peer did. After a bug that raises, what was decided halfway is dropped: it must not
+        come out with the next event, whose asker it is not for.
+        """
+        try:
+            self._decide(event)
+            return self._out[:]
+        finally:
+            self._out.clear()
+
+    def _decide(self, event: Event) -> None:
         match event:
             case Asked():
                 self._asked(event)
@@ -93,25 +112,22 @@ class Router:
                 self.links.opened(ide_id, now)
             case LinkClosed(now, ide_id, state, reason):
                 self.links.closed(ide_id, state, reason, now)
-                self.desk.link_lost(self.links.links[ide_id], now)
+                self.presenter.link_lost(self.links.links[ide_id], now)
             case Saved(now, review_id, version):
-                self.desk.saved(review_id, version, now)
+                self.seats.saved(review_id, version, now)
             case SaveFailed(now, review_id, version, reason):
-                self.desk.save_failed(review_id, version, reason, now)
+                self.seats.save_failed(review_id, version, reason, now)
             case _:
                 self._rarely(event)
-        out = self._out[:]
-        self._out.clear()
-        return out
 
     def _rarely(self, event: Event) -> None:
         match event:
             case Left(_, session):
-                self.desk.left(session)
+                self.seats.left(session)
             case Restored(now, reviews):
                 self.desk.restore(reviews, now)
             case Seen(now, review_id):
-                self.desk.seen(review_id, now)
+                self.presenter.seen(review_id, now)
             case Surveyed(now, scenes):
                 self.desk.surveyed(scenes, now)
             case Tick(now):  # pragma: no branch (there are no more)
@@ -136,7 +152,7 @@ class Router:
     def _heard(self, ide_id: str, message: Message, now: float) -> None:
         late = self.links.received(ide_id, message, now)
         if late is not None:
-            self.desk.late_answer(self.links.links[ide_id], message, now)
+            self.presenter.late_answer(self.links.links[ide_id], message, now)
 
     # ---- asks that an IDE answers
 
@@ -155,7 +171,7 @@ class Router:
         elif isinstance(asked.ask, AskDirty):
             self._out.append(Reply(asked.session, asked.id, {"dirty": None}))
         else:
-            raise no_ide(selection.verdicts[0].reason if selection.verdicts else None)
+            raise no_ide(selection, asked.scene.named)
 
     def do(self, errand: _Errand, link: Link, now: float) -> None:
         """Make the call that the errand is about, on a live link."""
@@ -169,7 +185,7 @@ class Router:
                     arguments = jsonrpc.dump(dialects.file_arguments(link.tools, "checkDocumentDirty", path))
                     call("checkDocumentDirty", arguments, partial(self._dirty, asked))
                 case OpenFile(path=path, line=line, column=column, text=text):  # pragma: no branch (nor other asks)
-                    spot = dialects.find_spot(text, line, column) if text is not None and line else None
+                    spot = find_spot(text, line, column) if text is not None and line else None
                     given, positioned = dialects.open_file_arguments(link.tools, path, line=line, spot=spot)
                     call("openFile", jsonrpc.dump(given), partial(self._opened, asked, positioned))
         except BridgeError as error:
@@ -195,12 +211,12 @@ class Router:
             self._out.append(Reply(asked.session, asked.id, result))
 
     def _dirty(self, asked: Asked, link: Link, answer: Answer, message: Message | None, now: float) -> None:
-        self._out.append(Reply(asked.session, asked.id, {"dirty": dialects.read_dirty(answer)}))
+        self._out.append(Reply(asked.session, asked.id, {"dirty": answers.read_dirty(answer)}))
 
     def _opened(
         self, asked: Asked, positioned: bool, link: Link, answer: Answer, message: Message | None, now: float
     ) -> None:
-        failure, found = dialects.read_open_file(answer)
+        failure, found = answers.read_open_file(answer)
         if failure is not None:
             self._refuse(asked, link, failure)
             return
@@ -215,7 +231,7 @@ class Router:
 def _relayed(link: Link, message: Message) -> bytes:
     """Give the result on one line, as the agents' sockets want it; raises `ValueError` or `RecursionError`."""
     if link.traits.one_based:
-        return jsonrpc.dump(dialects.zero_based_result(jsonrpc.load(message.result)))
+        return jsonrpc.dump(answers.zero_based_result(jsonrpc.load(message.result)))
     return jsonrpc.compact(message.result)
 
 

@@ -19,8 +19,9 @@ from typing import Final, NamedTuple
 from bridge.core.lockfile import LockFile
 from bridge.core.ranking import Candidate, Fit, How, Listener, Own, Pid, Place, Rank, Standing, Tier, stand
 from bridge.core.terminal import Terminal, family_of_name, family_of_process
+from bridge.errors import Unavailable
 
-__all__ = ["Candidate", "Listener", "Pid", "Place", "Selection", "Verdict", "select"]
+__all__ = ["Candidate", "Listener", "Pid", "Place", "Selection", "Verdict", "no_ide", "select", "why_none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,9 @@ def select(
     )
 
 
+_PORT: Final = re.compile("[0-9]{1,5}")
+
+
 class _Question(NamedTuple):
     place: Place
     named: str | None
@@ -108,12 +112,33 @@ def _obstacle(standing: Standing, question: _Question, open_tier: Tier) -> str |
 
 
 def _is_named(lock: LockFile, named: str) -> bool:
-    if re.fullmatch("[0-9]{1,5}", named):
+    if _PORT.fullmatch(named):
         return lock.port == int(named)
     family = family_of_process(named)  # people call an IDE by its command: code, pycharm, nvim
     if family is not None:
         return family_of_name(lock.ide_name) is family
     return lock.ide_name.casefold().startswith(named.casefold())
+
+
+def why_none(selection: Selection, named: str | None) -> str:
+    """Say why `selection`, which has chosen none, could not have the best IDE, or the best of those that were named."""
+    return _best_reason(selection, named) or f"no IDE{_called(named)} is running"
+
+
+def no_ide(selection: Selection, named: str | None) -> Unavailable:
+    """Build the error of a request that only an IDE can serve, when none was chosen."""
+    called, reason = _called(named), _best_reason(selection, named)
+    why = f": {reason}" if reason else ""
+    if called:
+        return Unavailable(f"no IDE{called} can be used{why}", "bridge status lists the IDEs")
+    hint = "open the folder in an IDE with its Claude Code plugin, or see bridge status"
+    return Unavailable(f"no IDE can be used here{why}", hint)
+
+
+def _best_reason(selection: Selection, named: str | None) -> str | None:
+    wanted = (named or "").strip()
+    fitting = (v.reason for v in selection.verdicts if not wanted or _is_named(v.candidate.lock, wanted))
+    return next(fitting, None)
 
 
 # From here on, words. `_MERITS` and `_BEHIND` have an entry for each field of `Rank`.
@@ -160,6 +185,13 @@ _BEHIND: Final = {
 }
 
 _PIDS: Final = {Pid.DEAD: "PID {pid} is dead", Pid.REUSED: "PID {pid} is another process now"}
+
+
+def _called(named: str | None) -> str:
+    wanted = (named or "").strip()
+    if not wanted:
+        return ""
+    return f" on port {wanted}" if _PORT.fullmatch(wanted) else f" called {wanted}"
 
 
 def _verdict(standing: Standing, reason: str, *, chosen: bool = False, usable: bool = False) -> Verdict:

@@ -125,16 +125,17 @@ _TROUBLED: Final = frozenset(set(LinkState) - {LinkState.LISTENING, LinkState.LI
 
 
 def render(status: Status, now: float, *, color: bool = False, columns: int = 100) -> str:
-    """Write the status for people, one line for each thing; names are made visible, lines are cut."""
+    """Write the status for people, one line for each thing; names are made visible, lines but warnings are cut."""
     daemon = status["daemon"]
     lines = [f"bridge {daemon['version']} is running (pid {daemon['pid']}, {_ago(daemon['started'], now)})"]
     lines += _ide_lines(status["ides"], now, color)
     if not status["ides"]:
         lines.append("no IDE is running here: changes are shown on the review page in the browser")
-    lines += _review_lines(status["reviews"], now)
+    lines += _review_lines(status["reviews"], status["directory"], now)
     lines += [f"ignored: {visible(found['path'])}: {visible(found['reason'])}" for found in status["ignored"]]
-    lines += [f"warning: {visible(warning)}" for warning in status["warnings"]]
-    return "".join(f"{_cut(line, columns, color)}\n" for line in lines)
+    lines = [_cut(line, columns, color) for line in lines]
+    lines += [f"warning: {visible(warning)}" for warning in status["warnings"]]  # whole: the remedy comes last
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _ide_lines(ides: Iterable[Ide], now: float, color: bool) -> Iterable[str]:
@@ -158,12 +159,22 @@ def _remarks(ide: Ide) -> Iterable[str]:
         yield f"its PID {ide['pid']} is {ide['pid_state']}"
 
 
-def _review_lines(reviews: Iterable[ReviewRow], now: float) -> Iterable[str]:
+_PLACES: Final[dict[str | None, str]] = {
+    "ide": "shown in {ide}",
+    "queued": "queued in {ide}",
+    "page": "on the page: bridge review open {id}",
+    None: "shown nowhere: bridge review open {id}",
+}
+
+
+def _review_lines(reviews: Iterable[ReviewRow], directory: str, now: float) -> Iterable[str]:
+    """Say what waits, and on a line of its own, which no long path cuts off, where to find it."""
+    here = directory.rstrip("/") + "/"
     for review in reviews:
-        where = {"ide": "shown in", "queued": "queued in"}.get(review["where"] or "", "")
-        place = f"{where} {visible(review['ide'] or '')}" if where else f"bridge review open {review['id']}"
-        paths = ", ".join(map(visible, review["paths"]))
-        yield f"review {review['id']} waits: {paths}  ({place}, {_ago(review['created'], now)})"
+        paths = ", ".join(visible(path.removeprefix(here)) for path in review["paths"])
+        yield f"review {review['id']} waits: {paths}"
+        place = _PLACES[review["where"]].format(ide=visible(review["ide"] or ""), id=review["id"])
+        yield f"    proposed {_ago(review['created'], now)}; {place}"
 
 
 def _paint(text: str, kind: str, color: bool) -> str:

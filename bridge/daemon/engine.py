@@ -186,6 +186,9 @@ class Engine:
             await self._do(Refuse(session, id_, error))
         except sqlite3.Error as exc:
             await self._do(Refuse(session, id_, Unavailable(f"the journal cannot be read: {exc}", "bridge doctor")))
+        except Exception:
+            logger.exception("a bug in reading review %r", review_id)
+            await self._do(Refuse(session, id_, BridgeError("a bug in the bridge: see its log", "bridge logs")))
         else:
             await self._do(Reply(session, id_, answer))
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 
 from filelock import FileLock, Timeout
 
-from bridge.errors import BadConfiguration, BridgeError
+from bridge.errors import BadConfiguration, BridgeError, Unavailable
 from bridge.paths import Paths, make_private, socket_path
 
 __all__ = ["AlreadyRunning", "Instance", "claim", "write_private"]
@@ -47,6 +47,7 @@ def claim(paths: Paths, environ: Mapping[str, str]) -> Iterator[Instance]:
 
     Raises:
         AlreadyRunning: another daemon holds the lock, or answers.
+        Unavailable: another daemon holds the lock and cannot be found.
         NotTrusted: a directory belongs to somebody else or may be entered by others.
         BadConfiguration: a directory cannot be made, or the socket not be bound.
     """
@@ -78,8 +79,13 @@ def _acquire(lock: FileLock, paths: Paths) -> None:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            if _takes_connections(_announced(paths)) or time.monotonic() > deadline:
+            if _takes_connections(_announced(paths)):
                 raise AlreadyRunning("the bridge is already running") from None
+            if time.monotonic() > deadline:
+                raise Unavailable(
+                    f"a bridge holds {paths.lock}, but {paths.address} does not say where it answers",
+                    f"end the process that fuser '{paths.lock}' names, then bridge up",
+                ) from None
             time.sleep(_PAUSE_S)
         else:
             return

@@ -9,6 +9,7 @@ import logging.handlers
 import os
 import secrets
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -30,6 +31,7 @@ from bridge.daemon.lookout import Lookout
 from bridge.daemon.methods import Methods
 from bridge.daemon.pages import Pages
 from bridge.daemon.settings import Settings, read_settings
+from bridge.daemon.tasks import Tasks
 from bridge.errors import BridgeError, ExitCode
 from bridge.ides.watch import watch
 from bridge.paths import make_private, paths
@@ -118,7 +120,7 @@ class _Life:
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, self.stop, False)
         try:
-            async with asyncio.TaskGroup() as tasks:
+            async with Tasks() as tasks:
                 control = await self._open(tasks)
                 self._instance.announce({"pid": os.getpid(), "version": __version__, "started": self._started})
                 gc.collect()
@@ -218,7 +220,8 @@ class _Life:
             now = time.monotonic()
             if now - purged > PURGE_EVERY_S:
                 purged = now
-                await self._journal.run(Journal.purge, time.time() - EXPIRES_AFTER_S)
+                with suppress(sqlite3.Error):  # a full disk is told where it matters
+                    await self._journal.run(Journal.purge, time.time() - EXPIRES_AFTER_S)
             await self.pages.tidy(idle_s / CHECKS)
             if self._in_use():
                 self._note_use()

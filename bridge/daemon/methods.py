@@ -228,9 +228,13 @@ def _change(path: str, file: requests.File) -> Change:
     name = os.fsencode(os.path.realpath(path))
     if os.path.isdir(name):
         raise BadData(f"{path} is a directory", "name a text file")
+    if not os.path.isdir(os.path.dirname(name)):
+        raise BadData(f"there is no directory for {path}", "make it first")
     if "\0" in file.proposed:
         raise BadData("the proposed text is binary", "the bridge reviews text files only")
-    there = read_file(name) if file.base is None else file.base.encode("utf-8", "surrogatepass") or None
+    there = (
+        read_file(name, requests.MOST_TEXT) if file.base is None else file.base.encode("utf-8", "surrogatepass") or None
+    )
     base = _decode(path, there or b"") if file.base is None else file.base
     if there is not None and base == file.proposed:
         raise BadData(f"nothing would change in {path}", "the file has the proposed text already")

@@ -16,6 +16,7 @@ from bridge.core.reviews import Comment, Review
 from bridge.daemon.engine import Engine
 from bridge.daemon.instance import write_private
 from bridge.errors import BridgeError, Unavailable
+from bridge.ides.ports import is_client_ours
 from bridge.paths import make_private
 from bridge.store.journal import Journal, JournalThread
 
@@ -56,7 +57,7 @@ class Pages:
         if self._made is None:
             from bridge.surfaces.page import PageServer
 
-            self._made = PageServer(self, self, self._tasks)
+            self._made = PageServer(self, self, self._tasks, admits=is_client_ours)
         return self._made
 
     @property

@@ -40,4 +40,6 @@ def read_settings(path: Path) -> Settings:
     except ValidationError as exc:
         first = exc.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise BadConfiguration(f"{path}: {where}: {first['msg']}", hint) from exc
+        unknown = f"there is no such setting; there are {', '.join(Settings.model_fields)}"
+        what = unknown if first["type"] == "extra_forbidden" else first["msg"]
+        raise BadConfiguration(f"{path}: {where}: {what}", hint) from exc

@@ -20,15 +20,16 @@ from typing import Final
 import psutil
 
 from bridge.core.selection import Listener
-from bridge.ides.sock_diag import from_netlink
+from bridge.ides.sock_diag import connections_of, from_netlink
 from bridge.ides.tcp import Report, Socket, address_of, from_proc, from_psutil
 
-__all__ = ["PortFacts", "facts", "snapshot"]
+__all__ = ["PortFacts", "facts", "is_client_ours", "snapshot"]
 
 _Source = Callable[[Collection[int]], Report]
 # The first that tells anything is believed: netlink is refused in some sandboxes, and by kernels before 4.16.
 _SOURCES: Final[tuple[_Source, ...]] = (from_netlink, from_proc) if sys.platform == "linux" else (from_psutil,)
-_REACHED: Final = frozenset(map(address_of, ("127.0.0.1", "0.0.0.0", "::")))  # by dialling 127.0.0.1
+# What dialling 127.0.0.1 reaches: the listener that is bound most closely, whoever else has the port.
+_REACHED: Final = tuple(map(address_of, ("127.0.0.1", "0.0.0.0", "::")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,20 @@ def _report(ports: Collection[int]) -> Report:
     return Report([], complete=False)
 
 
+def is_client_ours(client_port: int, server_port: int) -> bool:
+    """Tell whether the process that connected from `client_port` to a loopback port of ours is our own user's.
+
+    Where the system does not tell, the answer is yes: there the page's own secrets must do.
+    """
+    try:
+        connections = connections_of(client_port) if sys.platform == "linux" else None
+    except OSError:
+        connections = None
+    if connections is None:
+        return True
+    return any(s.uid == os.geteuid() for s in connections if s.remote_port == server_port)
+
+
 def facts(ports: Iterable[int], report: Report, *, me: int) -> dict[int, PortFacts]:
     """Conclude from what a source reported on `ports`; if it is not complete, absence proves nothing.
 
@@ -76,7 +91,7 @@ def _facts_of(sockets: list[Socket], nothing: PortFacts, me: int) -> PortFacts:
     listeners = [s for s in sockets if s.remote_port is None]
     if not listeners:  # a connection that goes out from this port, or outlived its listener
         return nothing
-    owners = {s.uid for s in listeners if s.address in _REACHED}
+    owners = next((found for reach in _REACHED if (found := {s.uid for s in listeners if s.address == reach})), set())
     return PortFacts(
         listener=_listener(owners, me) if owners else nothing.listener,
         bound_beyond_loopback=any(not s.address.is_loopback for s in listeners),

@@ -21,7 +21,7 @@ from typing import Final
 
 from bridge.ides.tcp import Report, Socket, address_of
 
-__all__ = ["from_netlink", "parse", "request"]
+__all__ = ["connections_of", "from_netlink", "parse", "request"]
 
 # Names and numbers of linux/netlink.h, linux/sock_diag.h, linux/inet_diag.h and net/tcp_states.h.
 _NETLINK_SOCK_DIAG: Final = 4
@@ -32,8 +32,10 @@ _NLM_F_REQUEST_DUMP: Final = 0x301
 _INET_DIAG_REQ_BYTECODE: Final = 1
 _JMP: Final = 1  # INET_DIAG_BC_JMP, and _S_EQ: "the local port is", since Linux 4.16
 _S_EQ: Final = 11
-ESTABLISHED: Final = 1
-LISTEN: Final = 10
+ESTABLISHED: Final = 1 << 1  # states as a bit mask
+LISTEN: Final = 1 << 10
+CONNECTED: Final = ESTABLISHED | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11  # and those that are being closed
+_LISTENS: Final = 10
 
 _HEADER: Final = Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port id
 _REQUEST: Final = Struct("=BBxxI48x")  # inet_diag_req_v2: family, protocol, states, no particular socket
@@ -64,6 +66,16 @@ def from_netlink(ports: Collection[int]) -> Report:
     return Report(found, complete=True)
 
 
+def connections_of(port: int) -> list[Socket]:
+    """List the connections whose local port is `port`, those that are being closed among them.
+
+    Raises `OSError` as `from_netlink` does.
+    """
+    with _kernel() as kernel:
+        families = (socket.AF_INET, socket.AF_INET6)
+        return [found for family in families for found in _ask(kernel, request(family, CONNECTED, [port]))]
+
+
 @contextmanager
 def _kernel() -> Iterator[socket.socket]:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as kernel:
@@ -72,14 +84,14 @@ def _kernel() -> Iterator[socket.socket]:
         yield kernel
 
 
-def request(family: int, state: int, ports: Collection[int] = ()) -> bytes:
-    """Build the question for all sockets in `state`; only those on `ports`, if any are given.
+def request(family: int, states: int, ports: Collection[int] = ()) -> bytes:
+    """Build the question for all sockets in one of `states` (a bit mask); only those on `ports`, if any are given.
 
     Raises `OSError` for more than `PORTS_MAX`: the kernel checks a filter in the square of its length.
     """
     if len(ports) > PORTS_MAX:
         raise OSError(errno.E2BIG, os.strerror(errno.E2BIG))
-    body = _REQUEST.pack(family, socket.IPPROTO_TCP, 1 << state)
+    body = _REQUEST.pack(family, socket.IPPROTO_TCP, states)
     if ports:
         code = _program(ports)
         body += _ATTRIBUTE.pack(_ATTRIBUTE.size + len(code), _INET_DIAG_REQ_BYTECODE) + code
@@ -150,7 +162,7 @@ def _socket(payload: bytes) -> Socket:
     return Socket(
         address_of(address[:4] if family == socket.AF_INET else address),
         int.from_bytes(port, "big"),
-        None if state == LISTEN else int.from_bytes(remote_port, "big"),
+        None if state == _LISTENS else int.from_bytes(remote_port, "big"),
         uid,
     )
 

@@ -13,19 +13,32 @@ from bridge.errors import BadData, Conflict, WriteFailed
 __all__ = ["read_file", "write_accepted"]
 
 
-def read_file(path: bytes) -> bytes | None:
-    """Read a regular file; None when there is none. Raises `BadData` for anything that is no regular file."""
+def read_file(path: bytes, limit: int | None = None) -> bytes | None:
+    """Read a regular file; None when there is none.
+
+    Raises `BadData` for anything that is no regular file, and for one of more than `limit` bytes, if that is given.
+    """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO must not hang us
     except FileNotFoundError:
         return None
     except OSError as exc:
         raise BadData(f"cannot read {os.fsdecode(path)}: {exc.strerror}", "check the path and its mode") from exc
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
+    status = os.fstat(fd)
+    why = _why_refused(status, limit)
+    if why is not None:
         os.close(fd)
-        raise BadData(f"{os.fsdecode(path)} is not a regular file", "name a text file")
+        raise BadData(f"{os.fsdecode(path)} {why}", "name a text file")
     with os.fdopen(fd, "rb") as file:
-        return file.read()
+        return file.read(-1 if limit is None else limit)
+
+
+def _why_refused(status: os.stat_result, limit: int | None) -> str | None:
+    if not stat.S_ISREG(status.st_mode):
+        return "is not a regular file"
+    if limit is not None and status.st_size > limit:
+        return f"has more than {limit // 2**20} MiB: that is no text for human eyes"
+    return None
 
 
 def write_accepted(path: bytes, text: str, base_hash: str | None, review_id: str = "ID") -> None:
@@ -53,6 +66,7 @@ def write_accepted(path: bytes, text: str, base_hash: str | None, review_id: str
             "the decision is kept: propose a text without lone surrogates",
         ) from exc
     target = os.path.realpath(path)
+    seen = _stamp(target)
     before = read_file(target)
     if before == data:
         return
@@ -67,7 +81,7 @@ def write_accepted(path: bytes, text: str, base_hash: str | None, review_id: str
                 f"accepted, but {os.fsdecode(path)} has {names} names (hard links): replacing it would part them",
                 f"the decision is kept: write it by hand, bridge review result {review_id} prints the text",
             )
-        _replace(target, data)
+        _replace(target, data, seen)
     except OSError as exc:
         raise WriteFailed(
             f"accepted, but {os.fsdecode(path)} could not be written: {exc.strerror}",
@@ -75,15 +89,29 @@ def write_accepted(path: bytes, text: str, base_hash: str | None, review_id: str
         ) from exc
 
 
-def _replace(target: bytes, data: bytes) -> None:
+def _stamp(target: bytes) -> tuple[int, ...] | None:
+    """What tells, without reading, whether a file is still the one that it was."""
+    try:
+        found = os.stat(target)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _replace(target: bytes, data: bytes, seen: tuple[int, ...] | None) -> None:
     directory = os.path.dirname(target)
     fd, temporary = tempfile.mkstemp(prefix=b".bridge-", dir=directory)
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(data)
+            file.flush()  # before the mode: a write takes set-user-id away
             _look_like(target, fd)
-            file.flush()
             os.fsync(fd)
+        if _stamp(target) != seen:
+            raise Conflict(
+                f"accepted, but {os.fsdecode(target)} changed a moment ago",
+                "the decision is kept: look, then apply it again",
+            )
         os.rename(temporary, target)
     except BaseException:
         with suppress(OSError):

@@ -25,6 +25,7 @@ __all__ = ["Access", "Keys"]
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _PAGE_BYTES: Final = 16
 _TOKEN_BYTES: Final = 32
+_MOST_CODES: Final = 8  # of one page; the oldest dies
 
 
 class Keys(NamedTuple):
@@ -74,7 +75,8 @@ class Access(msgspec.Struct):
             name = secrets.token_urlsafe(_PAGE_BYTES)
             self.pages[name] = _Page(review_id)
         code = secrets.token_urlsafe(_TOKEN_BYTES)
-        self.pages[name].codes.append(_hash(code))
+        codes = self.pages[name].codes
+        codes[:] = [*codes[1 - _MOST_CODES :], _hash(code)]
         return name, code
 
     def exchange(self, name: str, code: str) -> Keys | None:

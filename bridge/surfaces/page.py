@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple, Protocol
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from bridge.surfaces.access import Access
 from bridge.surfaces.guard import Guard
@@ -24,7 +25,10 @@ __all__ = ["AccessStore", "Desk", "Invitation", "PageServer"]
 
 HOST: Final = "127.0.0.1"
 STOP_S: Final = 2  # patience with answers that are on their way when the server stops
-CONNECTIONS: Final = 200  # a browser opens six; above this, 503
+CONNECTIONS: Final = 200  # a browser opens six; one more is cut off
+FIRST_REQUEST_S: Final = 10.0  # a connection that asks nothing for so long is cut off
+
+Admits = Callable[[int, int], bool]  # client's port, our port
 
 
 class AccessStore(Protocol):
@@ -58,6 +62,29 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
+def _door(admits: Admits) -> type[H11Protocol]:
+    """Make the protocol that lets in our own user's connections only, not too many, and not for nothing.
+
+    Whoever took the port while the daemon was away may have been shown a browser's cookie and secret; so
+    these are worth something only to processes of our user.
+    """
+
+    class Door(H11Protocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            client, mine = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+            if len(self.connections) > CONNECTIONS or not admits(client[1], mine[1]):
+                transport.abort()
+                return
+            self.loop.call_later(FIRST_REQUEST_S, self._lose_patience)
+
+        def _lose_patience(self) -> None:
+            if self.cycle is None and not self.transport.is_closing():
+                self.transport.abort()
+
+    return Door
+
+
 class _Running(NamedTuple):
     access: Access
     routes: Routes
@@ -71,6 +98,7 @@ class PageServer:
     Args:
         tasks: the group that holds the server's task. Call `stop` before it is cancelled, else browsers
             wait for their time-outs.
+        admits: tells whether a connection from that port may come in: is it our own user's?
         clock: monotonic seconds, for `last_used`.
     """
 
@@ -80,12 +108,14 @@ class PageServer:
         store: AccessStore,
         tasks: asyncio.TaskGroup,
         *,
+        admits: Admits,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._desk = desk
         self._store = store
         self._tasks = tasks
         self._clock = clock
+        self._admits = admits
         self._switching = asyncio.Lock()
         self._running: _Running | None = None
         self.last_used = clock()  # the end of the last answer
@@ -151,7 +181,7 @@ class PageServer:
             self.last_used = self._clock()
 
         routes = Routes(self._desk, access, save, used)
-        server = _Uvicorn(_configure(Guard(routes.app(), f"{HOST}:{access.port}")))
+        server = _Uvicorn(_configure(Guard(routes.app(), f"{HOST}:{access.port}"), _door(self._admits)))
         task = self._tasks.create_task(server.serve([listener]), name="review page")
         return _Running(access, routes, server, task)
 
@@ -182,19 +212,18 @@ def _bind(port: int) -> socket.socket:
     return listener
 
 
-def _configure(app: Guard) -> uvicorn.Config:
+def _configure(app: Guard, http: type[H11Protocol]) -> uvicorn.Config:
     """No paths in logs, nothing told about the server, no trust in proxies' headers."""
     return uvicorn.Config(
         app,
-        http="h11",
+        http=http,
         ws="none",
         lifespan="off",
         log_config=None,
-        log_level="warning",
+        log_level="error",  # anybody on this machine can make it warn
         access_log=False,
         server_header=False,
         date_header=False,
         proxy_headers=False,
-        limit_concurrency=CONNECTIONS,
         timeout_graceful_shutdown=STOP_S,
     )

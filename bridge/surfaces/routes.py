@@ -87,7 +87,7 @@ class Desk(Protocol):
         """Record the human's decision and return the record.
 
         `finals` are the texts as the browser returned them, to be settled (`text.settle`); None rejects.
-        Raises `Conflict` when `version` is not the newest, or the review has ended.
+        `version` is the newest that the page has. Raises `Conflict` when the review has ended.
         """
         ...
 

@@ -16,7 +16,8 @@ __all__ = ["file_view", "preview", "review_view", "warnings"]
 # Files that run commands by being there: editors, build hosts, hooks and agents read them unasked.
 _SENSITIVE: Final = re.compile(
     r"/(\.git/|\.github/workflows/|\.gitlab-ci\.yml$|\.husky/|\.idea/|\.vscode/|\.envrc$|\.claude/|\.mcp\.json$"
-    r"|\.(ba|z)sh(rc|env)$|\.(bash_)?profile$|\.zprofile$)"
+    r"|\.(ba|z)sh(rc|env)$|\.(bash_)?profile$|\.(z|bash_)(profile|login)$|\.ssh/|\.gitconfig$|\.npmrc$|\.config/"
+    r"|\.pre-commit-config\.yaml$|\.devcontainer/|\.cursor/)"
 )
 
 

@@ -140,6 +140,7 @@ async def test_the_demo_leads_from_a_click_to_the_file(page: Page) -> None:
         assert await terminal.end() == 0
     assert "\naccepted\n" in terminal.screen
     assert '+        print(f"Hello, {name}!")' in terminal.screen
+    assert not (ROOT / ".demo/home/.local/state/bridge/daemon.json").exists()  # and leaves nothing behind
 
 
 def test_a_second_review_does_not_need_the_first(

@@ -37,7 +37,7 @@ sys.exit(code)
 """
 # What is paid for anyway: these modules, and what argparse loads by itself for its first argument.
 _FLOOR = """
-import __future__, _socket, argparse, json, runpy, select, struct, sys, typing, zlib
+import __future__, _socket, argparse, collections.abc, json, runpy, select, struct, sys, zlib
 formatter = lambda prog: argparse.HelpFormatter(prog, width=100)  # without a width it looks for the terminal's
 argparse.ArgumentParser(formatter_class=formatter).add_argument("--json", help="argparse needs its formatter for this")
 print(*sys.modules, file=sys.stderr)

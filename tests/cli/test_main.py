@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -168,7 +169,7 @@ def test_a_bug_is_told_with_its_traceback_and_without_control_characters(
 
 
 def test_a_working_directory_that_is_gone_is_no_bug(workspace: Path) -> None:
-    script = f"mkdir gone && cd gone && rmdir ../gone && exec {sys.executable} -m bridge status"
+    script = f"mkdir gone && cd gone && rmdir ../gone && exec {shlex.quote(sys.executable)} -m bridge status"
     done = subprocess.run(["sh", "-c", script], cwd=workspace, capture_output=True, text=True, timeout=PATIENCE_S)
     assert (done.returncode, done.stderr.partition("\n")[0]) == (2, "error: the working directory is gone")
 
@@ -218,7 +219,7 @@ def test_output_that_cannot_be_written_is_told(file: Path) -> None:
 
 
 def test_closed_streams_are_no_failure(workspace: Path) -> None:
-    script = f"exec {sys.executable} -m bridge status >&- 2>&-"
+    script = f"exec {shlex.quote(sys.executable)} -m bridge status >&- 2>&-"
     assert subprocess.run(["sh", "-c", script], cwd=workspace, timeout=PATIENCE_S * 2).returncode == 0
 
 

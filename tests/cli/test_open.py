@@ -128,7 +128,7 @@ async def test_visual_is_preferred_and_the_editors_exit_code_is_ours(file: Path,
     ("words", "editor_is", "why"),
     [
         ((), "", "no IDE can be used here"),
-        (("--ide", "nope"), "vim", "no IDE can be used here"),
+        (("--ide", "nope"), "vim", "no IDE called nope can be used\n\nhint: bridge status lists the IDEs"),
         ((), "/nowhere/vim", "cannot run /nowhere/vim: No such file or directory"),
         ((), "vim 'unbalanced", "cannot run vim 'unbalanced: No closing quotation"),
     ],

@@ -1,7 +1,6 @@
 """The link to an IDE: dialled for work, live when ``initialize`` is answered, closed when idle."""
 
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
@@ -9,19 +8,18 @@ import pytest
 from bridge.core import jsonrpc
 from bridge.core.events import (
     AskDirty,
-    CallTool,
     HangUp,
-    LinkClosed,
     LinkMessage,
     LinkState,
-    Refuse,
     Reply,
     Send,
     Tick,
 )
-from bridge.core.links import CALL_S, HANDSHAKE_S, IDLE_S, Link
+from bridge.core.link import Link
+from bridge.core.links import CALL_S, HANDSHAKE_S, IDLE_S, MOST_LINKS
 from bridge.core.ranking import Candidate, Listener
-from bridge.errors import Unavailable
+from tests.core.candidates import ide
+from tests.core.stories import LOOK, closed, could_not, refused
 from tests.playbook import (
     ANN,
     CODE,
@@ -38,21 +36,6 @@ from tests.playbook import (
     scene,
     tools,
 )
-
-LOOK = CallTool(tool="getOpenEditors", arguments=b"{}")
-HINT = "open the folder in an IDE with its Claude Code plugin, or see bridge status"
-
-
-def closed(state: LinkState, reason: str = "why", candidate: Candidate = CODE, at: float = 1000.0) -> LinkClosed:
-    return LinkClosed(at, candidate.lock.ide_id, state, reason)
-
-
-def refused(id_: int, message: str, hint: str = HINT) -> Refuse:
-    return Refuse(ANN, id_, Unavailable(message, hint))
-
-
-def could_not(id_: int, why: str, name: str = "Visual Studio Code") -> Refuse:
-    return refused(id_, f"{name} could not do it: {why}", "bridge status")
 
 
 def initialize(id_: int) -> Send:
@@ -98,9 +81,10 @@ def test_an_ide_is_dialled_for_work_and_proves_itself_before_it_gets_any(story: 
 
 
 def test_two_jobs_share_one_dialling(story: Playbook) -> None:
-    story >> asks(LOOK, 1, scene=scene(CODE)) << dials() >> asks(LOOK, 2, scene=scene(CODE))
+    world = scene(CODE)
+    story >> asks(LOOK, 1, scene=world) << dials() >> asks(LOOK, 2, scene=world) >> asks(LOOK, 3, scene=world)
     bring_up(story)
-    assert [call.tool for call in story.link().calls.values()] == ["getOpenEditors"] * 2
+    assert [call.tool for call in story.link().calls.values()] == ["getOpenEditors"] * 3
 
 
 def test_each_session_gets_its_own_answer_whatever_the_order(live: Playbook) -> None:
@@ -117,75 +101,6 @@ def test_each_session_gets_its_own_answer_whatever_the_order(live: Playbook) -> 
         >> answers(4, b'"again"')  # nobody waits for it
     )
     assert live.router.links.dropped == 1
-
-
-class Failure(NamedTuple):
-    state: LinkState
-    again_at: float | None  # a request then dials again; None: not before the lock file changes
-    occupied: bool = False
-
-
-FAILURES = [
-    Failure(LinkState.LISTENING, 1002.0),
-    Failure(LinkState.NOT_ANSWERING, 1002.0),
-    Failure(LinkState.GONE, 1002.0),
-    Failure(LinkState.SLOT_LOST, 1002.0),
-    Failure(LinkState.SLOT_LOST, None, occupied=True),
-    Failure(LinkState.REFUSED, None),
-    Failure(LinkState.PORT_TAKEN, None),
-]
-
-
-@pytest.mark.parametrize("failure", FAILURES, ids=str)
-def test_a_link_that_failed_is_let_alone_for_a_while_or_for_good(story: Playbook, failure: Failure) -> None:
-    world = scene(replace(CODE, occupied=failure.occupied))
-    story >> asks(LOOK, 1, scene=scene(CODE)) << dials() >> closed(failure.state)
-    said = "why a moment ago" if failure.state is LinkState.LISTENING else f"{failure.state}: why"
-    story << refused(1, f"no IDE can be used here: {said}")
-    story >> asks(LOOK, 2, scene=world, at=1000.1) << refused(2, f"no IDE can be used here: {said}")
-    if failure.again_at is not None:
-        story >> asks(LOOK, 3, scene=world, at=failure.again_at) << dials()
-    else:
-        story >> asks(LOOK, 3, scene=world, at=9000.0) << refused(3, f"no IDE can be used here: {said}")
-
-
-@pytest.mark.parametrize("state", [LinkState.REFUSED, LinkState.PORT_TAKEN])
-def test_a_new_lock_file_or_the_users_word_ends_a_refusal(story: Playbook, state: LinkState) -> None:
-    story.quietly(asks(LOOK, 1, scene=scene(CODE)), closed(state))
-    (
-        story
-        >> asks(LOOK, 2, scene=scene(replace(CODE, modified=1500.0)), at=1500.0)
-        << dials()
-        >> closed(state, at=1500.0)
-    )
-    story << refused(2, f"no IDE can be used here: {state}: why")
-    story >> asks(LOOK, 3, scene=scene(CODE, named="4001"), at=1600.0) << dials()
-
-
-def test_a_lost_slot_is_taken_back_only_on_the_users_word_and_never_at_once(story: Playbook) -> None:
-    taken = replace(CODE, occupied=True)
-    story.quietly(asks(LOOK, 1, scene=scene(CODE)))
-    bring_up(story)
-    trouble = refused(2, "no IDE can be used here: slot lost: why")
-    story >> closed(LinkState.SLOT_LOST) << could_not(1, "getOpenEditors: Visual Studio Code went away (why)")
-    story >> asks(LOOK, 2, scene=scene(taken, named="code"), at=1000.1) << trouble
-    story >> asks(LOOK, 3, scene=scene(taken, named="code"), at=1010.0) << dials()
-    # Displaced again, in the handshake: the job is refused, not dialled in a circle.
-    story >> closed(LinkState.SLOT_LOST, at=1010.0) << refused(3, "no IDE can be used here: slot lost: why")
-
-
-def test_the_pause_grows_until_a_link_was_live_for_a_while(story: Playbook) -> None:
-    pauses, at = [], 1000.0
-    for id_ in range(12):
-        story.quietly(asks(LOOK, id_, scene=scene(CODE), at=at), closed(LinkState.GONE, at=at))
-        pauses.append(story.link().retry_at - at)
-        at = story.link().retry_at
-    assert all(later > earlier for earlier, later in pairwise(pauses[:6]))
-    assert max(pauses) <= 75
-    story.quietly(asks(LOOK, 99, scene=scene(CODE), at=at))
-    bring_up(story, at=at)
-    story.quietly(closed(LinkState.GONE, at=at + 60))
-    assert story.link().retry_at - at - 60 < 1
 
 
 def test_the_next_ide_is_tried_when_the_first_hangs(story: Playbook) -> None:
@@ -301,14 +216,6 @@ def test_an_idle_link_is_closed_and_dialled_again_for_work(live: Playbook) -> No
     live >> asks(LOOK, 2, scene=scene(CODE), at=1100.0) << dials()
 
 
-def test_a_link_that_rested_has_no_failures_to_its_name(story: Playbook) -> None:
-    story.quietly(asks(LOOK, 1, scene=scene(CODE)), closed(LinkState.GONE))
-    story.quietly(asks(LOOK, 2, scene=scene(CODE), at=1010.0))
-    bring_up(story, at=1010.0)
-    story.quietly(answers(story.next_id(), at=1010.0), Tick(1010.0 + IDLE_S))
-    assert story.link().failures == 0
-
-
 def test_a_plugin_that_hides_when_its_client_leaves_is_kept(story: Playbook) -> None:
     monet = replace(CODE, lock=CODE.lock.model_copy(update={"ide_name": "Emacs (monet)"}))
     story.quietly(asks(LOOK, scene=scene(monet)))
@@ -361,33 +268,62 @@ def test_our_own_dialling_occupies_nothing(story: Playbook) -> None:
     story >> asks(LOOK, 2, scene=scene(replace(CODE, occupied=True)))
 
 
+# ---- IDEs that are over
+
+
+def window(port: int) -> Candidate:
+    return ide(port, "/w", token=f"secret-{port}")
+
+
+def full(story: Playbook, state: LinkState = LinkState.GONE) -> list[str]:
+    """Let `MOST_LINKS` IDEs come and go, CODE first; give the ids of all links."""
+    for candidate in (CODE, *map(window, range(5001, 5000 + MOST_LINKS))):
+        story.quietly(asks(LOOK, scene=scene(candidate)), closed(state, candidate=candidate))
+    return list(story.router.links.links)
+
+
+def test_what_is_known_of_ides_that_are_over_is_bounded(story: Playbook) -> None:
+    ids = full(story)
+    assert len(ids) == MOST_LINKS
+    for port in (6001, 6002, 6003):
+        story.quietly(asks(LOOK, scene=scene(window(port)), at=2000.0))
+    assert list(story.router.links.links)[: MOST_LINKS - 3] == ids[3:]
+    assert len(story.router.links.links) == MOST_LINKS
+
+
+def test_an_ide_that_must_be_let_alone_is_not_forgotten_before_its_time(story: Playbook) -> None:
+    full(story)
+    story.quietly(asks(LOOK, scene=scene(window(6001)), at=1000.1))
+    said = refused(1, "no IDE can be used here: gone: why")
+    story >> asks(LOOK, scene=scene(CODE), at=1000.1) << said
+
+
+def test_an_ide_with_work_is_not_forgotten_and_a_refusal_last(story: Playbook) -> None:
+    story.quietly(asks(LOOK, scene=scene(NVIM)))
+    story.quietly(asks(LOOK, scene=scene(IDEA)), closed(LinkState.REFUSED, candidate=IDEA))
+    full(story)
+    story.quietly(asks(LOOK, scene=scene(window(6001)), at=2000.0))
+    left = story.router.links.links
+    assert (NVIM.lock.ide_id in left, IDEA.lock.ide_id in left, CODE.lock.ide_id in left) == (True, True, False)
+
+
 # ---- what is left to do when a review has ended
 
 
-@dataclass
-class Tidying:
-    """A job that notes what became of it."""
-
-    became: list[str] = field(default_factory=list)
-
-    def start(self, link: Link, now: float) -> None:
-        self.became.append("started")
-
-    def failed(self, link: Link, now: float) -> None:
-        self.became.append("failed")
-
-
-def test_tidying_is_done_on_a_link_that_is_up_and_dials_none(story: Playbook) -> None:
+def test_a_tab_is_closed_at_once_or_when_its_ide_is_next_live_and_none_is_dialled_for_it(story: Playbook) -> None:
     story >> asks(LOOK, scene=scene(CODE)) << dials()
-    job, links = Tidying(), story.router.links
-    links.use_if_up(story.link(), job, 1000.0)
-    assert job.became == []  # when the handshake is through
+    links = story.router.links
+    links.close_tab(story.link(), "in the handshake", 1000.0)
     bring_up(story)
-    links.use_if_up(story.link(), job, 1000.0)
-    assert job.became == ["started", "started"]
+    links.close_tab(story.link(), "live", 1000.0)
+    assert [call.tool for call in story.link().calls.values()] == ["close_tab", "getOpenEditors", "close_tab"]
     story.quietly(closed(LinkState.GONE))
-    links.use_if_up(story.link(), job, 1000.0)
-    assert job.became == ["started", "started"]
+    links.close_tab(story.link(), "down", 1000.0)
+    assert (story.link().state, list(story.link().leftovers)) == (LinkState.GONE, ["down"])
+    story.quietly(asks(LOOK, scene=scene(CODE), at=1010.0))
+    bring_up(story, at=1010.0)
+    assert [call.tool for call in story.link().calls.values()] == ["close_tab", "getOpenEditors"]
+    assert not story.link().leftovers
 
 
 def test_a_call_whose_answer_interests_nobody_ends_all_the_same(live: Playbook) -> None:

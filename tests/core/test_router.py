@@ -208,6 +208,20 @@ def test_a_review_that_no_ide_shows_is_looked_around_for(story: Playbook) -> Non
     assert story.router.look_again() == []
 
 
+def test_what_was_decided_before_a_bug_struck_is_said_to_nobody(
+    story: Playbook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bug(*_: object) -> None:
+        raise ZeroDivisionError
+
+    story.quietly(asks(Propose(review=review()), scene=scene()))
+    with monkeypatch.context() as patched:
+        patched.setattr(story.router.presenter, "place", bug)
+        with pytest.raises(ZeroDivisionError):
+            story.router.handle(Saved(1000.0, "r1", 1))
+    story >> Tick(1000.0)
+
+
 def test_every_kind_of_event_finds_its_way(story: Playbook) -> None:
     """A review's life over a restart: shown, lost, read, decided late, and decided again."""
     before = replace(review(), showings=(Showing(ide_id=CODE.lock.ide_id, request_id=40, tab_name="t"),))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core.ranking import Candidate, Listener, Pid, Place
-from bridge.core.selection import Selection, select
+from bridge.core.selection import Selection, no_ide, select, why_none
 from bridge.core.terminal import Group, Terminal
 from tests.core.candidates import ide
 
@@ -446,3 +446,45 @@ def test_when_the_chosen_one_fails_the_next_usable_one_is_chosen(
     usable = [verdict.candidate for verdict in first.verdicts if verdict.usable]
     failed = [replace(i, trouble="it does not answer") if i == first.chosen else i for i in ides]
     assert select(failed, **question).chosen == (usable[1] if len(usable) > 1 else None)
+
+
+# ---- none
+
+
+class Nothing(NamedTuple):
+    ides: list[Candidate]
+    named: str | None
+    error: str
+    why: str  # for a review that is on the page instead
+
+
+SILENT = ide(4001, "/w/app", listener=Listener.NONE)
+TAKEN = ide(4002, "/w/app", occupied=True)
+NOTHINGS = [
+    Nothing([], None, "no IDE can be used here", "no IDE is running"),
+    Nothing([], " ", "no IDE can be used here", "no IDE is running"),
+    Nothing([TAKEN, SILENT], None, "no IDE can be used here: occupied by another client", "occupied by another client"),
+    Nothing([], "nope", "no IDE called nope can be used", "no IDE called nope is running"),
+    Nothing([TAKEN, SILENT], "nope", "no IDE called nope can be used", "no IDE called nope is running"),
+    Nothing([TAKEN], "9", "no IDE on port 9 can be used", "no IDE on port 9 is running"),
+    Nothing(
+        [TAKEN, SILENT],
+        "4001",
+        "no IDE on port 4001 can be used: nothing listens on port 4001",
+        "nothing listens on port 4001",
+    ),
+    Nothing(
+        [replace(TAKEN, trouble="refused: why"), SILENT],
+        "code",
+        "no IDE called code can be used: refused: why",
+        "refused: why",
+    ),
+]
+
+
+@pytest.mark.parametrize("nothing", NOTHINGS)
+def test_an_asker_learns_why_there_is_no_ide_for_it(nothing: Nothing) -> None:
+    selection = select(nothing.ides, PLACE, Terminal(), named=nothing.named)
+    error = no_ide(selection, nothing.named)
+    assert (error.message, why_none(selection, nothing.named)) == (nothing.error, nothing.why)
+    assert "bridge status" in (error.hint or "")

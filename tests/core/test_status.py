@@ -79,15 +79,26 @@ def test_what_is_wrong_with_an_ide_is_remarked() -> None:
 REVIEWS: list[tuple[str | None, str | None, str]] = [
     ("ide", "Neovim", "shown in Neovim"),
     ("queued", "Neovim", "queued in Neovim"),
-    ("page", None, "bridge review open r1"),
-    (None, None, "bridge review open r1"),
+    ("page", None, "on the page: bridge review open r1"),
+    (None, None, "shown nowhere: bridge review open r1"),
 ]
 
 
 @pytest.mark.parametrize(("where", "name", "said"), REVIEWS)
 def test_a_review_says_where_to_find_it(where: str | None, name: str | None, said: str) -> None:
     pending = review_row(review(at=NOW - 90), where, name)
-    assert lines(reviews=(pending,))[1] == f"review r1 waits: /w/a.py  ({said}, 1 min ago)"
+    assert lines(reviews=(pending,))[1:] == ["review r1 waits: a.py", f"    proposed 1 min ago; {said}"]
+
+
+def test_a_warning_is_told_to_its_end() -> None:
+    assert "warning: " + "x" * 200 in render(status(row(), warnings=["x" * 200]), NOW, columns=40)
+
+
+def test_a_long_path_hides_neither_where_a_review_is_nor_what_to_type() -> None:
+    pending = review_row(review(path=b"/elsewhere/" + b"long/" * 30 + b"a.py"), "page")
+    path, place = render(status(row(), reviews=(pending,)), NOW, columns=80).splitlines()[-2:]
+    assert path.startswith("review r1 waits: /elsewhere/long/")
+    assert place == "    proposed 2 h ago; on the page: bridge review open r1"
 
 
 def test_what_strangers_wrote_is_made_visible() -> None:
@@ -101,7 +112,7 @@ def test_what_strangers_wrote_is_made_visible() -> None:
         NOW,
     )
     assert all(char.isprintable() for char in text.replace("\n", ""))
-    for shown in (r"evil\x1b[2J", r"/w\x0a, /x", r"no\x0d", r"/w/\xff\x07", r"/a\x00: b\u202e", r"warning: c\x7f"):
+    for shown in (r"evil\x1b[2J", r"/w\x0a, /x", r"no\x0d", r"waits: \xff\x07", r"/a\x00: b\u202e", r"warning: c\x7f"):
         assert shown in text
 
 
@@ -110,12 +121,12 @@ def test_no_token_is_in_it() -> None:
 
 
 def test_long_lines_are_cut_to_the_terminal_and_colours_end() -> None:
-    text = render(status(row(), warnings=["x" * 200]), NOW, columns=40)
+    text = render(status(row(), ignored=[{"path": "/a", "reason": "x" * 200}]), NOW, columns=40)
     assert max(map(len, text.splitlines())) == 40
-    assert "warning: " + "x" * 30 + "…" in text
-    colored = render(
-        status(row(), row(chosen=False, state=LinkState.GONE), warnings=["y" * 200]), NOW, color=True, columns=40
-    )
+    assert "ignored: /a: " + "x" * 26 + "…" in text
+    long = [{"path": "/a", "reason": "y" * 200}]
+    worlds = row(), row(chosen=False, state=LinkState.GONE)
+    colored = render(status(*worlds, ignored=long), NOW, color=True, columns=40)
     assert colored.count("\x1b[0m") * 2 == colored.count("\x1b")
     assert "\x1b[32m●\x1b[0m Visual Studio Code  4001  \x1b[36mlive\x1b[0m  /w\n" in colored
     assert "\x1b[2m○\x1b[0m Visual Studio Code  4001  \x1b[33mgone\x1b[0m  /w\n" in colored
@@ -136,7 +147,7 @@ def test_long_lines_are_cut_to_the_terminal_and_colours_end() -> None:
 )
 def test_ages_are_in_their_largest_unit(seconds: float, said: str) -> None:
     pending = review_row(review(at=NOW - seconds))
-    assert lines(reviews=(pending,))[1].endswith(f", {said})")
+    assert f"    proposed {said}; " in lines(reviews=(pending,))[2]
 
 
 def test_an_ide_is_described_for_programs() -> None:

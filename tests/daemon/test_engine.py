@@ -304,7 +304,7 @@ async def test_what_cannot_be_written_is_refused_and_a_decision_is_tried_again(
     house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr("bridge.core.desk.SAVE_AGAIN_S", 0.05)
+    monkeypatch.setattr("bridge.core.seats.SAVE_AGAIN_S", 0.05)
     end = await house.propose(house.agent(), house.review())
     house.journal.__class__ = FullDisk
     monkeypatch.setattr(FullDisk, "full", True)
@@ -328,7 +328,7 @@ async def test_a_bug_in_an_event_that_nobody_waits_for_is_logged_and_the_house_s
     def bug(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(house.engine.router.desk, "left", bug)
+    monkeypatch.setattr(house.engine.router.seats, "left", bug)
     await house.engine.left(house.agent())
     assert "a bug in handling Left" in caplog.text
     await house.propose(house.agent(), house.review())

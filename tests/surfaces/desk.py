@@ -9,6 +9,7 @@ from typing import Any
 from bridge.core.reviews import OPEN, Change, Comment, Review, State, Step, Trigger, advance, decide, digest
 from bridge.core.text import settle
 from bridge.errors import Conflict
+from bridge.ides.ports import is_client_ours
 from bridge.surfaces.page import PageServer
 
 WORKSPACE = "/home/me/project"
@@ -108,7 +109,7 @@ class MemoryStore:
 async def serving(desk: MemoryDesk, store: MemoryStore) -> AsyncIterator[PageServer]:
     """One life of the daemon."""
     async with asyncio.TaskGroup() as tasks:
-        server = PageServer(desk, store, tasks)
+        server = PageServer(desk, store, tasks, admits=is_client_ours)
         try:
             yield server
         finally:

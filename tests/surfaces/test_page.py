@@ -567,7 +567,7 @@ async def test_the_daemon_keeps_its_signals_and_learns_when_the_page_was_used(
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     now = 100.0
     async with asyncio.TaskGroup() as tasks:
-        server = PageServer(desk, store, tasks, clock=lambda: now)
+        server = PageServer(desk, store, tasks, admits=lambda *_: True, clock=lambda: now)
         async with browsing(await server.invite("r1")) as browser:
             assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
             now = 200.0

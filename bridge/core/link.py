@@ -1,0 +1,136 @@
+"""A link: what is known of one IDE and of our connection to it.
+
+A failed link carries its *trouble* in words until its pause is over, or, where the token was refused or the port
+is somebody else's, until the lock file changes; selection reads it. The pause grows with every failure until a
+link was live for a while. When to dial, and what to say, is `bridge.core.links`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from bridge.core.answers import Answer
+from bridge.core.dialects import OFFICIAL, Tools, Traits
+from bridge.core.events import LinkState
+from bridge.core.jsonrpc import Message
+from bridge.core.lockfile import LockFile
+from bridge.core.ranking import Candidate
+
+__all__ = ["FOR_GOOD", "UP", "Call", "Done", "Job", "Link"]
+
+STEADY_S: Final = 10.0  # a link that lived so long was no accident: the pause starts afresh
+PAUSE_S: Final = (0.5, 60.0)  # first and longest
+MOST_LEFTOVERS: Final = 20
+FOR_GOOD: Final = frozenset({LinkState.REFUSED, LinkState.PORT_TAKEN})
+UP: Final = frozenset({LinkState.CONNECTING, LinkState.LIVE})
+FAILED: Final = FOR_GOOD | {LinkState.NOT_ANSWERING, LinkState.SLOT_LOST, LinkState.GONE}
+
+
+class Job(Protocol):
+    """Something that wants an IDE."""
+
+    def start(self, link: Link, now: float) -> None:
+        """Do the work: the link is live and its tools are known."""
+
+    def failed(self, link: Link, now: float) -> None:
+        """Choose again, or give up: the link could not be opened."""
+
+
+class Done(Protocol):
+    """What takes the answer to a call."""
+
+    def __call__(self, link: Link, answer: Answer, message: Message | None, now: float) -> None:
+        """Take the answer; `message` None means that none will come, and `answer.error` says why."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """A request that the IDE has not answered."""
+
+    tool: str
+    done: Done | None  # None: the answer interests nobody
+    deadline: float | None  # None: a human answers, or the link's own deadline counts
+
+
+@dataclass(slots=True, eq=False)
+class Link:
+    """What is known of one IDE's life (`ide_id`) and our connection to it."""
+
+    lock: LockFile
+    state: LinkState = LinkState.LISTENING
+    reason: str = ""
+    tools: Tools = field(default_factory=Tools)
+    traits: Traits = OFFICIAL
+    last_focus: float | None = None
+    deadline: float | None = None  # of the handshake's step
+    ready: bool = False  # live, and its tools are known
+    calls: dict[int, Call] = field(default_factory=dict)
+    held: list[Job] = field(default_factory=list)
+    showing: list[str] = field(default_factory=list)  # reviews whose diff it shows
+    queue: list[str] = field(default_factory=list)  # reviews that wait for their turn
+    failures: int = 0
+    retry_at: float = 0.0
+    failed_lock: float | None = None  # the lock's mtime when the link failed
+    leftovers: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_LEFTOVERS))  # tabs to close when live
+    tells_closing: bool = False  # it has answered that a diff's tab was closed: then its "rejected" means no
+    live_since: float | None = None
+    idle_since: float | None = None
+
+    @property
+    def id(self) -> str:
+        """The IDE's identity: port and a hash of its token."""
+        return self.lock.ide_id
+
+    @property
+    def name(self) -> str:
+        """The IDE's name as its lock file has it: hostile text."""
+        return self.lock.ide_name
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is under way here."""
+        return bool(self.calls or self.held or self.showing or self.queue)
+
+    def is_spare(self, now: float) -> bool:
+        """Tell whether nothing is lost when the link is forgotten, but for a lasting trouble."""
+        return self.state not in UP and not self.busy and now >= self.retry_at
+
+    def note_idle(self, now: float) -> None:
+        """See whether there is work left; if not, `Links` closes the link after a while."""
+        self.idle_since = now if self.ready and not self.busy else None
+
+    def fail(self, state: LinkState, reason: str, now: float) -> None:
+        """Take note that the link ended, and how long it is to be let alone."""
+        steady = self.live_since is not None and now - self.live_since >= STEADY_S
+        self.failures = 0 if steady else self.failures + 1
+        self.retry_at = now + self._pause()
+        self.rest(state, reason)
+
+    def _pause(self) -> float:
+        """Double the pause with every failure; the jitter is the IDE's own, so that two daemons differ."""
+        first, longest = PAUSE_S
+        jitter = hashlib.sha256(f"{self.id} {self.failures}".encode()).digest()[0] / 255
+        return min(first * 2.0 ** min(self.failures, 16), longest) * (0.75 + jitter / 2)
+
+    def rest(self, state: LinkState, reason: str) -> None:
+        """Forget what belonged to the connection, but for calls and jobs: they are still to be told."""
+        self.state, self.reason = state, reason
+        self.showing.clear()
+        self.queue.clear()
+        self.ready, self.deadline, self.live_since, self.idle_since = False, None, None, None
+
+    def trouble(self, candidate: Candidate, now: float, named: bool) -> str | None:
+        """Say why this IDE cannot be used now, or None."""
+        if self.state in UP:
+            return None
+        pausing = now < self.retry_at
+        if self.state not in FAILED:
+            return f"{self.reason} a moment ago" if pausing else None
+        if self.state is LinkState.SLOT_LOST:
+            lasting = candidate.occupied
+        else:
+            lasting = self.state in FOR_GOOD and candidate.modified == self.failed_lock
+        return f"{self.state}: {self.reason}" if pausing or (lasting and not named) else None

@@ -1,0 +1,270 @@
+"""Showing: which surface has each undecided review, and what an IDE that shows one says.
+
+A review is in exactly one place: in an IDE, queued behind another diff of that IDE, or on the page. The page may
+be opened for any of them; the first decision wins. An IDE shows one diff at a time unless its plugin is known to
+hold several, and gets it when the journal knows of it.
+
+What an IDE says is believed only as far as it goes (design.md D6): an acceptance counts whenever it comes, if
+the review is open; a rejection only for the diff that is open now; a closed tab is no decision.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from bridge.core import dialects, jsonrpc, text
+from bridge.core.answers import Answer, Verdict, read_answer, read_verdict
+from bridge.core.events import Command, LinkState, Look, Watch
+from bridge.core.jsonrpc import Message
+from bridge.core.link import Link
+from bridge.core.links import Links
+from bridge.core.reviews import Review, Showing, State, Step, Surface, Trigger, advance, decide
+from bridge.core.seats import Seat, Seats
+from bridge.core.selection import why_none
+from bridge.errors import BadData
+
+__all__ = ["LOOK_AGAIN_S", "Presenter", "settled"]
+
+LOOK_AGAIN_S: Final = 10.0  # a review that may be shown in an IDE only, and is shown nowhere
+
+
+class Presenter:
+    """Shows reviews: `links` has the IDEs, `seats` the reviews. Commands go to `out`."""
+
+    def __init__(self, out: list[Command], links: Links, seats: Seats) -> None:
+        self._out = out
+        self._links = links
+        self._seats = seats
+
+    # ---- finding a place
+
+    def place(self, seat: Seat, now: float) -> None:
+        """Show the review: in the IDE that selection finds, else on the page."""
+        scene = seat.scene
+        if scene is None or seat.review.surface is Surface.PAGE:
+            self._seats.settle(seat, "page", None, seat.reason)
+            return
+        selection = self._links.choose(scene, now)
+        if selection.chosen is not None:
+            seat.job = _Show(self, seat)
+            self._links.use(selection.chosen, seat.job, now)
+            return
+        reason = seat.reason or why_none(selection, scene.named)
+        if seat.review.surface is Surface.AUTO:
+            self._seats.settle(seat, "page", None, reason)
+        else:
+            self._seats.settle(seat, None, None, reason)
+            seat.look_at = now + LOOK_AGAIN_S
+
+    def move(self, seat: Seat, surface: Surface, named: str | None, now: float) -> None:
+        """Show the review where the human wants it, even where its tab was closed before.
+
+        The wish is part of the record, so that it outlives the daemon.
+        """
+        wish = {"surface": surface, "ide": named}
+        if not self._belongs_where_it_is(seat, surface, now):
+            self._withdraw(seat, now)
+            self._unshow(seat, "", now, **wish)
+            self.place(seat, now)
+            return
+        if (seat.review.surface, seat.review.ide) != (surface, named):
+            step = Step.SHOW if seat.where == "ide" else Step.UNSHOW  # the state stays what it is
+            self._seats.write(seat, advance(seat.review, step, now, **wish))
+        if seat.settled:
+            self._seats.answer_openers(seat)
+
+    def _belongs_where_it_is(self, seat: Seat, surface: Surface, now: float) -> bool:
+        """Tell whether an IDE has the review, and is the one that would be chosen now."""
+        if seat.link is None or seat.scene is None or surface is Surface.PAGE:
+            return False
+        chosen = self._links.choose(seat.scene, now).chosen
+        return chosen is None or chosen.lock.ide_id == seat.link.id
+
+    def _withdraw(self, seat: Seat, now: float) -> None:
+        """Take the review out of its IDE: what that answers to the closed tab is no decision."""
+        if seat.where == "ide":
+            self._close_tab(seat.review.showings[-1], now)
+        link = seat.link
+        _leave_queue(seat)
+        if link is not None:
+            self._free(link, seat.id, now)
+
+    def seen(self, review_id: str, now: float) -> None:
+        """Note that the human has it on the page: it does not jump into an IDE any more, now or after a restart."""
+        seat = self._seats.by_id.get(review_id)
+        if seat is not None and seat.review.state is State.PROPOSED:
+            self._seats.write(seat, advance(seat.review, Step.SHOW, now, surface=Surface.PAGE))
+            _leave_queue(seat)
+            self._seats.settle(seat, "page", None, seat.reason)
+
+    def restored(self, seat: Seat, now: float) -> None:
+        """Take note of where an earlier life of the daemon showed the review."""
+        if seat.review.state is State.SHOWN and seat.review.surface is Surface.PAGE:
+            self._seats.settle(seat, "page", None, "")  # the human has it there, and the page comes back by itself
+        elif seat.review.state is State.SHOWN:
+            self._unshow(seat, "the bridge was restarted", now)
+
+    # ---- in an IDE
+
+    def show(self, seat: Seat, link: Link, now: float) -> None:
+        """Show the review on a live link, or queue it behind the diff that is there."""
+        seat.job = None
+        if link.showing and not link.traits.several_diffs:
+            link.queue.append(seat.id)
+            self._seats.settle(seat, "queued", link, "another diff is open there")
+            return
+        path = os.fsdecode(seat.review.files[0].path)
+        showing = Showing(ide_id=link.id, request_id=self._links.new_id(), tab_name=dialects.tab_name(path, seat.id))
+        link.showing.append(seat.id)
+        seat.where, seat.link = "ide", link
+        record = advance(seat.review, Step.SHOW, now, showings=(*seat.review.showings, showing))
+        self._seats.write(seat, record, partial(self._open_diff, seat, link, showing))
+
+    def _open_diff(self, seat: Seat, link: Link, showing: Showing, now: float) -> None:
+        """Send what the journal now knows of; unless the world moved on meanwhile."""
+        if not seat.review.is_open or seat.where != "ide" or seat.review.showings[-1] is not showing:
+            return
+        change = seat.review.files[0]
+        path = os.fsdecode(change.path)
+        try:
+            arguments = dialects.open_diff_arguments(link.tools, path, change.proposed, showing.tab_name)
+        except BadData as exc:
+            self._to_page(seat, link, str(exc), now)
+            return
+        body = jsonrpc.dump(arguments)
+        done = partial(self._answered, seat, showing)
+        self._links.call(link, "openDiff", body, done, now, request_id=showing.request_id, patience=None)
+        self._out.append(Watch(link.id, closely=True))
+        self._seats.settle(seat, "ide", link, "")
+
+    def _free(self, link: Link, review_id: str, now: float) -> None:
+        """Give the link's place for a diff to the next in its queue."""
+        if review_id not in link.showing:
+            return
+        link.showing.remove(review_id)
+        if not link.showing:
+            self._out.append(Watch(link.id, closely=False))
+        while link.queue and not link.showing:
+            self.show(self._seats.by_id[link.queue.pop(0)], link, now)
+        link.note_idle(now)
+
+    def _unshow(self, seat: Seat, reason: str, now: float, **wish: Any) -> None:
+        seat.where, seat.link, seat.reason = None, None, reason
+        self._seats.write(seat, advance(seat.review, Step.UNSHOW, now, **wish))
+
+    def _to_page(self, seat: Seat, link: Link, reason: str, now: float) -> None:
+        """Move the review to the page for good: this IDE does not show it again by itself."""
+        self._free(link, seat.id, now)
+        self._unshow(seat, reason, now, surface=Surface.PAGE)
+        self.place(seat, now)
+
+    # ---- what an IDE says
+
+    def _answered(
+        self, seat: Seat, showing: Showing, link: Link, answer: Answer, message: Message | None, now: float
+    ) -> None:
+        """Read the answer to ``openDiff``."""
+        if message is None:  # its diff was taken back, or its link is lost: both are seen to elsewhere
+            return
+        stale = showing is not seat.review.showings[-1] or seat.link is not link
+        if not stale:  # else the place was given up when the diff was taken back, and may be a newer diff's
+            self._free(link, seat.id, now)
+        verdict, said = read_verdict(answer)
+        link.tells_closing |= verdict is Verdict.CLOSED
+        if not seat.review.is_open or (stale and verdict is not Verdict.SAVED):
+            self._links.dropped += 1
+        elif verdict is Verdict.SAVED:
+            self._accept(seat, said, now)
+        elif verdict is Verdict.REJECTED:
+            trigger = Trigger.REJECTED_IN_IDE if link.tells_closing else Trigger.REJECTED_OR_CLOSED
+            self.finish(seat, decide(seat.review, now, finals=None, trigger=trigger))
+        else:
+            reason = f"its tab in {link.name} was closed" if verdict is Verdict.CLOSED else f"{link.name}: {said}"
+            self._to_page(seat, link, reason, now)
+
+    def late_answer(self, link: Link, message: Message, now: float) -> None:
+        """Read an answer to an ``openDiff`` of an earlier socket or daemon: only an acceptance counts."""
+        verdict, final = read_verdict(read_answer(message))
+        for seat in self._seats.by_id.values():
+            asked = any((shown.ide_id, shown.request_id) == (link.id, message.id) for shown in seat.review.showings)
+            if asked and verdict is Verdict.SAVED and seat.review.is_open:
+                self._accept(seat, final, now)
+                return
+        self._links.dropped += 1
+
+    def _accept(self, seat: Seat, final: str, now: float) -> None:
+        finals = settled(seat.review, (final,))
+        self.finish(seat, decide(seat.review, now, finals=finals, trigger=Trigger.ACCEPTED_IN_IDE))
+
+    def link_lost(self, link: Link, now: float) -> None:
+        """Look around for the reviews that were shown on a link that ended, and for those that were queued."""
+        lost = [seat for seat in self._seats.by_id.values() if seat.link is link and seat.review.is_open]
+        for seat in lost:
+            reason = f"{link.name} went away ({link.reason})"
+            if seat.where == "ide":
+                self._unshow(seat, reason, now)
+            else:
+                seat.where, seat.link, seat.reason = None, None, reason
+        if link.state is LinkState.LISTENING and link.failures <= 1:
+            for seat in lost:  # its plugin may only have dropped the connection, and the tab is still there
+                seat.look_at = link.retry_at
+        elif lost:
+            self._out.append(Look(tuple(seat.id for seat in lost)))
+
+    # ---- the end
+
+    def finish(self, seat: Seat, record: Review) -> None:
+        """Take the record that ends the review; it has its consequences when it is on disk."""
+        seat.job = None
+        _leave_queue(seat)
+        self._seats.write(seat, record, partial(self._ended, seat))
+
+    def _ended(self, seat: Seat, now: float) -> None:
+        """Tell everybody, close the tabs, make room."""
+        self._seats.end(seat)
+        for showing in {shown.ide_id: shown for shown in seat.review.showings}.values():
+            self._close_tab(showing, now)
+        for link in self._links.links.values():
+            self._free(link, seat.id, now)
+
+    def _close_tab(self, showing: Showing, now: float) -> None:
+        link = self._links.links.get(showing.ide_id)
+        if link is not None:
+            self._links.expect(link, showing.request_id, now)
+            self._links.close_tab(link, showing.tab_name, now)
+
+
+def settled(review: Review, finals: tuple[str, ...]) -> tuple[str, ...]:
+    """Give the texts that a surface returned their proposal's line endings, BOM and final newline back.
+
+    Raises `BadData` when they are not as many as the review's files.
+    """
+    if len(finals) != len(review.files):
+        raise BadData(f"the review has {len(review.files)} files, the decision {len(finals)}")
+    return tuple(text.settle(change.proposed, final) for change, final in zip(review.files, finals, strict=True))
+
+
+def _leave_queue(seat: Seat) -> None:
+    if seat.where == "queued" and seat.link is not None:
+        seat.link.queue.remove(seat.id)
+        seat.where, seat.link = None, None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Show:
+    """The job of showing a review in an IDE."""
+
+    presenter: Presenter
+    seat: Seat
+
+    def start(self, link: Link, now: float) -> None:
+        if self.seat.job is self:  # else it went elsewhere while the link was opened
+            self.presenter.show(self.seat, link, now)
+
+    def failed(self, link: Link, now: float) -> None:
+        if self.seat.job is self:
+            self.seat.reason = f"{link.name}: {link.state}: {link.reason}"
+            self.presenter.place(self.seat, now)
