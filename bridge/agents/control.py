@@ -42,7 +42,8 @@ class Session:
     def __init__(self, number: SessionId, writer: asyncio.StreamWriter, pid: int | None) -> None:
         self.number = number
         self.pid = pid  # of the process at the other end, as the kernel says
-        self.cwd = ""  # until it has said hello
+        self.cwd = "/"
+        self.greeted = False
         self.environ: dict[str, str] = {}
         self.name = ""
         self._writer = writer
@@ -77,7 +78,7 @@ class Session:
         """
         if "\0" in path or not path:
             raise Usage("a path is empty or holds a NUL")
-        if not self.cwd and not os.path.isabs(path):
+        if not self.greeted and not os.path.isabs(path):
             raise Usage("a relative path counts from nowhere", "say hello with cwd first, or give an absolute path")
         try:
             os.fsencode(path)

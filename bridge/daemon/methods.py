@@ -81,6 +81,7 @@ class Methods:
     async def _hello(self, session: Session, id_: RequestId, params: requests.Hello) -> Any:
         if not os.path.isabs(params.cwd):
             raise Usage("cwd is not an absolute path")
+        session.greeted = True
         session.cwd, session.environ, session.name = session.resolve(params.cwd), params.environ, params.name
         self._lookout.remember(params.environ)
         about = self._about()
@@ -232,10 +233,11 @@ def _change(path: str, file: requests.File) -> Change:
         raise BadData(f"there is no directory for {path}", "make it first")
     if "\0" in file.proposed:
         raise BadData("the proposed text is binary", "the bridge reviews text files only")
-    there = (
-        read_file(name, requests.MOST_TEXT) if file.base is None else file.base.encode("utf-8", "surrogatepass") or None
-    )
-    base = _decode(path, there or b"") if file.base is None else file.base
+    if file.base is None:
+        there = read_file(name, requests.MOST_TEXT)
+        base = _decode(path, there or b"")
+    else:
+        there, base = file.base.encode("utf-8", "surrogatepass") or None, file.base
     if there is not None and base == file.proposed:
         raise BadData(f"nothing would change in {path}", "the file has the proposed text already")
     return Change(path=name, base_hash=None if there is None else digest(there), base=base, proposed=file.proposed)

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from contextvars import Context
-from typing import Any, TypeVar
+from typing import Any
 
 __all__ = ["Tasks"]
 
-T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
 class Tasks(asyncio.TaskGroup):
     """A TaskGroup whose tasks end with None where others would take the whole group with them."""
 
-    def create_task(
-        self, coro: Coroutine[Any, Any, T], *, name: str | None = None, context: Context | None = None
-    ) -> asyncio.Task[T]:
+    def create_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
         """Run `coro`; what it raises ends up in the log."""
-        return super().create_task(_guarded(coro, name), name=name, context=context)
+        return super().create_task(_guarded(coro), **options)
 
 
-async def _guarded(work: Coroutine[Any, Any, T], name: str | None) -> T:
+async def _guarded(work: Any) -> Any:
     try:
         return await work
     except Exception:
-        logger.exception("a bug in the task %s", name or work)
-        return None  # type: ignore[return-value]
+        logger.exception("a bug in %s", getattr(work, "__qualname__", work))
+        return None

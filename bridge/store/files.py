@@ -93,7 +93,7 @@ def _stamp(target: bytes) -> tuple[int, ...] | None:
     """What tells, without reading, whether a file is still the one that it was."""
     try:
         found = os.stat(target)
-    except FileNotFoundError:
+    except OSError:
         return None
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +23,12 @@ from bridge.core.jsonrpc import RequestId
 from bridge.errors import Conflict, ExitCode, Usage
 
 PATIENCE_S = 20.0
+
+
+class Word(msgspec.Struct):
+    """What the house's methods take."""
+
+    id: str
 
 
 class Agent:
@@ -257,7 +264,8 @@ async def test_a_session_that_does_not_read_is_cut_off(house: House, monkeypatch
         agent.say({"jsonrpc": "2.0", "id": 1, "method": "later"})
         session, id_ = await house.desk.held.get()
         agent.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        session.reply(id_, {"text": "x" * 2**21})
+        session.reply(id_, {"text": "x" * 2**21})  # one large answer is no offence
+        session.notify("more", {})
         async with asyncio.timeout(PATIENCE_S):
             assert await house.desk.gone.get() is session
         session.notify("more", {})
@@ -290,8 +298,14 @@ PATHS = [
 async def test_a_path_counts_from_the_session_s_directory(house: House, path: str, expected: str) -> None:
     async with house.agent() as agent:
         await agent.ask("echo", {"id": "x"})
-        house.desk.there[0].cwd = "/w"
+        house.desk.there[0].cwd, house.desk.there[0].greeted = "/w", True
         assert (await agent.ask("resolve", {"id": path}))["result"] == expected
+
+
+async def test_a_relative_path_wants_a_hello(house: House) -> None:
+    async with house.agent() as agent:
+        assert "hello" in (await agent.ask("resolve", {"id": "a.py"}))["error"]["data"]["hint"]
+        assert (await agent.ask("resolve", {"id": "/a.py"}))["result"] == "/a.py"
 
 
 @pytest.mark.parametrize("path", ["", "a\0b", "\ud83d"])

@@ -37,7 +37,7 @@ def test_no_file_means_the_defaults(file: Path) -> None:
 
 # (contents, what the message names)
 WRONG = [
-    (b"takeovr = true", "takeovr: Extra inputs"),
+    (b"takeovr = true", "takeovr: there is no such setting"),
     (b"takeover = 'yes'", "takeover: "),
     (b"takeover = 1", "takeover: "),
     (b"idle_minutes = '5'", "idle_minutes: "),
