@@ -23,6 +23,7 @@ from bridge.errors import Conflict, Unavailable
 __all__ = ["MOST_BYTES", "MOST_REVIEWS", "Desk"]
 
 MOST_REVIEWS: Final = 200  # undecided at once; more is a loop that runs wild, not a human's work
+MOST_WAITERS: Final = 100  # for one review
 MOST_BYTES: Final = 256 * 2**20  # of their texts
 
 
@@ -46,7 +47,7 @@ class Desk:
         """Take a new review, or join the one that its request key names."""
         before = self._same_key(ask)
         if before is not None:
-            self._join(asked, ask.review, before)
+            self._join(asked, ask.review, before, ask.supersedes)
             return
         self._refuse_a_flood()
         assert asked.scene is not None
@@ -68,7 +69,7 @@ class Desk:
         )
         return next(mine, ask.known)
 
-    def _join(self, asked: Asked, new: Review, before: Review) -> None:
+    def _join(self, asked: Asked, new: Review, before: Review, supersedes: str | None) -> None:
         if not same_proposal(new, before):
             raise Conflict(
                 f"the request key {new.request_key!r} names another change (review {before.id})",
@@ -79,6 +80,7 @@ class Desk:
             seat.proposers[Waiter(asked.session, asked.id)] = True
         else:
             self._out.append(Reply(asked.session, asked.id, {"id": before.id, "joined": True}))
+            self._supersede(supersedes, before.id, asked.now)  # a crash may have come between the two records
 
     def _refuse_a_flood(self) -> None:
         if len(self.seats) >= MOST_REVIEWS or sum(seat.size for seat in self.seats.values()) > MOST_BYTES:
@@ -91,10 +93,13 @@ class Desk:
 
     def _proposed(self, seat: Seat, supersedes: str | None, now: float) -> None:
         self._seats.answer_proposers(seat)
-        older = self.seats.get(supersedes or "")
-        if older is not None and older is not seat and older.review.is_open:
-            self._end(older, Step.SUPERSEDE, now)
+        self._supersede(supersedes, seat.id, now)
         self._presenter.place(seat, now)
+
+    def _supersede(self, older_id: str | None, newer_id: str, now: float) -> None:
+        older = self.seats.get(older_id or "")
+        if older is not None and older.id != newer_id and older.review.is_open:
+            self._end(older, Step.SUPERSEDE, now)
 
     # ---- about a review
 
@@ -102,6 +107,8 @@ class Desk:
         """Answer when the review has ended; until then tell where it is shown."""
         seat = self._seat(asked, ask.review_id)
         if seat is not None:
+            if len(seat.waiters) >= MOST_WAITERS:
+                raise Unavailable(f"{len(seat.waiters)} requests wait for review {seat.id} already", "wait once")
             seat.waiters.append(Waiter(asked.session, asked.id, ask.until))
             if seat.settled:
                 self._seats.tell(seat, asked.session)
@@ -162,12 +169,17 @@ class Desk:
             self._out.append(Look(tuple(review.id for review in reviews)))
 
     def surveyed(self, scenes: dict[str, Scene | None], now: float) -> None:
-        """Offer the reviews that no surface shows to the IDEs that are there now."""
+        """Offer the reviews that no surface shows to the IDEs that are there now.
+
+        One that no IDE ever showed and nobody waits for stays on the page: whoever starts an IDE shall not be met
+        by the proposals of agents that are gone.
+        """
         for review_id, scene in scenes.items():
             seat = self.seats.get(review_id)
             if seat is None or not seat.kept or seat.where in ("ide", "queued"):
                 continue
-            seat.scene = scene
+            asked_for = seat.waiters or seat.openers or seat.review.surface is Surface.IDE
+            seat.scene = scene if asked_for or seat.review.showings else None
             if seat.job is None and seat.review.state is State.PROPOSED:  # not under the human's eyes
                 self._presenter.place(seat, now)
 

@@ -52,8 +52,20 @@ from bridge.core.showing import Presenter
 from bridge.core.spots import find_spot
 from bridge.errors import BridgeError, Unavailable, Usage
 
-__all__ = ["NOT_RELAYED", "Router"]
+__all__ = ["NOT_RELAYED", "RELAYED", "Router"]
 
+# Tools that show or save, and decide nothing; a plugin's own tool might accept a diff in the human's place (D11).
+RELAYED: Final = frozenset(
+    {
+        "checkDocumentDirty",
+        "getCurrentSelection",
+        "getDiagnostics",
+        "getLatestSelection",
+        "getOpenEditors",
+        "getWorkspaceFolders",
+        "saveDocument",
+    }
+)
 NOT_RELAYED: Final = {
     "openFile": "use open: it checks the file and finds the line",
     "openDiff": "use propose: a proposed change is a review",
@@ -159,6 +171,8 @@ class Router:
     def _use_ide(self, asked: Asked, ask: Ask) -> None:
         if isinstance(ask, CallTool) and ask.tool in NOT_RELAYED:
             raise Usage(f"{ask.tool} is not relayed", NOT_RELAYED[ask.tool])
+        if isinstance(ask, CallTool) and ask.tool not in RELAYED:
+            raise Usage(f"{ask.tool} is not relayed", f"what an IDE may be asked: {', '.join(sorted(RELAYED))}")
         self._try(_Errand(self, asked), asked.now)
 
     def _try(self, errand: _Errand, now: float) -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from bridge.agents import control
 from bridge.agents.control import LATER, ControlServer, Handler, Session
-from bridge.agents.requests import Nothing, One
+from bridge.agents.requests import Nothing
 from bridge.core.jsonrpc import RequestId
 from bridge.errors import Conflict, ExitCode, Usage
 
@@ -74,14 +74,14 @@ class Desk:
 
     def table(self) -> dict[str, tuple[type[Any], Handler]]:
         return {
-            "echo": (One, self._echo),
+            "echo": (Word, self._echo),
             "later": (Nothing, self._later),
             "conflict": (Nothing, self._conflict),
             "bug": (Nothing, self._bug),
-            "resolve": (One, self._resolve),
+            "resolve": (Word, self._resolve),
         }
 
-    async def _echo(self, session: Session, id_: RequestId, params: One) -> Any:
+    async def _echo(self, session: Session, id_: RequestId, params: Word) -> Any:
         return {"id": params.id}
 
     async def _later(self, session: Session, id_: RequestId, params: Nothing) -> Any:
@@ -94,7 +94,7 @@ class Desk:
     async def _bug(self, session: Session, id_: RequestId, params: Nothing) -> Any:
         raise ZeroDivisionError("the secret of the house")
 
-    async def _resolve(self, session: Session, id_: RequestId, params: One) -> Any:
+    async def _resolve(self, session: Session, id_: RequestId, params: Word) -> Any:
         return session.resolve(params.id)
 
 

@@ -134,6 +134,19 @@ def test_a_newer_proposal_supersedes_an_older_one(story: Playbook, on_page: Revi
     then(story >> saved(old), *ends(old, (ANN, 2)))
 
 
+def test_who_asks_again_after_a_crash_supersedes_what_the_crash_had_spared(story: Playbook, on_page: Review) -> None:
+    newer = replace(review("r2", request_key="k"), state=State.PROPOSED)
+    old = advance(on_page, Step.SUPERSEDE, 1000.0)
+    story >> asks(Propose(review=review("r3", request_key="k"), known=newer, supersedes="r1"), 5, scene=scene())
+    story << Reply(ANN, 5, {"id": "r2", "joined": True}) << Save(old)
+    then(story >> saved(old), *ends(old, (ANN, 2)))
+
+
+def test_waiting_without_end_is_stopped(story: Playbook, on_page: Review, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bridge.core.desk.MOST_WAITERS", 1)
+    story >> asks(WAIT, 3) << Refuse(ANN, 3, Unavailable("1 requests wait for review r1 already", "wait once"))
+
+
 @pytest.mark.parametrize("limit", ["MOST_REVIEWS", "MOST_BYTES"])
 def test_a_loop_that_runs_wild_is_stopped(story: Playbook, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     monkeypatch.setattr(f"bridge.core.desk.{limit}", 1)
@@ -200,6 +213,12 @@ def test_cancelling_what_was_decided_changes_nothing_and_tells_the_decision(stor
 
 def test_an_ide_that_comes_later_takes_what_nobody_looks_at(story: Playbook, on_page: Review) -> None:
     story >> Surveyed(1001.0, {"r1": scene(CODE), "gone": scene(CODE)}) << dials()
+
+
+def test_an_ide_that_comes_later_is_not_met_by_what_nobody_waits_for(story: Playbook) -> None:
+    proposed(story)
+    story >> Surveyed(1001.0, {"r1": scene(CODE)})
+    assert story.router.desk.seats["r1"].where == "page"
 
 
 def test_an_ide_that_comes_later_does_not_take_what_the_human_reads(story: Playbook, on_page: Review) -> None:

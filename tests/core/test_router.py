@@ -24,9 +24,10 @@ from bridge.core.events import (
     Seen,
     Surveyed,
     Tick,
+    Wait,
 )
 from bridge.core.reviews import Outcome, Showing, State
-from bridge.core.router import NOT_RELAYED
+from bridge.core.router import NOT_RELAYED, RELAYED
 from bridge.errors import BadData, Unavailable, Usage
 from tests.playbook import (
     ANN,
@@ -67,6 +68,12 @@ def start(story: Playbook, ask: Ask, listed: bytes = LISTED) -> None:
     """ANN asks, and CODE is about to be called by request 3."""
     story.quietly(asks(ask, scene=scene(CODE)))
     bring_up(story, listed=listed)
+
+
+def test_a_plugin_s_own_tool_is_not_relayed(story: Playbook) -> None:
+    hint = f"what an IDE may be asked: {', '.join(sorted(RELAYED))}"
+    ask = CallTool(tool="acceptDiff", arguments=b"{}")
+    story >> asks(ask, scene=scene(CODE)) << Refuse(ANN, 1, Usage("acceptDiff is not relayed", hint))
 
 
 @pytest.mark.parametrize("tool", NOT_RELAYED)
@@ -202,6 +209,7 @@ def test_there_is_no_deadline_and_nobody_to_look_for_at_first(story: Playbook) -
 
 def test_a_review_that_no_ide_shows_is_looked_around_for(story: Playbook) -> None:
     story.quietly(asks(Propose(review=review()), scene=scene()), Saved(1000.0, "r1", 1))
+    story.quietly(asks(Wait(review_id="r1"), 2))
     assert story.router.look_again() == [Look(("r1",))]
     story.quietly(Surveyed(1000.0, {"r1": scene(CODE)}))
     bring_up(story)
