@@ -16,7 +16,9 @@ class Tasks(asyncio.TaskGroup):
 
     def create_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
         """Run `coro`; what it raises ends up in the log."""
-        return super().create_task(_guarded(coro), **options)
+        task = super().create_task(_guarded(coro), **options)
+        task.add_done_callback(lambda _: coro.close())  # one that was cancelled before it began
+        return task
 
 
 async def _guarded(work: Any) -> Any:

@@ -14,7 +14,7 @@ import pytest
 from bridge.cli import main
 from tests.cli.proposals import NEW, error_of, pending
 from tests.e2e.outsiders import decide_on_page
-from tests.e2e.support import PATIENCE_S, Ide, Running, bridge
+from tests.e2e.support import PATIENCE_S, Ide, Running, bridge, daemon_about
 from tests.e2e.terminal import Terminal
 
 pytestmark = pytest.mark.usefixtures("started")
@@ -176,3 +176,22 @@ def test_a_decision_cannot_be_cancelled(file: Path) -> None:
     done = bridge("review", "cancel", review_id, cwd=file.parent)
     assert (done.returncode, done.stdout) == (65, "")
     assert f"review {review_id} is already accepted" in done.stderr
+
+
+@pytest.mark.parametrize("name", [b"\xff", b"a b", b"\xf0\x9f\x98\x80", b"x" * 65])
+def test_what_is_no_id_is_a_usage_error_and_harms_nobody(workspace: Path, name: bytes) -> None:
+    bridge("up", cwd=workspace)
+    before = daemon_about()
+    for verb in ("cancel", "wait", "show", "result", "apply", "open"):
+        done = bridge("review", verb, name, cwd=workspace)
+        assert done.returncode == 2, done.stderr
+    assert daemon_about() == before
+
+
+def test_a_file_that_is_too_large_for_eyes_is_refused(workspace: Path) -> None:
+    with open(workspace / "large", "wb") as file:
+        file.truncate(9 * 2**20)
+    done = bridge("diff", "large", "--proposed", "-", cwd=workspace, stdin=b"x\n")
+    assert (done.returncode, "8 MiB" in done.stderr) == (65, True)
+    done = bridge("diff", "new", "--proposed", "-", cwd=workspace, stdin=b"\xc3\xa9" * 2**24)
+    assert (done.returncode, "too large" in done.stderr) == (65, True)

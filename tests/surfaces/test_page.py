@@ -2,18 +2,22 @@ import asyncio
 import io
 import json
 import logging
+import os
 import re
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 
 from bridge.core.reviews import Comment, Outcome, State, Step
+from bridge.surfaces import page
 from bridge.surfaces.page import Invitation, PageServer
 from tests.surfaces.desk import MemoryDesk, MemoryStore, change, serving
 
@@ -593,3 +597,57 @@ async def test_no_token_and_no_path_is_ever_logged_or_printed(
     told = "\n".join([*records, repr(invitation), json.dumps(store.state)])
     assert not [token for token in (code, *filter(None, keys)) if token in told]
     assert "/r/" not in "\n".join(records)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+async def test_a_connection_of_another_user_is_cut_off(server: PageServer) -> None:
+    """He may have stood on the port while the daemon was away, and been shown cookie and secret."""
+    address = (await server.invite("r1")).address
+    said = []
+    for uid in (os.getuid(), 65534):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-I", "-c", VISITOR, str(uid), address, stdout=asyncio.subprocess.PIPE
+        )
+        out, _ = await process.communicate()
+        said.append(out.decode().strip())
+    assert said == ["HTTP/1.1 200", "nothing"]
+
+
+VISITOR = """
+import os, socket, sys, urllib.parse
+"".encode("idna")  # a codec that is loaded when it is wanted, and then cannot be read
+os.setuid(int(sys.argv[1]))
+url = urllib.parse.urlsplit(sys.argv[2])
+with socket.create_connection((url.hostname, url.port), timeout=10) as visit:
+    try:
+        visit.sendall(f"GET {url.path} HTTP/1.1\\r\\nHost: {url.netloc}\\r\\n\\r\\n".encode())
+        print(visit.recv(12).decode() or "nothing")
+    except ConnectionError:
+        print("nothing")
+"""
+
+
+async def test_a_connection_that_asks_nothing_is_cut_off(server: PageServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "FIRST_REQUEST_S", 0.05)
+    address = urlsplit((await server.invite("r1")).address)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    async with asyncio.timeout(10):
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
+    writer.close()
+
+
+async def test_connections_beyond_the_limit_are_cut_off_and_the_others_served(
+    server: PageServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "CONNECTIONS", 2)
+    address = urlsplit((await server.invite("r1")).address)
+    ends = [await asyncio.open_connection(address.hostname, address.port) for _ in range(3)]
+    async with asyncio.timeout(10):
+        with suppress(ConnectionError):
+            assert await ends[2][0].read() == b""
+    ends[0][1].write(f"GET {address.path} HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n".encode())
+    async with asyncio.timeout(10):
+        assert (await ends[0][0].readline()).startswith(b"HTTP/1.1 200")
+    for _, writer in ends:
+        writer.close()
