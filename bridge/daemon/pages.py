@@ -15,7 +15,7 @@ from bridge.core.jsonrpc import RequestId
 from bridge.core.reviews import Comment, Review
 from bridge.daemon.engine import Engine
 from bridge.daemon.instance import write_private
-from bridge.errors import BridgeError, Unavailable
+from bridge.errors import BridgeError, Conflict, Unavailable
 from bridge.ides.ports import is_client_ours
 from bridge.paths import make_private
 from bridge.store.journal import Journal, JournalThread
@@ -156,6 +156,9 @@ class Pages:
         `version` does not matter: a review's texts never change, and the state machine lets only the first
         decision pass, whatever surfaces showed the review meanwhile.
         """
+        if review_id not in self._engine.router.desk.seats:
+            review = await self._journal.run(Journal.get, review_id)
+            raise Conflict(f"review {review_id} is already {review.outcome}", f"bridge review show {review_id}")
         self._count += 1
         number = self._count
         answer = self._waiting[number] = asyncio.get_running_loop().create_future()

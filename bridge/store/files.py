@@ -108,16 +108,22 @@ def _replace(target: bytes, data: bytes, seen: tuple[int, ...] | None) -> None:
             _look_like(target, fd)
             os.fsync(fd)
         if _stamp(target) != seen:
-            raise Conflict(
-                f"accepted, but {os.fsdecode(target)} changed a moment ago",
-                "the decision is kept: look, then apply it again",
-            )
+            _accept_what_another_wrote(target, data)
         os.rename(temporary, target)
     except BaseException:
         with suppress(OSError):
             os.unlink(temporary)
         raise
     _sync_directory(directory)
+
+
+def _accept_what_another_wrote(target: bytes, data: bytes) -> None:
+    """Two may apply one decision at once; any other change of the last moment is a `Conflict`."""
+    if read_file(target) != data:
+        raise Conflict(
+            f"accepted, but {os.fsdecode(target)} changed a moment ago",
+            "the decision is kept: look, then apply it again",
+        )
 
 
 def _look_like(target: bytes, fd: int) -> None:

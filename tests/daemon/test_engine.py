@@ -206,6 +206,8 @@ async def test_the_first_decision_wins_and_the_second_learns_that_it_is_late(hou
     assert isinstance(first, Review)
     assert first.outcome is Outcome.REJECTED
     assert isinstance(second, Conflict)
+    with pytest.raises(Conflict, match="already rejected"):  # also when the review has left the desk
+        await house.pages.decide("r1", 1, ("a\nB\n",), ())
     assert (await house.on_disk()).outcome is Outcome.REJECTED
 
 

@@ -274,3 +274,22 @@ def _open_the_way(folder: Path) -> None:
     for path in folder.parents:
         if not path.stat().st_mode & 0o001:
             path.chmod(path.stat().st_mode | 0o011)
+
+
+def test_what_changes_at_the_last_moment_is_not_overwritten(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No real race can be held open so long; the moment is played by the sync before the rename."""
+    file = folder / "f"
+    for meanwhile, lost in ((b"an edit of the last moment", True), (b"new\n", False)):
+        file.write_bytes(b"old")
+
+        def edit(_: int, text: bytes = meanwhile) -> None:
+            file.write_bytes(text)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fsync", edit)
+            if lost:
+                with pytest.raises(Conflict, match="changed a moment ago"):
+                    write(file, "new\n", b"old")
+            else:
+                write(file, "new\n", b"old")
+        assert contents(folder) == {"f": meanwhile}
