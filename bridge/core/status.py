@@ -138,6 +138,10 @@ def render(status: Status, now: float, *, color: bool = False, columns: int = 10
     return "".join(f"{line}\n" for line in lines)
 
 
+# A lock file is written when its IDE starts, not when it is focused: then no more is known.
+_SINCE: Final = {"selection": "last focus (its selection)", "lock file": "last focus unknown, its lock file is from"}
+
+
 def _ide_lines(ides: Iterable[Ide], now: float, color: bool) -> Iterable[str]:
     for ide in ides:
         mark = _paint("●" if ide["chosen"] else "○", "chosen" if ide["chosen"] else "dim", color)
@@ -145,7 +149,7 @@ def _ide_lines(ides: Iterable[Ide], now: float, color: bool) -> Iterable[str]:
         folders = ", ".join(map(visible, ide["workspace"])) or "(no folder)"
         yield f"{mark} {visible(ide['name'])}  {ide['port']}  {state}  {folders}"
         chosen = "chosen" if ide["chosen"] else "not chosen"
-        focus = f"last focus {_ago(ide['last_focus'] or now, now)} (from the {ide['focus_known_from']})"
+        focus = f"{_SINCE[ide['focus_known_from']]} {_ago(ide['last_focus'] or now, now)}"
         yield f"    {chosen}: {visible(ide['reason'])}; {focus}"
         yield from (f"    {said}" for said in _remarks(ide))
 

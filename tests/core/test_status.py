@@ -56,9 +56,9 @@ def lines(*args: Any, **more: Any) -> list[str]:
 def test_one_glance_tells_which_ide_is_chosen_and_why() -> None:
     assert lines(row(), row(chosen=False, state=LinkState.LISTENING, name="Neovim", folders=())) == [
         "● Visual Studio Code  4001  live  /w",
-        "    chosen: its folder /w holds the file; last focus 5 s ago (from the lock file)",
+        "    chosen: its folder /w holds the file; last focus unknown, its lock file is from 5 s ago",
         "○ Neovim  4001  listening  (no folder)",
-        "    not chosen: its folder /w holds the file; last focus 5 s ago (from the lock file)",
+        "    not chosen: its folder /w holds the file; last focus unknown, its lock file is from 5 s ago",
     ]
 
 
@@ -69,7 +69,7 @@ def test_without_an_ide_it_says_where_changes_are_shown() -> None:
 def test_what_is_wrong_with_an_ide_is_remarked() -> None:
     ill = row(state=LinkState.REFUSED, detail="close code 1008", weak=("no token",), pid=Pid.DEAD, last_focus=NOW)
     assert lines(ill)[1:] == [
-        "    chosen: its folder /w holds the file; last focus now (from the selection)",
+        "    chosen: its folder /w holds the file; last focus (its selection) now",
         "    refused: close code 1008",
         "    weak lock file: no token",
         "    its PID 12 is dead",
