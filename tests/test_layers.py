@@ -50,7 +50,7 @@ PURE = frozenset(
         "typing",
         "unicodedata",
     }
-    | {"urllib.parse"}
+    | {"ipaddress", "urllib.parse"}
 )
 PURE_PACKAGES = frozenset({"msgspec", "pydantic"})
 PURE_OF_OS = frozenset({"fsdecode", "fsencode", "fspath"})

@@ -13,6 +13,7 @@ from typing import Any, NewType
 
 from bridge.core.jsonrpc import Message, RequestId
 from bridge.core.lockfile import LockFile
+from bridge.core.reach import HERE, Route
 from bridge.core.reviews import Change, Comment, Review, Surface
 from bridge.core.selection import Candidate, Place
 from bridge.core.terminal import Terminal
@@ -276,6 +277,7 @@ class Dial:
     """Open a WebSocket to an IDE; report `LinkOpened` or `LinkClosed`."""
 
     lock: LockFile
+    route: Route = HERE
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from bridge.core.events import LinkState
 from bridge.core.jsonrpc import Message
 from bridge.core.lockfile import LockFile
 from bridge.core.ranking import Candidate
+from bridge.core.reach import HERE, Route
 
 __all__ = ["FOR_GOOD", "UP", "Call", "Done", "Job", "Link"]
 
@@ -60,6 +61,7 @@ class Link:
     """What is known of one IDE's life (`ide_id`) and our connection to it."""
 
     lock: LockFile
+    route: Route = HERE
     state: LinkState = LinkState.LISTENING
     reason: str = ""
     tools: Tools = field(default_factory=Tools)

@@ -91,7 +91,8 @@ class Links:
     def use(self, candidate: Candidate, job: Job, now: float) -> None:
         """Start `job` on the IDE, dialling it first if need be."""
         link = self.links.get(candidate.lock.ide_id)
-        if link is None or link.lock != candidate.lock:  # its folders may have changed; its identity did not
+        # Its folders may have changed, or the way to it; its identity did not.
+        if link is None or (link.lock, link.route) != (candidate.lock, candidate.route):
             link = self._adopt(candidate, link, now)
         if link.ready:
             job.start(link, now)
@@ -101,13 +102,13 @@ class Links:
         if link.state not in UP:
             link.state, link.reason, link.deadline = LinkState.CONNECTING, "", now + HANDSHAKE_S
             link.failed_lock = candidate.modified
-            self._out.append(Dial(link.lock))
+            self._out.append(Dial(link.lock, link.route))
 
     def _adopt(self, candidate: Candidate, link: Link | None, now: float) -> Link:
         if link is None:
             self._make_room(now)
             link = self.links[candidate.lock.ide_id] = Link(candidate.lock)
-        link.lock = candidate.lock
+        link.lock, link.route = candidate.lock, candidate.route
         return link
 
     def _make_room(self, now: float) -> None:

@@ -16,6 +16,7 @@ from itertools import takewhile
 from typing import Final, NamedTuple
 
 from bridge.core.lockfile import LockFile
+from bridge.core.reach import HERE, Route
 from bridge.core.terminal import Terminal, family_of_name, related
 
 __all__ = ["Candidate", "Fit", "How", "Listener", "Own", "Pid", "Place", "Rank", "Standing", "Tier", "stand"]
@@ -74,6 +75,9 @@ class Candidate:
 
     weak: tuple[str, ...] = ()
     """What `status` should warn about, e.g. ``no token``; selection does not mind."""
+
+    route: Route = HERE
+    """How it is reached."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
