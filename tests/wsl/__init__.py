@@ -1,0 +1,1 @@
+"""A WSL machine without Windows: its networks, its mounts, its system files, and the stories played on it."""
