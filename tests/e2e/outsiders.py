@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -208,10 +208,14 @@ while True:
 
 
 class Stranger:
-    """Another user's program on an IDE's port; needs root to become that user."""
+    """Another user's program on an IDE's port; needs root to become that user.
 
-    def __init__(self, port: int = 0) -> None:
-        command = [sys.executable, "-I", "-S", "-c", _EAVESDROP, str(STRANGER), str(port)]
+    Args:
+        within: words that bring a command to where it listens; by default it is this machine.
+    """
+
+    def __init__(self, port: int = 0, within: Sequence[str] = ()) -> None:
+        command = [*within, sys.executable, "-I", "-S", "-c", _EAVESDROP, str(STRANGER), str(port)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/")
         assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline())

@@ -17,12 +17,16 @@ from typing import Any
 
 PATIENCE_S = 20.0  # a busy machine is not a failure
 ROOT = Path(__file__).parents[2]
+BRIDGE = (sys.executable, "-m", "bridge")
+EMULATOR = (sys.executable, "-m", "ide_plugins.emulator")
 
 
-def bridge(*words: str | bytes, cwd: Path, stdin: bytes = b"", **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
+def bridge(
+    *words: str | bytes, cwd: Path, stdin: bytes = b"", program: Sequence[str] = BRIDGE, **environ: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; `program` are the words that start the bridge."""
     done = subprocess.run(
-        [sys.executable, "-m", "bridge", *words],
+        [*program, *words],
         cwd=cwd,
         env={**os.environ, **environ},
         input=stdin,
@@ -66,9 +70,11 @@ class Lines:
 class Running:
     """A `bridge` command that goes on while the test does."""
 
-    def __init__(self, *words: str, cwd: Path, stdin: bytes = b"", **environ: str) -> None:
+    def __init__(
+        self, *words: str, cwd: Path, stdin: bytes = b"", program: Sequence[str] = BRIDGE, **environ: str
+    ) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "bridge", *words],
+            [*program, *words],
             cwd=cwd,
             env={**os.environ, **environ},
             stdin=subprocess.PIPE,
@@ -94,10 +100,17 @@ class Running:
 class Ide:
     """An emulator process."""
 
-    def __init__(self, workspace: Path, *words: str, lock_dir: Path | None = None, **environ: str) -> None:
+    def __init__(
+        self,
+        workspace: Path | str,
+        *words: str,
+        lock_dir: Path | None = None,
+        program: Sequence[str] = EMULATOR,
+        **environ: str,
+    ) -> None:
         where = ["--lock-dir", str(lock_dir)] if lock_dir else []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "ide_plugins.emulator", "--workspace", str(workspace), *where, *words],
+            [*program, "--workspace", str(workspace), *where, *words],
             cwd=ROOT,
             env={**os.environ, **environ},
             stdin=subprocess.PIPE,

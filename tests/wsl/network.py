@@ -89,7 +89,10 @@ class Network:
         self._log = log
         for space in (wsl, windows, lan):
             space.sysctl(_NO_IPV6)
-        {"nat": self._join_nat, "mirrored": self._mirror, "none": lambda: None}[mode]()
+        if mode == "nat":
+            self._join_nat()
+        elif mode == "mirrored":
+            self._mirror()
         lan.nft(_ROUTER)
 
     def _join_nat(self) -> None:
@@ -149,6 +152,10 @@ class Network:
     def mirror(self, port: int) -> None:
         """Lead this port of 127.0.0.1 to Windows, as it does once a program listens there (mirrored)."""
         self.wsl.nft(f"add element ip wsl windows {{ {port} }}")
+
+    def unmirror(self, port: int) -> None:
+        """Keep this port of 127.0.0.1 in `wsl`, as it is when nobody in Windows listens."""
+        self.wsl.nft(f"delete element ip wsl windows {{ {port} }}")
 
     def silence(self, port: int) -> None:
         """Let nobody answer on this port of 127.0.0.1: mirrored mode's way with a closed port (WSL#10855)."""
