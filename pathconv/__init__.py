@@ -1,8 +1,44 @@
-"""Paths between worlds: pure, typed, without dependencies, importable without `bridge`.
+r"""Paths between Windows and WSL: pure, typed, without dependencies, importable without `bridge`.
 
-So far: the ``file`` URIs of POSIX paths, in VS Code's spelling. Windows and WSL follow.
+Three layers. *Text*: `parse_windows`, `parse_posix`, `parse_uri`, `to_uri`, `escape`, `hazards`, … know spellings and
+no machine. *Facts*: `Facts` holds what is known of one, read by `parse_mountinfo`, `parse_wsl_conf`, `parse_route`
+and `detect` from texts that you bring, or by `pathconv.probe`, the one module that does I/O. *Mapping*: `PathMapper`
+gives a file's name on the other side and compares names across it.
+
+>>> mapper = PathMapper(Facts(Env.WSL2, "linux", "Ubuntu", (Mount("/", None), Mount("/mnt/c", "C:\\"))))
+>>> mapper.to_linux(r"C:\src\a.py"), mapper.contains(r"c:\SRC", "/mnt/c/src/a.py")
+('/mnt/c/src/a.py', True)
+>>> mapper.try_to_linux(r"E:\x").error.code
+<Code.UNMAPPED: 'unmapped'>
 """
 
-from pathconv.uri import PathError, to_uri
+from pathconv.errors import Code, PathConvError
+from pathconv.facts import Env, EnvFacts, Facts, Mount, detect
+from pathconv.mapper import Form, Outcome, PathMapper
+from pathconv.names import escape, hazards, unescape
+from pathconv.parse import parse_posix, parse_windows
+from pathconv.uri import parse_uri, to_uri
+from pathconv.values import PosixPath, WinPath, WslPath
 
-__all__ = ["PathError", "to_uri"]
+__all__ = [
+    "Code",
+    "Env",
+    "EnvFacts",
+    "Facts",
+    "Form",
+    "Mount",
+    "Outcome",
+    "PathConvError",
+    "PathMapper",
+    "PosixPath",
+    "WinPath",
+    "WslPath",
+    "detect",
+    "escape",
+    "hazards",
+    "parse_posix",
+    "parse_uri",
+    "parse_windows",
+    "to_uri",
+    "unescape",
+]

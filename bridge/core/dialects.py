@@ -14,7 +14,7 @@ from typing import Any, Final
 from bridge.core import jsonrpc
 from bridge.core.spots import Spot
 from bridge.errors import BadData, Unavailable
-from pathconv import PathError, to_uri
+from pathconv import PathConvError, to_uri
 
 __all__ = [
     "OFFICIAL",
@@ -180,7 +180,7 @@ def _utf8(path: str) -> str:
 def _uri(path: str) -> str:
     try:
         return to_uri(path)
-    except PathError as exc:
+    except PathConvError as exc:
         raise BadData(f"no IDE can be told this path ({exc.code})") from exc
 
 

@@ -1,0 +1,110 @@
+"""The mount table, made for looking up in both directions, and for comparing names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from pathconv.errors import PathConvError
+from pathconv.facts import Mount
+from pathconv.names import fold, to_posix_names, to_windows_names
+from pathconv.parse import parse_posix, parse_windows
+from pathconv.values import WSL_HOSTS, WinPath
+
+__all__ = ["Table", "View", "parent", "within"]
+
+
+class View(NamedTuple):
+    """A mount point; and the directory of Windows that is seen there, if it is one."""
+
+    base: str  # the mount point without a closing slash: "" for "/"
+    root: str | None  # "C:", "C:\\src", "\\\\nas\\media": the Windows path without a closing backslash
+    prefix: str = ""  # `root` folded, with a closing backslash
+    case_sensitive: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """`mounts` in the order of the kernel's table. Mounts that make no sense are no mounts; nothing here raises."""
+
+    mounts: tuple[Mount, ...]
+
+    @cached_property
+    def _stack(self) -> tuple[tuple[str, View], ...]:
+        """Every mount point with a closing slash, the topmost first."""
+        views = (_view(mount) for mount in reversed(self.mounts))
+        return tuple((view.base + "/", view) for view in views if view)
+
+    @cached_property
+    def views(self) -> tuple[View, ...]:
+        """What can be seen, in the order of the table."""
+        return tuple(view for _, view in reversed(self._stack) if self.at(view.base or "/") == view)
+
+    @cached_property
+    def _windows(self) -> tuple[View, ...]:
+        """The directories of Windows that can be seen, the deepest first; of two names for one the older first."""
+        return tuple(sorted((v for v in self.views if v.root is not None), key=lambda view: -len(view.prefix)))
+
+    def at(self, posix: str) -> View | None:
+        """Give the mount that a normalised Linux path lies on: the last one that covers it."""
+        closed = posix if posix.endswith("/") else posix + "/"
+        return next((view for point, view in self._stack if closed.startswith(point)), None)
+
+    def covering(self, windows: str) -> list[View]:
+        """Give the mounts that show a normalised Windows path, unless something lies over it; the deepest first."""
+        closed = fold(windows if windows.endswith("\\") else windows + "\\")
+        return [view for view in self._windows if closed.startswith(view.prefix)]
+
+    # Keys: what `PathMapper.key` promises
+
+    def posix_key(self, posix: str) -> str:
+        """Give the key of a normalised Linux path. Of several names for a directory of Windows the widest counts."""
+        posix = posix.rstrip("/")
+        view = self.at(posix)
+        if view is None or view.root is None:
+            return (self._mark(view) + posix[len(view.base) :] if view else posix) or "/"
+        windows = view.root + to_windows_names(posix[len(view.base) :])
+        widest = min(self.covering(windows), key=lambda view: len(view.prefix))
+        names = to_posix_names(windows[len(widest.prefix) - 1 :])
+        return self._mark(widest) + (names if widest.case_sensitive else fold(names)) or "/"
+
+    def windows_key(self, path: WinPath) -> str:
+        """Give the key of a Windows path; below a distribution's share letter case counts."""
+        if path.host.lower() in WSL_HOSTS:
+            key = fold(rf"\\wsl.localhost\{path.share}") + path.tail
+        else:
+            full = str(path)
+            sensitive = [view for view in self.covering(full) if view.case_sensitive]
+            folded = len(sensitive[-1].prefix) if sensitive else len(full)
+            key = fold(full[:folded]) + full[folded:]
+        return key.rstrip("\\").replace("\\", "/")
+
+    def _mark(self, view: View) -> str:
+        """Give the mount point as part of a key; a doubled slash tells it from a folded name that looks the same."""
+        above = self.at(parent(view.base)) if view.base else None
+        if above is None or above.root is None:
+            return view.base
+        return parent(view.base) + "//" + view.base.rpartition("/")[2]
+
+
+def within(path: str, root: str) -> bool:
+    """Tell whether `path` is `root` or below it, by whole components."""
+    return path == root or path.startswith(root if root.endswith("/") else root + "/")
+
+
+def parent(posix: str) -> str:
+    """Give the directory that a Linux path without a closing slash lies in."""
+    return posix.rpartition("/")[0] or "/"
+
+
+def _view(mount: Mount) -> View | None:
+    try:
+        base = parse_posix(mount.linux).path.rstrip("/")
+        if mount.windows is None:
+            return View(base, None)
+        windows = mount.windows
+        root = str(parse_windows(windows + "\\" if len(windows) == len("C:") else windows)).rstrip("\\")
+    except PathConvError:
+        return None
+    return View(base, root, fold(root) + "\\", mount.case_sensitive)
