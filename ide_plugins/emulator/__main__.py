@@ -1,5 +1,8 @@
 """The emulator as a process: ``python -m ide_plugins.emulator --workspace DIR``.
 
+An IDE on Windows: ``… --windows --drive C=/real/dir --share //wsl.localhost/Ubuntu=/ --workspace 'C:\\proj'``; the
+workspace and the files in commands are then Windows' paths.
+
 Events are JSON objects on stdout, one a line, first ``{"event":"ready","port":…,"lock":…}``; the token is in
 the lock file alone. If stdin is a pipe or a socket, its lines are commands: `COMMANDS`, and ``quit``. SIGTERM
 and SIGINT end it gracefully.
@@ -22,6 +25,7 @@ from .diffs import CloseSays
 from .ide import Emulator
 from .listener import MAX_FRAME_BYTES
 from .lock import default_lock_dir
+from .names import HERE, FolderStyle, Names, Windows
 
 COMMANDS: Final[dict[str, Callable[[Emulator, str], Awaitable[None]]]] = {
     "accept": lambda ide, _: ide.accept(),
@@ -29,9 +33,14 @@ COMMANDS: Final[dict[str, Callable[[Emulator, str], Awaitable[None]]]] = {
     "reject": lambda ide, _: ide.reject(),
     "close": lambda ide, _: ide.close_tab_by_user(),
     "drop": lambda ide, _: ide.drop_client(),
-    "select": lambda ide, path: ide.select(ide.workspace / path),
+    "select": lambda ide, path: ide.select(ide.names.real(ide.workspace, path)),
+    "diagnose": lambda ide, facts: _diagnose(ide, **json.loads(facts)),  # {"path": …, "problems": […]}
     "complete-lock": lambda ide, _: ide.complete_lock(),
 }
+
+
+async def _diagnose(ide: Emulator, path: str, problems: list[dict[str, Any]]) -> None:
+    await ide.diagnose(ide.names.real(ide.workspace, path), problems)
 
 
 class ProcessEmulator(Emulator):
@@ -55,7 +64,14 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ide_plugins.emulator", description="An IDE for tests")
-    parser.add_argument("--workspace", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--workspace", required=True, metavar="DIR")
+    parser.add_argument("--windows", action="store_true", help="play an IDE on Windows")
+    parser.add_argument("--drive", action="append", default=[], type=_drive, metavar="C=DIR", help="a drive of Windows")
+    parser.add_argument("--share", action="append", default=[], type=_root, metavar="//HOST/SHARE=DIR")
+    parser.add_argument(
+        "--folder-style", choices=get_args(FolderStyle), default="windows", help="mnt: /mnt/c/… in the lock file"
+    )
+    parser.add_argument("--host", default="127.0.0.1", metavar="ADDR", help="where to listen")
     parser.add_argument("--lock-dir", type=Path, metavar="DIR", help="default: where agents look")
     parser.add_argument("--name", default="Visual Studio Code", help="ideName in the lock file")
     parser.add_argument("--port", type=int, default=0, help="default: the system chooses")
@@ -68,10 +84,33 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _root(word: str) -> tuple[str, Path]:
+    root, equals, directory = word.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"not ROOT=DIR: {word}")
+    return root, Path(directory).absolute()
+
+
+def _drive(word: str) -> tuple[str, Path]:
+    letter, directory = _root(word)
+    return letter.upper() + ":", directory
+
+
+def _names(options: argparse.Namespace) -> Names:
+    """Read whose files the IDE speaks of; raises `ValueError` for a Windows without drives, or drives without it."""
+    roots = dict([*options.drive, *options.share])
+    if options.windows != bool(roots):
+        raise ValueError("--windows and --drive (or --share) go together")
+    return Windows(roots=roots, folder_style=options.folder_style) if roots else HERE
+
+
 def _emulator(options: argparse.Namespace) -> Emulator:
     weak: dict[str, Any] = {"token": None} if options.no_token else {}
+    names = _names(options)
     return ProcessEmulator(
-        workspace=options.workspace.absolute(),
+        workspace=names.real(Path.cwd(), options.workspace),
+        names=names,
+        host=options.host,
         lock_dir=options.lock_dir or default_lock_dir(os.environ),
         port=options.port,
         name=options.name,
@@ -124,7 +163,7 @@ async def _command(ide: Emulator, stop: asyncio.Event, line: str) -> None:
         if word not in COMMANDS:
             raise LookupError("unknown command")
         await COMMANDS[word](ide, rest)
-    except (LookupError, ValueError) as exc:
+    except (LookupError, TypeError, ValueError) as exc:  # TypeError: facts are missing, or not known
         _report({"event": "error", "command": word, "message": str(exc)})
 
 

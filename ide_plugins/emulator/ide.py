@@ -20,7 +20,8 @@ from .faults import GARBAGE, Fault, Faults
 from .human import Human
 from .listener import OPEN_TIMEOUT_S, Client, Listener
 from .lock import LockFile
-from .tools import Arguments, official_tools, text_result
+from .names import HERE, Names
+from .tools import Arguments, file_not_found, official_tools, text_result
 from .window import Position, Selection, Window
 
 __all__ = ["Emulator"]
@@ -39,6 +40,8 @@ class Emulator:
 
     workspace: Path  # absolute
     lock_dir: Path  # made if missing
+    names: Names = HERE  # what it calls its files, the workspace too
+    host: str = "127.0.0.1"  # where it listens
     port: int = 0  # 0: the system chooses; the real one after entering
     token: str | None = field(default_factory=lambda: str(uuid.uuid4()), repr=False)  # None: lets everybody in
     name: str = "Visual Studio Code"
@@ -56,7 +59,7 @@ class Emulator:
     window: Window = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.window = Window(workspace=self.workspace)
+        self.window = Window(workspace=self.workspace, names=self.names)
         self._faults = Faults.parse(self.faults)
         self._human = Human(self.human)
         self._tools = official_tools(needs_text=self.needs_text, lines=self.lines)
@@ -69,6 +72,7 @@ class Emulator:
         self._listener = Listener(
             token=self.token,
             several=self.several_clients,
+            host=self.host,
             receive=self._receive,
             welcome=self._deliver,
             happened=self._happened,
@@ -173,7 +177,13 @@ class Emulator:
         if Fault.SURROGATE in self._faults:
             text += "\ud83d"  # the first half of an emoji
         self.window.selection = Selection.of_text(path, text, start)
-        await self.notify("selection_changed", self.window.selection.to_json())
+        await self.notify("selection_changed", self.window.selection.to_json(self.names))
+
+    async def diagnose(self, path: Path, problems: list[dict[str, Any]]) -> None:
+        """Let `problems` be the diagnostics of `path`, and tell the clients (``diagnostics_changed``)."""
+        uri = self.names.uri(path)
+        self.window.diagnostics[uri] = problems
+        await self.notify("diagnostics_changed", {"uris": [uri]})
 
     async def notify(self, method: str, params: dict[str, Any]) -> None:
         """Send a notification to every client, such as ``at_mentioned`` or ``diagnostics_changed``."""
@@ -196,8 +206,9 @@ class Emulator:
             port=self.port,
             pid=self.pid,
             ide_name=self.name,
-            workspace_folders=(str(self.workspace),),
+            workspace_folders=(self.names.folder(self.workspace),),
             auth_token=self.token,
+            in_windows=self.names.in_windows,
         )
 
     def _write_lock(self) -> None:
@@ -248,28 +259,32 @@ class Emulator:
         if name not in self._tools:
             raise rpc.Refused(rpc.INVALID_PARAMS, f"MCP error -32602: Tool {name} not found")
         self.calls.append((name, arguments))
-        self._happened("call", tool=name)
+        self._happened("call", tool=name, **_named_file(arguments))
         if self._faults.swallow(request.method):
             return None
         tool = self._tools[name]
         tool.check(arguments)
         if tool.run is None:
-            self._open_diff(client, request.id, arguments)
-            return None
+            return self._open_diff(client, request.id, arguments)
         if name == "openFile" and Fault.OPENFILE_LIES in self._faults:
             return text_result(f"Error opening file: {arguments['filePath']}")
         return tool.run(self.window, self._tabs, arguments)
 
-    def _open_diff(self, client: Client, id_: rpc.RequestId, arguments: Arguments) -> None:
+    def _open_diff(self, client: Client, id_: rpc.RequestId, arguments: Arguments) -> dict[str, Any] | None:
         diff = Diff.of_call(client, id_, arguments)
+        old, new = (self.window.find(name) for name in (diff.old_file_path, diff.new_file_path))
+        if old is None or new is None:
+            return file_not_found(diff.old_file_path)
         self._tabs.open(diff)
-        self._happened("diff", tab_name=diff.tab_name, path=diff.new_file_path, length=len(diff.contents))
+        facts = {"path": diff.new_file_path, "length": len(diff.contents), "new_file": not old.exists()}
+        self._happened("diff", tab_name=diff.tab_name, **facts)
         if Fault.DIE_ON_DIFF in self._faults:
             self.die()
         elif Fault.HANG_AFTER_DIFF in self._faults:
             self._listener.fall_silent()
         else:
             self._human.react(self._tabs, diff)
+        return None
 
     def _decided(self, diff: Diff) -> None:
         self._owed.append(diff)
@@ -297,3 +312,11 @@ class Emulator:
         self.on_event({"event": event, **facts})
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def _named_file(arguments: Any) -> dict[str, str]:
+    """Give the file that a call is about, as the client wrote it: a fact for the event."""
+    match arguments:
+        case {"filePath": str(name)} | {"uri": str(name)}:
+            return {"path": name}
+    return {}

@@ -37,6 +37,7 @@ class Listener:
 
     token: str | None = field(repr=False)  # None: everybody gets in
     several: bool  # False: a newcomer displaces
+    host: str = "127.0.0.1"  # the official extension listens nowhere else (observed)
     receive: Callable[[Client, str | bytes], Awaitable[None]] = field(repr=False)
     welcome: Callable[[], Awaitable[None]] = field(repr=False)
     happened: Callable[[str], None] = field(repr=False)
@@ -47,11 +48,11 @@ class Listener:
     unauthorised: int = field(init=False, default=0)
 
     async def start(self, port: int) -> int:
-        """Listen on `port` (0: any) of 127.0.0.1 and return which it is; raises `OSError` if it is taken."""
+        """Listen on `port` (0: any) of `host` and return which it is; raises `OSError` if it is taken."""
         self._ended = asyncio.Event()
         self._server: Server = await serve(
             self._serve,
-            "127.0.0.1",
+            self.host,
             port,
             process_request=self._before_upgrade,
             select_subprotocol=_subprotocol,

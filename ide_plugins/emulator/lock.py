@@ -38,6 +38,7 @@ class LockFile:
     ide_name: str
     workspace_folders: tuple[str, ...]  # absolute
     auth_token: str | None = field(repr=False)  # None: the key is left out, as weak plugins do
+    in_windows: bool = False  # the key is there on Windows only, as in the official 1.0.44
 
     @property
     def path(self) -> Path:
@@ -53,6 +54,8 @@ class LockFile:
             "ideName": self.ide_name,
             "transport": "ws",
         }
+        if self.in_windows:
+            fields["runningInWindows"] = True
         if self.auth_token is not None:
             fields["authToken"] = self.auth_token
         return json.dumps(fields, separators=(",", ":"))

@@ -15,7 +15,7 @@ from .diffs import DiffTabs
 from .rpc import INVALID_PARAMS, Refused
 from .window import Document, Selection, Window, as_json, position
 
-__all__ = ["Arguments", "Tool", "official_tools", "text_result"]
+__all__ = ["Arguments", "Tool", "file_not_found", "official_tools", "text_result"]
 
 Arguments = dict[str, Any]
 Schema = Mapping[str, Any]
@@ -91,6 +91,11 @@ def text_result(*items: str, is_error: bool = False) -> dict[str, Any]:
     return {"content": content} | ({"isError": True} if is_error else {})
 
 
+def file_not_found(name: str) -> dict[str, Any]:
+    """Build the result for a path that is no file to the IDE, as the official extension words it."""
+    return text_result(f"File not found: {name}", is_error=True)
+
+
 def _json_result(value: Any) -> dict[str, Any]:
     return text_result(json.dumps(value, indent=2, ensure_ascii=False))
 
@@ -114,12 +119,12 @@ def _open_file_tool(*, needs_text: bool, lines: bool) -> Tool:
 
 
 def _open_file(window: Window, _: DiffTabs, arguments: Arguments) -> dict[str, Any]:
-    path = window.workspace / arguments["filePath"]
     try:
+        path = window.names.real(window.workspace, arguments["filePath"])
         document = window.open(path, preview=arguments.get("preview", False))
     except (OSError, ValueError):  # ValueError: no file can have such a name
-        return text_result(f"File not found: {arguments['filePath']}", is_error=True)
-    message, start, end = _part(document, arguments)
+        return file_not_found(arguments["filePath"])
+    message, start, end = _part(document, arguments, window.names.path(path))
     if arguments.get("makeFrontmost", True):
         text = document.text
         window.selection = Selection(path, text[start:end], position(text, start), position(text, end))
@@ -127,8 +132,8 @@ def _open_file(window: Window, _: DiffTabs, arguments: Arguments) -> dict[str, A
     return _json_result(
         {
             "success": True,
-            "filePath": str(path),
-            "fileUrl": path.as_uri(),
+            "filePath": window.names.path(path),
+            "fileUrl": window.names.uri(path),
             "message": message,
             "languageId": document.language_id,
             "lineCount": document.line_count,
@@ -139,14 +144,14 @@ def _open_file(window: Window, _: DiffTabs, arguments: Arguments) -> dict[str, A
     )
 
 
-def _part(document: Document, arguments: Arguments) -> tuple[str, int, int]:
+def _part(document: Document, arguments: Arguments, name: str) -> tuple[str, int, int]:
     """Find what openFile shall select: the sentence that reports it, and two offsets."""
     if "startLine" in arguments:
         first_line: int = arguments["startLine"]
         return _lines(document, first_line, arguments.get("endLine", first_line))
     text, first = document.text, arguments.get("startText")
     if not first:
-        return f"Opened file: {document.path}", 0, 0
+        return f"Opened file: {name}", 0, 0
     last = arguments.get("endText") or first
     start = text.find(first)
     last_start = text.find(last, max(start, 0))
@@ -187,7 +192,7 @@ def _tab(window: Window, document: Document) -> dict[str, Any]:
     path, selection = document.path, window.selection
     is_active = selection is not None and selection.path == path
     tab = {
-        "uri": path.as_uri(),
+        "uri": window.names.uri(path),
         "isActive": is_active,
         "isPinned": False,
         "isPreview": document.is_preview,
@@ -196,7 +201,7 @@ def _tab(window: Window, document: Document) -> dict[str, Any]:
         "groupIndex": 0,
         "viewColumn": 1,
         "isGroupActive": True,
-        "fileName": str(path),
+        "fileName": window.names.path(path),
         "languageId": document.language_id,
         "lineCount": document.line_count,
         "isUntitled": False,
@@ -208,43 +213,45 @@ def _tab(window: Window, document: Document) -> dict[str, Any]:
 
 
 def _get_workspace_folders(window: Window, _: DiffTabs, __: Arguments) -> dict[str, Any]:
-    root = window.workspace
-    folder = {"name": root.name, "uri": root.as_uri(), "path": str(root), "index": 0}
-    return _json_result({"success": True, "folders": [folder], "rootPath": str(root), "workspaceFile": None})
+    root, path = window.workspace, window.names.path(window.workspace)
+    folder = {"name": root.name, "uri": window.names.uri(root), "path": path, "index": 0}
+    return _json_result({"success": True, "folders": [folder], "rootPath": path, "workspaceFile": None})
 
 
 def _get_current_selection(window: Window, _: DiffTabs, __: Arguments) -> dict[str, Any]:
     if window.selection is None:
         return _failure("No active editor found")
-    return _json_result({"success": True, **window.selection.to_json()})
+    return _json_result({"success": True, **window.selection.to_json(window.names)})
 
 
 def _get_latest_selection(window: Window, _: DiffTabs, __: Arguments) -> dict[str, Any]:
     if window.selection is None:
         return _failure("No selection available")
-    return _json_result(window.selection.to_json())
+    return _json_result(window.selection.to_json(window.names))
 
 
 def _get_diagnostics(window: Window, _: DiffTabs, arguments: Arguments) -> dict[str, Any]:
     uris = [arguments["uri"]] if "uri" in arguments else list(window.diagnostics)
-    return _json_result([{"uri": uri, "diagnostics": window.diagnostics.get(uri, [])} for uri in uris])
+    return _json_result([{"uri": uri, "diagnostics": window.problems(uri)} for uri in uris])
 
 
 def _check_document_dirty(window: Window, _: DiffTabs, arguments: Arguments) -> dict[str, Any]:
-    path = window.workspace / arguments["filePath"]
-    if not window.is_open(path):
+    path = window.find(arguments["filePath"])
+    if path is None or not window.is_open(path):
         return _failure(f"Document not open: {arguments['filePath']}")
     is_dirty = path in window.dirty
-    return _json_result({"success": True, "filePath": str(path), "isDirty": is_dirty, "isUntitled": False})
+    return _json_result(
+        {"success": True, "filePath": window.names.path(path), "isDirty": is_dirty, "isUntitled": False}
+    )
 
 
 def _save_document(window: Window, _: DiffTabs, arguments: Arguments) -> dict[str, Any]:
-    path = window.workspace / arguments["filePath"]
-    if not window.is_open(path):
+    path = window.find(arguments["filePath"])
+    if path is None or not window.is_open(path):
         return _failure(f"Document not open: {arguments['filePath']}")
     window.dirty.discard(path)
     message = "Document saved successfully"
-    return _json_result({"success": True, "filePath": str(path), "saved": True, "message": message})
+    return _json_result({"success": True, "filePath": window.names.path(path), "saved": True, "message": message})
 
 
 def _execute_code(_: Window, __: DiffTabs, ___: Arguments) -> dict[str, Any]:

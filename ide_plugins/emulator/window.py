@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from .names import HERE, Names
+
 __all__ = ["Document", "Position", "Selection", "Window", "position"]
 
 Position = tuple[int, int]
@@ -51,13 +53,13 @@ class Selection:
         line, character = start
         return cls(path, text, start, (line + lines, last if lines else character + last))
 
-    def to_json(self) -> dict[str, Any]:
-        """Give the shape that notifications and results share."""
+    def to_json(self, names: Names = HERE) -> dict[str, Any]:
+        """Give the shape that notifications and results share, with the path as `names` has it."""
         bounds = {"start": as_json(self.start), "end": as_json(self.end), "isEmpty": self.start == self.end}
         return {
             "text": self.text,
-            "filePath": str(self.path),
-            "fileUrl": self.path.as_uri(),
+            "filePath": names.path(self.path),
+            "fileUrl": names.uri(self.path),
             "selection": bounds,
         }
 
@@ -67,10 +69,30 @@ class Window:
     """The state that the tools show and change."""
 
     workspace: Path
+    names: Names = HERE  # what the IDE calls the files, which are all by their real paths here
     documents: dict[Path, Document] = field(default_factory=dict)  # in the order of the tabs
     selection: Selection | None = None  # its document is the active one
     dirty: set[Path] = field(default_factory=set)  # counts as open
     diagnostics: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # by URI
+
+    def find(self, name: str) -> Path | None:
+        """Find the file that the IDE's client names; None for what is no name of a file to this IDE."""
+        try:
+            return self.names.real(self.workspace, name)
+        except ValueError:
+            return None
+
+    def problems(self, uri: str) -> list[dict[str, Any]]:
+        """Give the diagnostics of one file, in whichever of its spellings `uri` is."""
+        wanted = self._meant(uri)
+        return next((found for key, found in self.diagnostics.items() if self._meant(key) == wanted), [])
+
+    def _meant(self, uri: str) -> Path | str:
+        """Find the file that a URI means, else give the URI: it names an untitled text, or nothing at all."""
+        try:
+            return self.names.real_of_uri(uri)
+        except ValueError:
+            return uri
 
     def open(self, path: Path, *, preview: bool = False) -> Document:
         """Open the file `path`, or read it again.

@@ -30,6 +30,6 @@ def lock_dir(tmp_path: Path) -> Path:
 @pytest.fixture
 def make_ide(workspace: Path, lock_dir: Path) -> MakeIde:
     def make(**options: Any) -> Emulator:
-        return Emulator(workspace=workspace, lock_dir=lock_dir, **options)
+        return Emulator(**{"workspace": workspace, "lock_dir": lock_dir, **options})
 
     return make

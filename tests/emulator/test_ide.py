@@ -323,7 +323,7 @@ async def test_what_happens_is_told_without_the_token(make_ide: MakeIde) -> None
         {"event": "unauthorised"},
         {"event": "connected"},
         {"event": "call", "tool": "openDiff"},
-        {"event": "diff", "tab_name": "tab", "path": "/w/a.py", "length": 2},
+        {"event": "diff", "tab_name": "tab", "path": "/w/a.py", "length": 2, "new_file": True},
         {"event": "decided", "tab_name": "tab", "answer": "FILE_SAVED"},
         {"event": "disconnected"},
     ]

@@ -95,7 +95,7 @@ async def test_a_whole_review_is_told_in_events(tmp_path: Path, workspace: Path)
         async with connected(emulator, lock) as ann:
             await ann.propose("new\n")
             assert await emulator.event("call") == {"event": "call", "tool": "openDiff"}
-            diff = {"event": "diff", "tab_name": "tab", "path": "/w/a.py", "length": 4}
+            diff = {"event": "diff", "tab_name": "tab", "path": "/w/a.py", "length": 4, "new_file": True}
             assert await emulator.event("diff") == diff
             emulator.say("accept")
             assert texts(await ann.hear()) == ["FILE_SAVED", "new\n"]
@@ -154,6 +154,31 @@ async def test_options_reach_the_lock_file(tmp_path: Path, workspace: Path) -> N
         assert written["workspaceFolders"] == [str(workspace)]
 
 
+async def test_an_ide_on_windows_is_commanded_in_its_own_terms(tmp_path: Path, workspace: Path) -> None:
+    told = ("--windows", "--drive", f"d={tmp_path}", "--folder-style", "mnt")
+    async with process(tmp_path, "--workspace", "D:\\ws", *told) as emulator:
+        lock = Path((await emulator.event("ready", START_S))["lock"])
+        assert json.loads(lock.read_bytes())["workspaceFolders"] == ["/mnt/d/ws"]
+        async with connected(emulator, lock) as ann:
+            emulator.say("select A.PY")
+            assert (await ann.hear())["params"]["filePath"] == "d:\\ws\\a.py"
+            emulator.say('diagnose {"path": "D:\\\\ws\\\\a.py", "problems": [{"message": "m"}]}')
+            assert (await ann.hear())["params"] == {"uris": ["file:///d%3A/ws/a.py"]}
+            emulator.say("diagnose {}")
+            assert (await emulator.event("error"))["command"] == "diagnose"
+            await ann.tool("openFile", filePath="D:\\ws\\a.py", startText="", endText="")
+            assert await emulator.event("call") == {"event": "call", "tool": "openFile", "path": "D:\\ws\\a.py"}
+
+
+async def test_it_listens_where_it_is_told_to(tmp_path: Path, workspace: Path) -> None:
+    async with running(tmp_path, workspace, "--host", "127.0.0.2") as (_, lock):
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", int(lock.stem))
+        _, writer = await asyncio.open_connection("127.0.0.2", int(lock.stem))
+        writer.close()
+        await writer.wait_closed()
+
+
 async def test_the_lock_file_is_where_agents_look(tmp_path: Path, workspace: Path) -> None:
     async with running(tmp_path, workspace) as (_, lock):
         assert lock.parent == tmp_path / ".claude" / "ide"
@@ -205,7 +230,14 @@ async def test_a_diff_may_kill_the_process(tmp_path: Path, workspace: Path) -> N
 
 @pytest.mark.parametrize(
     ("option", "complaint"),
-    [(("--fault", "hang"), "'hang' is not a valid Fault"), (("--human", "yes"), "not a word of the human's")],
+    [
+        (("--fault", "hang"), "'hang' is not a valid Fault"),
+        (("--human", "yes"), "not a word of the human's"),
+        (("--windows",), "--windows and --drive (or --share) go together"),
+        (("--drive", "C=/"), "--windows and --drive (or --share) go together"),
+        (("--windows", "--drive", "C"), "not ROOT=DIR: C"),
+        (("--windows", "--drive", "CD=/"), "neither a drive (C:) nor a share"),
+    ],
 )
 async def test_an_unknown_word_is_a_usage_error(
     tmp_path: Path, workspace: Path, option: tuple[str, str], complaint: str
