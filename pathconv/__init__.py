@@ -12,15 +12,19 @@ gives a file's name on the other side and compares names across it.
 <Code.UNMAPPED: 'unmapped'>
 """
 
+from pathconv.config import WslConf, parse_route, parse_wsl_conf
 from pathconv.errors import Code, PathConvError
 from pathconv.facts import Env, EnvFacts, Facts, Mount, detect
 from pathconv.mapper import Form, Outcome, PathMapper
+from pathconv.mounts import parse_mountinfo
+from pathconv.msys import from_msys, to_msys
 from pathconv.names import escape, hazards, unescape
 from pathconv.parse import parse_posix, parse_windows
 from pathconv.uri import parse_uri, to_uri
-from pathconv.values import PosixPath, WinPath, WslPath
+from pathconv.values import WSL_HOSTS, PosixPath, WinPath, WslPath
 
 __all__ = [
+    "WSL_HOSTS",
     "Code",
     "Env",
     "EnvFacts",
@@ -32,13 +36,19 @@ __all__ = [
     "PathMapper",
     "PosixPath",
     "WinPath",
+    "WslConf",
     "WslPath",
     "detect",
     "escape",
+    "from_msys",
     "hazards",
+    "parse_mountinfo",
     "parse_posix",
+    "parse_route",
     "parse_uri",
     "parse_windows",
+    "parse_wsl_conf",
+    "to_msys",
     "to_uri",
     "unescape",
 ]

@@ -143,6 +143,17 @@ class PathMapper:
         outer, inner = self._known_key(root), self._known_key(path)
         return outer is not None and inner is not None and self._holds(outer, inner)
 
+    def is_windows_backed(self, path: str) -> bool:
+        """Tell whether a local path lies on a file system of Windows; False where it has no name on our side."""
+        try:
+            local = self.to_local(path)
+        except PathConvError:
+            return False
+        if self.facts.local == "windows":
+            return parse_windows(local).host.lower() not in WSL_HOSTS
+        view = self._table.at(local)
+        return view is not None and view.root is not None
+
     def match(self, folders: Iterable[str], cwd: str) -> int | None:
         """Give the index of the deepest IDE folder that contains `cwd`, the first of equals; None if none does.
 
