@@ -50,6 +50,7 @@ from bridge.core.seats import Seats
 from bridge.core.selection import no_ide
 from bridge.core.showing import Presenter
 from bridge.core.spots import find_spot
+from bridge.core.translate import Unmappable
 from bridge.errors import BridgeError, Unavailable, Usage
 
 __all__ = ["NOT_RELAYED", "RELAYED", "Router"]
@@ -203,7 +204,10 @@ class Router:
                     given, positioned = dialects.open_file_arguments(link.tools, path, line=line, spot=spot)
                     call("openFile", jsonrpc.dump(given), partial(self._opened, asked, positioned))
         except BridgeError as error:
-            self._out.append(Refuse(asked.session, asked.id, error))
+            if isinstance(error, Unmappable) and isinstance(asked.ask, AskDirty):  # then the IDE has not opened it
+                self._out.append(Reply(asked.session, asked.id, {"dirty": None}))
+            else:
+                self._out.append(Refuse(asked.session, asked.id, error))
 
     def retry(self, errand: _Errand, link: Link, now: float) -> None:
         """Choose again: the link could not be opened."""

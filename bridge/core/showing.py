@@ -129,14 +129,14 @@ class Presenter:
             return
         change = seat.review.files[0]
         path = os.fsdecode(change.path)
+        done = partial(self._answered, seat, showing)
         try:
             arguments = dialects.open_diff_arguments(link.tools, path, change.proposed, showing.tab_name)
-        except BadData as exc:
+            body = jsonrpc.dump(arguments)
+            self._links.call(link, "openDiff", body, done, now, request_id=showing.request_id, patience=None)
+        except BadData as exc:  # the IDE cannot be told of this file
             self._to_page(seat, link, str(exc), now)
             return
-        body = jsonrpc.dump(arguments)
-        done = partial(self._answered, seat, showing)
-        self._links.call(link, "openDiff", body, done, now, request_id=showing.request_id, patience=None)
         self._out.append(Watch(link.id, closely=True))
         self._seats.settle(seat, "ide", link, "")
 

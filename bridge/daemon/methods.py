@@ -191,7 +191,7 @@ class Methods:
             "ignored": [{"path": os.fspath(found.path), "reason": found.reason} for found in sighting.refused],
             "reviews": self._open_reviews(),
             "warnings": self._warnings(),
-            "counters": {"answers_dropped": links.dropped},
+            "counters": {"answers_dropped": links.dropped, "paths_untranslated": links.untranslated},
         }
         if not params.render:
             return status
