@@ -1,0 +1,156 @@
+"""An IDE beyond the Windows boundary is told its own names for our files, and we are told ours for its files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from bridge.core import jsonrpc
+from bridge.core.dialects import tab_name
+from bridge.core.events import (
+    AskDirty,
+    CallTool,
+    Command,
+    Dial,
+    LinkMessage,
+    OpenFile,
+    Propose,
+    Refuse,
+    Reply,
+    Save,
+    Send,
+    Watch,
+)
+from bridge.core.ranking import Candidate
+from bridge.core.reach import Route
+from bridge.core.reviews import Review, Surface, Trigger, decide
+from bridge.errors import BadData
+from pathconv import PathMapper
+from tests.core.boundaries import WSL, boundary
+from tests.core.stories import ID, NAME, WAIT, ends, saved, tell, then, unshown
+from tests.playbook import ANN, CODE, Playbook, answers, asks, bring_up, calls, review, says, scene, tools
+
+HERE, THERE = "/mnt/c/w/a.py", "C:\\w\\a.py"
+LISTED = tools(
+    "openFile openDiff close_tab checkDocumentDirty getDiagnostics getCurrentSelection",
+    openFile=("filePath", "preview"),
+    checkDocumentDirty=("filePath",),
+)
+LOOK = CallTool(tool="getOpenEditors", arguments=b"{}")
+NO_NAME = "the IDE has no name for this path (no-distro): the name of this distribution is not known: '/w/a.py'"
+HINT = "start the bridge in a WSL terminal, where WSL_DISTRO_NAME has the distribution's name"
+
+
+def beyond(mapper: PathMapper = WSL) -> Candidate:
+    """An IDE on Windows: CODE, reached by another route."""
+    return replace(CODE, route=Route(mapper=mapper))
+
+
+@pytest.fixture
+def live(story: Playbook) -> Playbook:
+    """A story in which the link to an IDE on Windows is live; the next id is 4."""
+    world = scene(beyond())
+    story >> asks(LOOK, 90, scene=world) << Dial(CODE.lock, Route(mapper=WSL))
+    bring_up(story, listed=LISTED)
+    return story.quietly(answers(3))
+
+
+@pytest.fixture
+def nameless(story: Playbook) -> Playbook:
+    """The same, but the IDE has no name for ``/w/a.py``: the distribution's is not known."""
+    story.quietly(asks(LOOK, 90, scene=scene(beyond(boundary(distro=None)))))
+    bring_up(story, listed=LISTED)
+    return story.quietly(answers(3))
+
+
+def test_a_file_is_opened_by_the_name_that_it_has_there(live: Playbook) -> None:
+    opened = {"ide": NAME, "port": 4001, "positioned": True}
+    live >> asks(OpenFile(path=HERE), scene=scene(beyond()))
+    live << calls("openFile", {"filePath": THERE, "preview": False}, 4)
+    live >> says(4, f"Opened file: {THERE}") << Reply(ANN, 1, opened)
+
+
+def test_a_file_without_a_name_there_is_not_opened_and_the_asker_is_told(nameless: Playbook) -> None:
+    nameless >> asks(OpenFile(path="/w/a.py"), scene=scene(beyond(boundary(distro=None))))
+    nameless << Refuse(ANN, 1, BadData(NO_NAME, HINT))
+    assert nameless.link().calls == {}
+    assert nameless.link().idle_since == 1000.0
+
+
+def test_an_ide_has_not_opened_what_it_has_no_name_for(nameless: Playbook) -> None:
+    nameless >> asks(AskDirty(path="/w/a.py"), scene=scene(beyond(boundary(distro=None))))
+    nameless << Reply(ANN, 1, {"dirty": None})
+
+
+def open_diff(id_: int, path: str, contents: str, tab: str) -> Send:
+    arguments = {"old_file_path": path, "new_file_path": path, "new_file_contents": contents, "tab_name": tab}
+    return calls("openDiff", arguments, id_)
+
+
+def test_a_diff_has_the_ides_path_and_our_contents_both_ways(live: Playbook) -> None:
+    new = review(path=HERE.encode(), proposed=f"open('{HERE}')\n")
+    live.quietly(asks(Propose(review=new), 1, scene=scene(beyond())), saved(new))
+    live.quietly(asks(WAIT, 2))
+    shown = live.router.desk.seats["r1"].review
+    live >> saved(shown) << open_diff(4, THERE, f"open('{HERE}')\n", tab_name(HERE, "r1"))
+    live << Watch(ID, closely=True) << tell("ide", NAME)
+    final = '{"filePath": "C:\\\\w\\\\a.py"}\n'
+    decided = decide(shown, 1000.0, finals=(final,), trigger=Trigger.ACCEPTED_IN_IDE)
+    live >> says(4, "FILE_SAVED", final) << Watch(ID, closely=False) << Save(decided)
+    then(live >> saved(decided), *ends(decided, (ANN, 2)), calls("close_tab", {"tab_name": tab_name(HERE, "r1")}, 5))
+
+
+def test_a_diff_of_a_file_without_a_name_there_goes_to_the_page_with_the_reason(nameless: Playbook) -> None:
+    new = review()
+    nameless.quietly(asks(Propose(review=new), 1, scene=scene(beyond(boundary(distro=None)))), saved(new))
+    open_: Review = nameless.router.desk.seats["r1"].review
+    back = unshown(open_, surface=Surface.PAGE)
+    nameless >> asks(WAIT, 2) >> saved(open_) << Watch(ID, closely=False) << Save(back) << tell("page", reason=NO_NAME)
+    assert nameless.link().idle_since == 1000.0
+
+
+def relays(live: Playbook, tool: str, asked: dict[str, str], sent: dict[str, str], said: str, told: str) -> None:
+    """Tell how a call goes there and how its answer, JSON in a string, comes back."""
+    live >> asks(CallTool(tool=tool, arguments=jsonrpc.dump(asked)), scene=scene(beyond())) << calls(tool, sent, 4)
+    result = jsonrpc.dump({"content": [{"type": "text", "text": told}]})
+    live >> says(4, said) << Reply(ANN, 1, result)
+
+
+def test_diagnostics_are_asked_for_by_the_ides_uri_and_told_by_ours(live: Playbook) -> None:
+    here, there = "file:///mnt/c/w/a.py", "file:///c%3A/w/a.py"
+    problems = [{"uri": there, "diagnostics": [{"message": f"see {THERE}"}]}]
+    told = json.dumps([{**problems[0], "uri": here}], indent=2)
+    relays(live, "getDiagnostics", {"uri": here}, {"uri": there}, json.dumps(problems, indent=2), told)
+
+
+def test_a_selection_is_told_by_our_name_and_its_text_is_contents(live: Playbook) -> None:
+    selection = {"success": True, "text": THERE, "filePath": "c:\\w\\a.py", "fileUrl": "file:///c%3A/w/a.py"}
+    told = selection | {"filePath": HERE, "fileUrl": f"file://{HERE}"}
+    relays(live, "getCurrentSelection", {}, {}, json.dumps(selection), json.dumps(told))
+    assert live.router.links.untranslated == 0
+
+
+def test_a_path_of_theirs_without_a_name_here_passes_and_is_counted(live: Playbook) -> None:
+    selection = json.dumps({"success": True, "text": "", "filePath": "E:\\a.py", "fileUrl": "file:///e%3A/a.py"})
+    relays(live, "getCurrentSelection", {}, {}, selection, selection)
+    assert live.router.links.untranslated == 2
+
+
+def test_an_agent_that_names_what_has_no_name_there_is_told_why(live: Playbook) -> None:
+    ask = CallTool(tool="saveDocument", arguments=b'{"filePath": "a.py"}')
+    why = "the IDE has no name for this path (relative): not an absolute path of that kind: 'a.py'"
+    live >> asks(ask, scene=scene(beyond())) << Refuse(ANN, 1, BadData(why, "give the absolute path"))
+
+
+def test_an_error_of_the_ide_is_told_in_its_words(live: Playbook) -> None:
+    live.quietly(asks(CallTool(tool="getDiagnostics", arguments=b"{}"), scene=scene(beyond())))
+    error = jsonrpc.error(4, jsonrpc.dump({"code": -32001, "message": f"not open: {THERE}"}))
+    (refusal,) = live.router.handle(LinkMessage(1000.0, ID, jsonrpc.decode(error)))
+    assert told(refusal) == f"{NAME} could not do it: getDiagnostics: not open: {THERE}"
+
+
+def told(command: Command) -> str:
+    assert isinstance(command, Refuse)
+    return command.error.message
