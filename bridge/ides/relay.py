@@ -17,9 +17,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import signal
 import socket
 import subprocess
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from enum import StrEnum
 from typing import Final
 
@@ -95,7 +96,7 @@ class Relay:
     """A running relay. Whoever opened it must `close` it; until then the process lives as long as the connection."""
 
     def __init__(self, endpoint: socket.socket, transport: asyncio.SubprocessTransport, process: _Process) -> None:
-        self.endpoint: Final = endpoint
+        self.endpoint = endpoint
         """Connected to the IDE, non-blocking, no TCP socket; for `websockets` to take over, which closes it."""
         self._transport = transport
         self._process = process
@@ -109,21 +110,23 @@ class Relay:
         """End the process and wait until it is gone, 2 s at most. Twice does no harm; cancelled, it kills at once."""
         self.endpoint.close()
         try:
-            with suppress(ProcessLookupError):
-                self._transport.terminate()
-            await _within(ENDING_S, self._process.ended)
+            for end in (signal.SIGTERM, signal.SIGKILL):
+                self._send(end)
+                await _within(ENDING_S, self._process.ended)
         finally:
-            self._transport.close()  # kills what is left
-        await _within(ENDING_S, self._process.ended)
+            self._transport.close()  # kills it if we were cancelled
+
+    def _send(self, number: signal.Signals) -> None:
+        if not self._process.ended.is_set():
+            with suppress(ProcessLookupError):  # it has ended, and we shall hear of it
+                os.kill(self.pid, number)
 
     async def greeted(self, name: str, port: int) -> None:
         """Wait until the process is connected; raises `RelayError` if it says, or shows, that it will not be."""
         line = await self._line()
         if line is None:
             await _within(LAST_WORDS_S, self._process.fell_silent)
-            raise RelayError(
-                Trouble.FAILED, f"{name} ended with status {self._transport.get_returncode()}{self._why()}"
-            )
+            raise RelayError(Trouble.FAILED, f"{name} {self._how_it_ended()}{self._why()}")
         first, _, rest = line.partition(" ")
         if first != GREETING:
             raise RelayError(Trouble.FAILED, f"{name} said something else than the relay's greeting{self._why()}")
@@ -137,14 +140,15 @@ class Relay:
         loop = asyncio.get_running_loop()
         line = b""
         while not line.endswith(b"\n") and len(line) < GREETING_MOST:
-            try:
-                byte = await loop.sock_recv(self.endpoint, 1)
-            except ConnectionResetError:  # it ended without reading all that we had sent
-                byte = b""
+            byte = await loop.sock_recv(self.endpoint, 1)
             if not byte:
                 return None
             line += byte
         return line.decode("ascii", "replace").rstrip("\r\n")
+
+    def _how_it_ended(self) -> str:
+        status = self._transport.get_returncode()
+        return "closed its output" if status is None else f"ended with status {status}"
 
     def _why(self) -> str:
         words = _short(self._process.stderr.decode("utf-8", "replace"))
@@ -183,7 +187,7 @@ async def open_relay(port: int, probe: Probe, *, greeting_s: float = GREETING_S)
 
 
 async def _open(port: int, probe: Probe) -> Relay:
-    programs, environ = await asyncio.to_thread(_look, probe)
+    programs, environ = await asyncio.to_thread(_look, probe)  # a disk that hangs shall hold up nobody else
     if not programs:
         raise RelayError(Trouble.NO_PROGRAM, f"none of {', '.join(PROGRAMS)} was found on a drive of Windows")
     failures = []
@@ -214,18 +218,11 @@ def _interop_off() -> RelayError:
 async def _start(program: Program, port: int, environ: dict[str, str]) -> Relay:
     """Start `program` and wait until it is connected."""
     endpoint, theirs = socket.socketpair()
-    try:
-        with theirs:
-            endpoint.setblocking(False)
-            transport, process = await _spawn(program, port, theirs.fileno(), environ)
-    except OSError as exc:
-        endpoint.close()
-        if exc.errno == errno.ENOEXEC:  # nobody on this side knows what to do with a program of Windows
-            raise _interop_off() from None
-        raise RelayError(Trouble.FAILED, f"{program.name} cannot be started: {exc.strerror}") from None
-    except BaseException:
-        endpoint.close()
-        raise
+    with ExitStack() as undo, theirs:
+        undo.callback(endpoint.close)
+        endpoint.setblocking(False)
+        transport, process = await _spawn(program, port, theirs.fileno(), environ)
+        undo.pop_all()
     relay = Relay(endpoint, transport, process)
     try:
         await relay.greeted(program.name, port)
@@ -238,15 +235,20 @@ async def _start(program: Program, port: int, environ: dict[str, str]) -> Relay:
 async def _spawn(
     program: Program, port: int, stdio: int, environ: dict[str, str]
 ) -> tuple[asyncio.SubprocessTransport, _Process]:
-    return await asyncio.get_running_loop().subprocess_exec(
-        _Process,
-        program.path,
-        *program.arguments(port),
-        stdin=stdio,
-        stdout=stdio,
-        stderr=subprocess.PIPE,
-        # Windows cannot stand in a directory of ours, and loads libraries from this one in any case.
-        cwd=os.path.dirname(program.path),
-        env=environ,
-        start_new_session=True,  # Ctrl+C in a terminal is not meant for it
-    )
+    try:
+        return await asyncio.get_running_loop().subprocess_exec(
+            _Process,
+            program.path,
+            *program.arguments(port),
+            stdin=stdio,
+            stdout=stdio,
+            stderr=subprocess.PIPE,
+            # Windows cannot stand in a directory of ours, and loads libraries from this one in any case.
+            cwd=os.path.dirname(program.path),
+            env=environ,
+            start_new_session=True,  # Ctrl+C in a terminal is not meant for it
+        )
+    except OSError as exc:
+        if exc.errno == errno.ENOEXEC:  # nobody on this side knows what to do with a program of Windows
+            raise _interop_off() from None
+        raise RelayError(Trouble.FAILED, f"{program.name} cannot be started: {exc.strerror}") from None

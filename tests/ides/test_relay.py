@@ -6,13 +6,10 @@ import asyncio
 import errno
 import os
 import random
-import select
 import signal
 import socket
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
@@ -26,18 +23,13 @@ from ide_plugins.emulator import Emulator
 from pathconv.probe import Machine, Probe
 from tests.emulator.agent import TOKEN_HEADER, Agent, texts
 from tests.ides.listeners import listening, port_of
+from tests.ides.relaying import MUCH, PATIENCE_S, Handler, each_program, each_script, echo, ended, ide, receive, send
 from tests.wsl.interop import STAND_INS, install, install_shell, started
 from tests.wsl.system import System
 
-PATIENCE_S = 20.0
 TOKEN = "6b2f1c1e-0000-4000-8000-00000000feed"
-MUCH = 8 << 20
 EVERY_BYTE = bytes(range(256))  # line ends and Ctrl+Z among them, which Windows' text mode would change
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a network namespace")
-each_program = pytest.mark.parametrize("name", list(STAND_INS))
-each_script = pytest.mark.parametrize("name", ["python.exe", "node.exe"])
-
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class Windows:
@@ -79,18 +71,6 @@ class Windows:
         return [about["pid"] for about in started(self.log)]
 
 
-async def ended(*pids: int) -> None:
-    """Wait until these processes have ended; whether anybody has asked how does not matter."""
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            handle = os.pidfd_open(pid)
-            try:
-                readable, _, _ = await asyncio.to_thread(select.select, [handle], [], [], PATIENCE_S)
-                assert readable, f"{pid} lives on"
-            finally:
-                os.close(handle)
-
-
 @pytest.fixture(autouse=True)
 async def windows(tmp_path: Path) -> AsyncIterator[Windows]:
     """Everything that a test starts and opens is gone after it."""
@@ -103,25 +83,6 @@ async def windows(tmp_path: Path) -> AsyncIterator[Windows]:
 
 
 @asynccontextmanager
-async def ide(handler: Handler) -> AsyncIterator[int]:
-    """A server on the loopback, which is Windows' own here."""
-    busy: set[asyncio.Task[None] | None] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        busy.add(asyncio.current_task())
-        with suppress(ConnectionError):
-            await handler(reader, writer)
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with asyncio.timeout(PATIENCE_S), server:
-        yield port_of(server.sockets[0])
-        await asyncio.gather(*filter(None, busy))
-
-
-@asynccontextmanager
 async def relayed(windows: Windows, handler: Handler) -> AsyncIterator[Relay]:
     async with ide(handler) as port:
         opened = await windows.open(port)
@@ -129,25 +90,6 @@ async def relayed(windows: Windows, handler: Handler) -> AsyncIterator[Relay]:
             yield opened
         finally:
             await opened.close()
-
-
-async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(1 << 16):
-        writer.write(data)
-        await writer.drain()
-    writer.close()
-
-
-async def receive(endpoint: socket.socket, most: int = sys.maxsize) -> bytes:
-    """Read that many bytes, or all until the end."""
-    loop, found = asyncio.get_running_loop(), bytearray()
-    while len(found) < most and (data := await loop.sock_recv(endpoint, 1 << 16)):
-        found += data
-    return bytes(found)
-
-
-async def send(endpoint: socket.socket, data: bytes) -> None:
-    await asyncio.get_running_loop().sock_sendall(endpoint, data)
 
 
 # ---- what it carries
@@ -177,57 +119,6 @@ async def test_much_goes_both_ways_at_once(windows: Windows, name: str) -> None:
         _, got = await asyncio.gather(send(opened.endpoint, up), receive(opened.endpoint))
         assert got == down
         assert await seen == up
-
-
-@each_script
-async def test_neither_direction_waits_for_the_other(name: str) -> None:
-    """An IDE that sends without reading, and we read while it does not: the script alone, without WSL's one loop."""
-    read_on = asyncio.Event()
-
-    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.transport.pause_reading()  # type: ignore[attr-defined]  # it is a transport of both directions
-        writer.write(b"d" * MUCH)
-        await read_on.wait()
-        writer.close()
-
-    async with ide(deaf) as port:
-        process = await asyncio.create_subprocess_exec(
-            *STAND_INS[name],
-            *relay_scripts.PROGRAMS[name](port),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert await process.stdout.readline() == b"ide-bridge-relay connected\n"
-        process.stdin.write(b"u" * MUCH)  # more than all buffers on the way take
-        assert await process.stdout.readexactly(MUCH) == b"d" * MUCH
-        assert process.stdin.transport.get_write_buffer_size() > 0
-        read_on.set()
-        assert await process.wait() == 0
-
-
-@each_script
-async def test_we_may_read_nothing_while_we_send(name: str) -> None:
-    got: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"d" * MUCH)
-        got.set_result(len(await reader.readexactly(MUCH)))
-        with suppress(ConnectionError):
-            await writer.drain()
-        writer.close()
-
-    async with ide(talk) as port:
-        command = [*STAND_INS[name], *relay_scripts.PROGRAMS[name](port)]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-            assert process.stdin is not None
-            await asyncio.to_thread(process.stdin.write, b"u" * MUCH)
-            await asyncio.to_thread(process.stdin.flush)
-            assert await got == MUCH
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"ide-bridge-relay connected\n"
-            assert len(await asyncio.to_thread(process.stdout.read)) == MUCH
 
 
 @each_program
@@ -292,19 +183,10 @@ async def test_a_program_learns_the_port_and_nothing_else(windows: Windows, name
     program = windows.install(name)
     async with relayed(windows, echo):
         [about] = started(windows.log)
-    port = next(iter(str(number) for number in [about["argv"][-1]]))
     assert about["cwd"] == str(program.parent)
-    assert port.isdecimal() or name == "powershell.exe"
     shell = {"PWD", "OLDPWD", "SHLVL", "_"}  # the stand-in's own
     assert about["environ"].keys() - shell <= {"HOME", "PATH", "WSL_DISTRO_NAME", "WSL_INTEROP", "LC_CTYPE"}
     assert about["environ"]["WSL_INTEROP"].endswith("/run/WSL/1_interop")
-
-
-@each_program
-def test_what_windows_must_quote_is_kept_out_of_the_arguments(name: str) -> None:
-    arguments = relay_scripts.PROGRAMS[name](65535)
-    assert not any('"' in argument or "\\\\" in argument for argument in arguments)
-    assert sum(map(len, arguments)) < 8000  # Windows takes 32767, cmd.exe a quarter of that
 
 
 async def test_the_first_program_that_works_is_taken(windows: Windows) -> None:
@@ -312,6 +194,14 @@ async def test_the_first_program_that_works_is_taken(windows: Windows) -> None:
     windows.install("node.exe")
     async with relayed(windows, echo):
         assert started(windows.log)[0]["argv"][0] == "-e"
+
+
+async def test_without_a_socket_of_wsl_it_is_tried_all_the_same(windows: Windows) -> None:
+    windows.install("python.exe")
+    windows.system.remove("/run/WSL/1_interop")
+    async with relayed(windows, echo):
+        [about] = started(windows.log)
+    assert "WSL_INTEROP" not in about["environ"]
 
 
 # ---- what goes wrong
@@ -392,10 +282,16 @@ async def test_every_program_that_failed_is_named(windows: Windows) -> None:
     assert str(await windows.fails()) == "python.exe ended with status 3; node.exe ended with status 4"
 
 
-async def test_a_program_that_vanished(windows: Windows, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_program_that_vanished(windows: Windows) -> None:
     windows.install_shell("python.exe", "exit 3").write_text("#!/no/such/shell\n", "utf-8")
     error = await windows.fails()
     assert str(error) == f"python.exe cannot be started: {os.strerror(errno.ENOENT)}"
+
+
+async def test_a_program_that_closes_its_output_and_stays(windows: Windows, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "LAST_WORDS_S", 0.1)
+    windows.install_shell("python.exe", "echo hm >&2; exec sleep 60 <&- >&-")
+    assert str(await windows.fails()) == "python.exe closed its output: hm"
 
 
 async def test_a_program_that_says_nothing(windows: Windows) -> None:
