@@ -68,7 +68,10 @@ SENT = (
     "ZED_SESSION_ID",
 )
 # What a daemon needs that is started from here; everything else stays with whoever started it.
-_INHERITED = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "PYTHONPATH", "TZ", "USER")
+_INHERITED = (
+    *("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "PYTHONPATH", "TZ", "USER"),
+    *("USERPROFILE", "WSL_DISTRO_NAME", "WSL_INTEROP"),  # what WSL's terminals know and nothing else does
+)
 _INHERITED_PREFIXES = ("XDG_", "COVERAGE_")  # the second for measuring tests
 
 
@@ -152,16 +155,26 @@ class Client:
         return result
 
     def call_tool(
-        self, tool: str, arguments: Mapping[str, Any] | None = None, *, path: str | None = None, ide: str | None = None
+        self,
+        tool: str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        path: str | None = None,
+        file: str | None = None,
+        ide: str | None = None,
     ) -> dict[str, Any]:
         """Call one of the IDE's own tools (``getDiagnostics``, ``getCurrentSelection``, …).
 
         Args:
+            arguments: as the IDE's plugin names them; paths in them are absolute.
             path: a file whose IDE is meant; default: the one for `cwd`.
+            file: the one file that the tool is about, relative to `cwd` or absolute, in place of `arguments` and
+                `path`: the daemon knows what the plugin calls that argument.
+            ide: a port, or the beginning of an IDE's name; default: the daemon chooses.
 
-        Returns the tool's MCP result as the IDE gave it.
+        Returns the tool's MCP result as the IDE gave it, with our names for its files.
         """
-        params = {"tool": tool, "arguments": dict(arguments or {}), "path": path, "ide": ide}
+        params = {"tool": tool, "arguments": dict(arguments or {}), "path": path, "file": file, "ide": ide}
         result: dict[str, Any] = self.request("call", params)
         return result
 

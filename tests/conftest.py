@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from pathconv import probe
+
+_THIS_MACHINE = probe.this_machine
 _REAL_HOME = os.path.realpath(os.path.expanduser("~"))
 _FORBIDDEN = os.path.join(_REAL_HOME, ".claude")
 _WATCHED = frozenset({"open", "os.listdir", "os.scandir", "os.mkdir", "os.remove", "os.rename", "sqlite3.connect"})
@@ -51,6 +54,12 @@ def home(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: 
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setenv("PYTHONWARNINGS", "default")  # errors are pytest's to make; programs only tell
+    if probe.Probe(_THIS_MACHINE()).env in probe.WSL:  # programs that tests start must not look into the real profile
+        config = fresh / ".config" / "bridge" / "config.toml"
+        config.parent.mkdir(parents=True)
+        config.write_text('windows_profile = ""\n', encoding="utf-8")
+    plain = probe.Machine(root=str(tmp_path_factory.mktemp("machine")), platform="linux", environ={})
+    monkeypatch.setattr(probe, "this_machine", lambda: plain)
     yield fresh
     _end_daemon(fresh)
     shutil.rmtree(runtime, ignore_errors=True)

@@ -35,7 +35,7 @@ STANDARD_LIBRARY_ONLY = ("bridge.errors", "bridge.paths", "bridge.client", "path
 
 # All that a module that decides may know of the standard library, and of PyPI.
 PURE = frozenset(
-    {"__future__", "bisect", "collections", "dataclasses", "difflib", "enum", "functools", "hashlib", "heapq"}
+    {"__future__", "bisect", "collections", "csv", "dataclasses", "difflib", "enum", "functools", "hashlib", "heapq"}
     | {
         "itertools",
         "json",

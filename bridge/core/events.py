@@ -34,6 +34,7 @@ class LinkState(StrEnum):
     NOT_ANSWERING = "not answering"
     SLOT_LOST = "slot lost"  # another client took the one place it has
     GONE = "gone"  # nothing listens
+    UNREACHABLE = "unreachable"  # nobody answers beyond the Windows boundary, or outside the container
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +63,14 @@ class OpenFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallTool:
-    """Call one of the IDE's own tools; `arguments` is JSON and crosses untouched."""
+    """Call one of the IDE's own tools; `arguments` is JSON and crosses untouched, but for paths (`core.translate`).
+
+    With `file`, the one file that the tool is about, it gets that alone, in the argument that its plugin has for it.
+    """
 
     tool: str
     arguments: bytes
+    file: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,15 +7,17 @@ opened for other reasons, have met with.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from shlex import quote
 from typing import Final
 
 from bridge.core.events import LinkState
 from bridge.core.findings import Finding
 from bridge.core.lockfile import LockFile
+from bridge.core.reach import WSL, Diagnosis, Mode, Terrain
 from bridge.core.selection import Listener, Pid
 from bridge.core.terminal import Group, family_of_name, read_terminal, related
+from pathconv import Env
 
 __all__ = ["Announced", "Distrusted", "IdeFacts", "examine"]
 
@@ -37,15 +39,17 @@ class Announced:
     weak: tuple[str, ...] = ()
     state: str = LinkState.LISTENING
     detail: str = ""  # why the state is what it is
+    silence: Diagnosis | None = None  # why nobody answers on the other side
+    ended: bool = False  # Windows says that its process is gone
 
     @property
     def silent(self) -> bool:
-        """Whether nothing listens on its port; what listens in Windows cannot be seen from WSL."""
-        return self.listener is Listener.NONE and not self.lock.running_in_windows
+        """Whether nothing listens on its port; of what cannot be reached nobody knows."""
+        return self.listener is Listener.NONE
 
     @property
     def stale(self) -> bool:
-        """Whether its IDE is gone altogether."""
+        """Whether its IDE is gone altogether, as far as this side can tell."""
         return self.silent and self.pid is not Pid.ALIVE
 
     @property
@@ -74,7 +78,7 @@ class IdeFacts:
     distrusted: tuple[Distrusted, ...]
     directories: tuple[str, ...]  # where lock files are looked for
     browser: bool  # there is a screen, or a BROWSER
-    kernel: str  # its release
+    terrain: Terrain = field(default_factory=Terrain)
 
 
 def examine(facts: IdeFacts) -> list[Finding]:
@@ -100,7 +104,6 @@ _LISTENERS: Final = {
     Listener.UNKNOWN: ("this system does not tell who listens there", "sudo lsof -nP -iTCP:{port}"),
     Listener.NONE: ("process {pid} runs, but nothing listens there", "reload its window"),
 }
-_IN_WINDOWS: Final = ("it runs in Windows, out of this version's reach", "open the folder through its WSL support")
 
 # What the state of our link to it means, and how to mend that.
 _STATES: Final[Mapping[str, tuple[str, str | None]]] = {
@@ -120,9 +123,9 @@ def _reach(ide: Announced) -> Finding:
     """Say whether the IDE can be used."""
     says: str
     fix: str | None
-    if ide.lock.running_in_windows and ide.listener is not Listener.OURS:
-        says, fix = _IN_WINDOWS
-    elif ide.listener in _LISTENERS:
+    if ide.silence is not None and ide.state != LinkState.LIVE:
+        return _silence(ide, ide.silence)
+    if ide.listener in _LISTENERS:
         says, fix = _LISTENERS[ide.listener]
     else:
         says, fix = _STATES.get(ide.state, (ide.state, None))
@@ -131,6 +134,17 @@ def _reach(ide: Announced) -> Finding:
     return Finding(
         check="ide", found=f"{ide.name}: {says.format_map(known)}{detail}", fix=fix and fix.format_map(known)
     )
+
+
+def _silence(ide: Announced, silence: Diagnosis) -> Finding:
+    """Say why an IDE on the other side does not answer; with a relay it may be reached all the same."""
+    if ide.ended:
+        found = f"{ide.name}: Windows says that its process {ide.lock.pid} has ended, and nobody answers"
+        return Finding(check="ide", found=found, fix=f"restart the IDE, or: rm {quote(ide.path)}")
+    if ide.listener is Listener.HIDDEN:
+        found = f"{ide.name}: {silence.reason}; a Windows program will carry the connection if it must"
+        return Finding(check="ide", found=found, fix=f"to do without: {silence.fix}" if silence.fix else None)
+    return Finding(check="ide", found=f"{ide.name}: {silence.reason}", fix=silence.fix)
 
 
 def _safety(ide: Announced) -> Iterator[Finding]:
@@ -213,9 +227,40 @@ def _browser(facts: IdeFacts) -> Iterator[Finding]:
 
 
 def _wsl(facts: IdeFacts) -> Iterator[Finding]:
-    if "microsoft" in facts.kernel.lower():
-        found = "this is WSL: IDEs that run wholly in Windows cannot be reached by this version"
-        yield Finding(check="wsl", found=found, fix="open the folder through the IDE's WSL support, as `code .` does")
+    """Say how WSL is joined to Windows, and what is missing for its IDEs to be reached."""
+    terrain = facts.terrain
+    if terrain.env not in WSL:
+        return
+    mode = terrain.mode or "unknown"
+    at = f", Windows is {terrain.gateway}" if terrain.mode is Mode.NAT and terrain.gateway else ""
+    profile = f"your Windows profile is {terrain.profile}" if terrain.profile else "your Windows profile was not found"
+    yield Finding(
+        check="wsl",
+        found=f"this is {terrain.env.upper()}, networking mode {mode}{at}; {profile}",
+        fix=None if terrain.profile else 'write windows_profile = "/mnt/c/Users/NAME" in the bridge\'s config.toml',
+    )
+    if terrain.mapper is not None and terrain.mapper.facts.distro is None:
+        found = "WSL_DISTRO_NAME is not set, so files outside of Windows' drives have no name there"
+        yield Finding(check="wsl", found=found, fix="bridge restart, in a terminal that WSL opened")
+    if terrain.mode is Mode.NAT and not terrain.interop:
+        found = "Windows programs cannot be started from here, so IDEs on Windows' own loopback are out of reach"
+        yield Finding(
+            check="wsl",
+            found=found,
+            fix="write enabled=true below [interop] in /etc/wsl.conf, then: wsl.exe --shutdown",
+        )
+
+
+def _container(facts: IdeFacts) -> Iterator[Finding]:
+    if (
+        facts.terrain.env is Env.CONTAINER
+        and not facts.terrain.container_host
+        and any(i.silent for i in facts.announced)
+    ):
+        yield Finding(
+            check="container",
+            found="this is a container; IDEs outside of it are found with container_host = true in config.toml",
+        )
 
 
 _CHECKS: Final[Sequence[Callable[[IdeFacts], Iterator[Finding]]]] = (
@@ -227,4 +272,5 @@ _CHECKS: Final[Sequence[Callable[[IdeFacts], Iterator[Finding]]]] = (
     _proxy,
     _browser,
     _wsl,
+    _container,
 )

@@ -20,7 +20,7 @@ from bridge.core.lockfile import LockFile
 from bridge.core.ranking import Candidate
 from bridge.core.reach import HERE, Route
 
-__all__ = ["FOR_GOOD", "UP", "Call", "Done", "Job", "Link"]
+__all__ = ["FAILED", "FOR_GOOD", "UP", "Call", "Done", "Job", "Link"]
 
 STEADY_S: Final = 10.0  # a link that lived so long was no accident: the pause starts afresh
 PAUSE_S: Final = (0.5, 60.0)  # first and longest

@@ -14,17 +14,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from bridge.core import dialects, jsonrpc
+from bridge.core import dialects, jsonrpc, translate
 from bridge.core.answers import Answer, read_answer
 from bridge.core.dialects import Tools
 from bridge.core.events import Command, Dial, HangUp, LinkState, Log, Scene, Send
 from bridge.core.jsonrpc import Message
-from bridge.core.link import FOR_GOOD, UP, Call, Done, Job, Link
+from bridge.core.link import FAILED, FOR_GOOD, UP, Call, Done, Job, Link
 from bridge.core.selection import Candidate, Listener, Selection, select
 
-__all__ = ["CALL_S", "HANDSHAKE_S", "IDLE_S", "MOST_LINKS", "Links"]
+__all__ = ["CALL_S", "HANDSHAKE_S", "IDLE_S", "MOST_LINKS", "RELAY_S", "Links"]
 
 HANDSHAKE_S: Final = 2.0  # from dialling to each step of the handshake; a local IDE needs a tenth of it
+RELAY_S: Final = 12.0  # more, where a Windows program may have to be started: PowerShell takes seconds
 CALL_S: Final = 10.0  # every call but openDiff, which waits for a human
 IDLE_S: Final = 60.0
 MOST_LINKS: Final = 100  # every life of an IDE is one; beyond this, those that are over are forgotten
@@ -44,6 +45,7 @@ class Links:
     def __init__(self, out: list[Command], ids: Iterator[int], *, pid: int, version: str) -> None:
         self.links: dict[str, Link] = {}
         self.dropped = 0  # answers that belonged to nothing
+        self.untranslated = 0  # paths of IDEs that have no name on our side, and passed as they are
         self._out = out
         self._ids = ids
         self._pid = pid
@@ -71,6 +73,7 @@ class Links:
             last_focus=link.last_focus,
             trouble=link.trouble(candidate, now, bool(scene.named)),
             occupied=candidate.occupied and link.state not in UP,  # it is we who are connected, or about to be
+            listener=_listener(candidate.listener, link, now),
         )
 
     def state_of(self, candidate: Candidate) -> tuple[LinkState, str]:
@@ -80,6 +83,8 @@ class Links:
             return LinkState.GONE, "nothing listens on its port"
         if candidate.listener is Listener.FOREIGN:
             return LinkState.PORT_TAKEN, "its port belongs to another user"
+        if candidate.listener is Listener.UNREACHABLE:
+            return LinkState.UNREACHABLE, candidate.silence.reason if candidate.silence else ""
         if link is not None and link.state not in (LinkState.LISTENING, LinkState.GONE):  # it came back
             return link.state, link.reason
         if candidate.occupied:
@@ -100,7 +105,8 @@ class Links:
             return
         link.held.append(job)
         if link.state not in UP:
-            link.state, link.reason, link.deadline = LinkState.CONNECTING, "", now + HANDSHAKE_S
+            patience = HANDSHAKE_S + (RELAY_S if link.route.relay else 0.0)
+            link.state, link.reason, link.deadline = LinkState.CONNECTING, "", now + patience
             link.failed_lock = candidate.modified
             self._out.append(Dial(link.lock, link.route))
 
@@ -175,7 +181,12 @@ class Links:
         request_id: int | None = None,
         patience: float | None = CALL_S,
     ) -> None:
-        """Call a tool; `arguments` is JSON already, `patience` None means that a human answers."""
+        """Call a tool; `arguments` is JSON already, `patience` None means that a human answers.
+
+        Raises `Unmappable`, before anything is sent, for a path of ours that the IDE has no name for.
+        """
+        if link.route.mapper is not None:
+            arguments = translate.to_ide(link.route.mapper, tool, arguments)
         request_id = next(self._ids) if request_id is None else request_id
         deadline = None if patience is None else now + patience
         link.calls[request_id] = Call(tool=tool, done=done, deadline=deadline)
@@ -206,6 +217,7 @@ class Links:
                 self.dropped += 1
                 return None
             if call.done is not None:
+                message = self._translated(link, call.tool, message)
                 call.done(link, read_answer(message), message, now)
             link.note_idle(now)
         elif message.is_request and message.id is not None:
@@ -213,6 +225,14 @@ class Links:
         elif message.method == "selection_changed":
             link.last_focus = now
         return None
+
+    def _translated(self, link: Link, tool: str, message: Message) -> Message:
+        """Give the answer with our names for its paths."""
+        if link.route.mapper is None:
+            return message
+        message, untranslated = translate.to_agent_result(link.route.mapper, tool, message)
+        self.untranslated += untranslated
+        return message
 
     # ---- ending
 
@@ -267,6 +287,15 @@ class Links:
             if link.idle_since is not None and not link.traits.keep_open:
                 yield link.idle_since + IDLE_S
             yield from (call.deadline for call in link.calls.values() if call.deadline is not None)
+
+
+def _listener(seen: Listener, link: Link, now: float) -> Listener:
+    """Tell whether somebody listens where the shell could not see it: the link knows, for as long as it must pause."""
+    if seen is Listener.HIDDEN and link.state in UP:
+        return Listener.OURS
+    if seen is Listener.HIDDEN and link.state in FAILED and now < link.retry_at:
+        return Listener.UNREACHABLE
+    return seen
 
 
 def _answer_ide(message: Message) -> bytes:

@@ -3,7 +3,8 @@
 A workspace matches a path if one of its folders holds the path, or lies inside the path's own project, or is
 of the same repository or a worktree of it, the better in this order. Within one of these the folder counts
 that has the most leading directories in common with the path: the longest, where folders hold the path.
-Paths are compared by whole components, with case; nothing here looks at a file system.
+Paths are compared by whole components, without case where the mounts say so (`Place.mapper`); nothing here looks
+at a file system.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from itertools import takewhile
 from typing import Final, NamedTuple
 
 from bridge.core.lockfile import LockFile
-from bridge.core.reach import HERE, Route
+from bridge.core.reach import HERE, Diagnosis, Route
 from bridge.core.terminal import Terminal, family_of_name, related
+from pathconv import PathMapper
 
 __all__ = ["Candidate", "Fit", "How", "Listener", "Own", "Pid", "Place", "Rank", "Standing", "Tier", "stand"]
 
@@ -32,12 +34,14 @@ class Pid(StrEnum):
 
 
 class Listener(StrEnum):
-    """Who holds the port that the lock file names; nothing but OURS is ever sent a token (design.md D7)."""
+    """Who holds the port that the lock file names; nobody but OURS and HIDDEN is ever sent a token (design.md D7)."""
 
     OURS = "ours"  # of our uid; or on a host that WSL or the user's configuration vouches for
     FOREIGN = "foreign"
     UNKNOWN = "unknown"
     NONE = "none"
+    UNREACHABLE = "unreachable"  # nobody answers on the other side of the Windows boundary, or of the container
+    HIDDEN = "hidden"  # perhaps on Windows' own loopback, where only a relay gets to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +83,12 @@ class Candidate:
     route: Route = HERE
     """How it is reached."""
 
+    silence: Diagnosis | None = None
+    """Why nobody answers, for what is `Listener.UNREACHABLE` or `HIDDEN`."""
+
+    foreign: str | None = None
+    """Why it is no business of this machine's, in words, e.g. all its folders are in another distribution."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
@@ -101,6 +111,13 @@ class Place:
 
     cwd_repository: str | None = None
     """The git common directory of `cwd_project`."""
+
+    mapper: PathMapper | None = None
+    """Knows where case does not matter (Windows drives seen from WSL); None: it matters everywhere."""
+
+    def key(self, path: str) -> str:
+        """Give what is the same for all spellings of one path."""
+        return path if self.mapper is None else self.mapper.key(path)
 
 
 class Tier(IntEnum):
@@ -142,7 +159,7 @@ class Fit(NamedTuple):
 class Rank(NamedTuple):
     """The order of the IDEs that come into question; less is better."""
 
-    gone: bool  # a dead or reused PID comes last
+    gone: bool  # a dead or reused PID comes last, and so does what may not be there at all
     own: Own
     fit: tuple[Tier, How, int]
     unfocused: float
@@ -162,7 +179,7 @@ class Standing(NamedTuple):
     @property
     def lives(self) -> bool:
         """Whether it may be spoken to at all; a dead or reused PID does not matter then."""
-        return self.candidate.listener is Listener.OURS
+        return self.candidate.listener in (Listener.OURS, Listener.HIDDEN)
 
 
 _NO_FIT: Final = Fit(Tier.OUTSIDE, How.REPOSITORY, 0, "")
@@ -173,7 +190,7 @@ def stand(candidate: Candidate, place: Place, terminal: Terminal) -> Standing:
     fit, own = _fit(candidate, place), _own(candidate, terminal)
     terminals = Tier.TERMINAL if own <= Own.ANCESTRY else Tier.OUTSIDE
     rank = Rank(
-        gone=candidate.pid in (Pid.DEAD, Pid.REUSED),
+        gone=candidate.pid in (Pid.DEAD, Pid.REUSED) or candidate.listener is Listener.HIDDEN,
         own=own,
         fit=(fit.tier, fit.how, fit.apart),
         unfocused=math.inf if candidate.last_focus is None else -candidate.last_focus,
@@ -205,19 +222,23 @@ def _fit(candidate: Candidate, place: Place) -> Fit:
         fit
         for tier, path, project, repository in targets
         if path is not None
-        for fit in _fits(candidate, tier, path, project, repository)
+        for fit in _fits(candidate, place, tier, path, project, repository)
     ]
     return min(fits, default=_NO_FIT)
 
 
-def _fits(candidate: Candidate, tier: Tier, path: str, project: str | None, repository: str | None) -> Iterator[Fit]:
+def _fits(
+    candidate: Candidate, place: Place, tier: Tier, path: str, project: str | None, repository: str | None
+) -> Iterator[Fit]:
+    target = place.key(path)
     for folder in candidate.folders:
         if not folder.startswith("/"):
             continue
-        apart = -_shared(folder, path)
-        if _holds(folder, path):
+        opened = place.key(folder)
+        apart = -_shared(opened, target)
+        if _holds(opened, target):
             yield Fit(tier, How.HOLDS, apart, folder)
-        elif project is not None and _holds(project, folder):
+        elif project is not None and _holds(place.key(project), opened):
             yield Fit(tier, How.INSIDE, apart, folder)
     if repository in candidate.repositories:
         yield Fit(tier, How.REPOSITORY, 0, "")

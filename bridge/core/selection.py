@@ -98,6 +98,8 @@ class _Question(NamedTuple):
 def _obstacle(standing: Standing, question: _Question, open_tier: Tier) -> str | None:
     """Say why this one cannot be used, whatever its rank; None: it can."""
     candidate, named = standing.candidate, question.named
+    if candidate.foreign is not None:
+        return candidate.foreign
     if not standing.lives:
         return _why_lifeless(candidate)
     if named is not None and not _is_named(candidate.lock, named):
@@ -162,6 +164,7 @@ _LISTENERS: Final = {
     Listener.FOREIGN: "port {port} belongs to another user",
     Listener.UNKNOWN: "cannot tell who listens on port {port}",
     Listener.NONE: "nothing listens on port {port}",
+    Listener.UNREACHABLE: "{silence}",
 }
 
 # What put the chosen one before the next, of how many; for "own" and "fit" the tables above say it.
@@ -200,7 +203,8 @@ def _verdict(standing: Standing, reason: str, *, chosen: bool = False, usable: b
 
 def _why_lifeless(candidate: Candidate) -> str:
     words = (_PIDS.get(candidate.pid), _LISTENERS[candidate.listener])
-    return " and ".join(filter(None, words)).format(pid=candidate.lock.pid, port=candidate.lock.port)
+    silence = candidate.silence.reason if candidate.silence else "nobody answers"
+    return " and ".join(filter(None, words)).format(pid=candidate.lock.pid, port=candidate.lock.port, silence=silence)
 
 
 def _why_elsewhere(candidate: Candidate, place: Place, open_tier: Tier) -> str:
@@ -248,7 +252,7 @@ def _merit(first: Standing, usable: Sequence[Standing]) -> str:
 def _why_behind(standing: Standing, chosen: Standing) -> str:
     lock, better = standing.candidate.lock, chosen.candidate.lock
     return _BEHIND[_difference(chosen.rank, standing.rank)].format(
-        gone=_PIDS.get(standing.candidate.pid, "").format(pid=lock.pid),
+        gone=_PIDS.get(standing.candidate.pid, "only a relay may get to it").format(pid=lock.pid),
         better=f"{better.ide_name} on port {better.port}",
     )
 

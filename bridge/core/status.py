@@ -47,6 +47,8 @@ class Ide(TypedDict):
     pid: int
     pid_state: str
     weak: list[str]
+    side: str  # "here", "windows" seen from WSL, or "elsewhere": outside of this container, or on a named host
+    fix: str | None  # what to type, or to do, if it cannot be reached
 
 
 class Ignored(TypedDict):
@@ -101,6 +103,8 @@ def ide_row(verdict: Verdict, state: LinkState, detail: str) -> Ide:
         "pid": lock.pid,
         "pid_state": seen.pid,
         "weak": list(seen.weak),
+        "side": "windows" if seen.route.mapper else "here" if seen.route.here else "elsewhere",
+        "fix": seen.silence.fix if seen.silence else None,
     }
 
 
@@ -129,12 +133,15 @@ def render(status: Status, now: float, *, color: bool = False, columns: int = 10
     daemon = status["daemon"]
     lines = [f"bridge {daemon['version']} is running (pid {daemon['pid']}, {_ago(daemon['started'], now)})"]
     lines += _ide_lines(status["ides"], now, color)
+    fixes = dict.fromkeys(ide["fix"] for ide in status["ides"] if ide["fix"])
     if not status["ides"]:
         lines.append("no IDE is running here: changes are shown on the review page in the browser")
     lines += _review_lines(status["reviews"], status["directory"], now)
     lines += [f"ignored: {visible(found['path'])}: {visible(found['reason'])}" for found in status["ignored"]]
     lines = [_cut(line, columns, color) for line in lines]
-    lines += [f"warning: {visible(warning)}" for warning in status["warnings"]]  # whole: the remedy comes last
+    # Whole: what is to be typed must not be cut.
+    lines += [f"to reach IDEs in Windows: {visible(fix)}" for fix in fixes]
+    lines += [f"warning: {visible(warning)}" for warning in status["warnings"]]
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -71,6 +71,7 @@ class Engine:
         look: gives a `Scene` for a review, as the world is now.
         saved: is called with the id of every review whose newest record is on disk.
         ended: is awaited with the id of every review that ended.
+        sockets: makes the links' sockets, which report to the engine.
     """
 
     def __init__(
@@ -81,10 +82,11 @@ class Engine:
         look: Callable[[Review], Awaitable[Scene]],
         saved: Callable[[str], None],
         ended: Callable[[str], Coroutine[Any, Any, None]],
+        sockets: Callable[[asyncio.TaskGroup, Callable[[Event], Awaitable[None]]], Sockets] = Sockets,
     ) -> None:
         self.router = router
         self.journal = journal
-        self.sockets = Sockets(tasks, self.report)
+        self.sockets = sockets(tasks, self.report)
         self._tasks = tasks
         self._look = look
         self._saved = saved
@@ -141,8 +143,8 @@ class Engine:
 
     def _do_rarely(self, command: Command) -> None:
         match command:
-            case Dial(lock):
-                self.sockets.dial(lock)
+            case Dial(lock, route):
+                self.sockets.dial(lock, route)
             case HangUp(ide_id, _):
                 self.sockets.hang_up(ide_id)
             case Watch(ide_id, closely):

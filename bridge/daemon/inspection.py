@@ -25,13 +25,15 @@ from bridge.core.checks import Directory, Facts, File, Quota
 from bridge.core.daemonchecks import NAMESPACES, Answer, DaemonFacts, World
 from bridge.core.events import LinkState
 from bridge.core.idechecks import Announced, Distrusted, IdeFacts
-from bridge.core.selection import Pid
-from bridge.daemon.settings import read_settings
+from bridge.core.reach import Terrain
+from bridge.core.selection import Listener
+from bridge.daemon.settings import Settings, read_settings, surroundings_of
 from bridge.errors import BadConfiguration, BridgeError
-from bridge.ides.admission import AdmittedLock, Refused
-from bridge.ides.locks import LockScanner, candidate_directories
-from bridge.ides.ports import PortFacts, snapshot
-from bridge.ides.processes import pid_state
+from bridge.ides.admission import Refused
+from bridge.ides.dialing import Dialer
+from bridge.ides.locks import LockScanner, Scan, candidate_directories
+from bridge.ides.surroundings import Surroundings
+from bridge.ides.survey import Found, find, pid_of
 from bridge.paths import Paths, check_private, socket_path
 
 __all__ = ["inspect_bridge", "inspect_daemon", "inspect_ides"]
@@ -183,35 +185,54 @@ def _world(pid: int | str) -> World | None:
 
 def inspect_ides(environ: Mapping[str, str], places: Paths, rows: list[Any], browser: bool) -> IdeFacts:
     """Look for IDEs as the daemon does; `rows` is what it knows of its links to them, empty if none runs."""
+    surroundings = surroundings_of(_settings(places))
     directories = candidate_directories(environ, Path(places.home))
-    scan = asyncio.run(LockScanner().settle(directories))
-    ports = snapshot([found.lock.port for found in scan.admitted])
+    terrain, scan, found = asyncio.run(_look_for_ides(surroundings, directories))
     known = {row["port"]: row for row in rows}
-    announced = [_announced(found, ports[found.lock.port], known.get(found.lock.port)) for found in scan.admitted]
+    processes = surroundings.alive(one.admitted.lock.pid for one in found if one.admitted.in_windows)
+    announced = [_announced(one, terrain, known.get(one.admitted.lock.port), processes) for one in found]
     return IdeFacts(
         environ=environ,
         announced=tuple(announced),
         distrusted=(
-            *(_distrusted(found, directory=False) for found in scan.refused),
-            *(_distrusted(found, directory=True) for found in scan.problems),
+            *(_distrusted(one, directory=False) for one in scan.refused),
+            *(_distrusted(one, directory=True) for one in scan.problems),
         ),
-        directories=tuple(map(os.fspath, directories)),
+        directories=tuple(map(os.fspath, [*directories, *surroundings.directories()])),
         browser=browser,
-        kernel=platform.release(),
+        terrain=terrain,
     )
 
 
-def _announced(found: AdmittedLock, port: PortFacts, row: Any) -> Announced:
+def _settings(places: Paths) -> Settings:
+    try:
+        return read_settings(Path(places.config))
+    except BadConfiguration:  # `inspect_bridge` tells
+        return Settings()
+
+
+async def _look_for_ides(surroundings: Surroundings, directories: list[Path]) -> tuple[Terrain, Scan, list[Found]]:
+    terrain = await surroundings.terrain()
+    everywhere = [*directories, *surroundings.directories()]
+    scan = await LockScanner(ground=surroundings.ground).settle(everywhere)
+    return terrain, scan, await find(scan.admitted, terrain, Dialer())
+
+
+def _announced(found: Found, terrain: Terrain, row: Any, processes: Mapping[int, bool | None]) -> Announced:
+    admitted, port = found.admitted, found.port
     occupied = LinkState.OCCUPIED if port.occupied(()) else LinkState.LISTENING
+    elsewhere = found.listener in (Listener.UNREACHABLE, Listener.HIDDEN)
     return Announced(
-        lock=found.lock,
-        path=found.path,
-        pid=Pid.UNKNOWN if found.lock.running_in_windows else pid_state(found.lock.pid, found.modified),
-        listener=port.listener,
-        exposed=port.bound_beyond_loopback,
-        weak=found.weak,
+        lock=admitted.lock,
+        path=admitted.path,
+        pid=pid_of(found),
+        listener=found.listener,
+        exposed=found.route.here and port.bound_beyond_loopback,
+        weak=admitted.weak,
         state=row["state"] if row else occupied,
         detail=row["detail"] if row else "",
+        silence=terrain.diagnose(admitted.lock.port, found.silences) if elsewhere else None,
+        ended=processes.get(admitted.lock.pid) is False,
     )
 
 

@@ -5,18 +5,23 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
+
+from pathconv.probe import Probe
 
 from bridge.agents.control import Session
 from bridge.core.events import Scene
 from bridge.core.reviews import Review
 from bridge.core.selection import Place
 from bridge.core.terminal import Terminal, read_terminal
+from bridge.ides.dialing import Dialer
 from bridge.ides.locks import candidate_directories
 from bridge.ides.projects import place
+from bridge.ides.surroundings import Surroundings
 from bridge.ides.survey import Sighting, Survey
 
 __all__ = ["Lookout"]
@@ -25,10 +30,14 @@ DIRECTORIES_MOST: Final = 16  # a client that names another one each time must n
 RECENT_S: Final = 1.0  # an agent may call tools a hundred times a second, and a look costs more than the call
 
 
-class _Ports(Protocol):
+class _Links(Protocol):
     @property
     def ports(self) -> frozenset[int]:
         """Our own ends of the links."""
+
+    @property
+    def linked(self) -> frozenset[str]:
+        """The IDEs at their other ends."""
 
 
 class _Memory(NamedTuple):
@@ -53,23 +62,34 @@ class Lookout:
     Args:
         home: the user's home directory.
         takeover: the user allows an occupied IDE to be taken over.
+        surroundings: the machine; default: this one.
+        dialer: the one that links are made with.
         clock: seconds, never set back.
     """
 
-    def __init__(self, home: Path, takeover: bool, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        home: Path,
+        takeover: bool,
+        *,
+        surroundings: Surroundings | None = None,
+        dialer: Dialer | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._home = home
         self._real_home = os.path.realpath(home)
         self._takeover = takeover
+        self._surroundings = surroundings or Surroundings(Probe())
         self._clock = clock
         self._memories: WeakKeyDictionary[Session, _Memory] = WeakKeyDictionary()
-        self._survey = Survey(self._real_home)
+        self._survey = Survey(self._real_home, surroundings=self._surroundings, dialer=dialer)
         self._known = tuple(candidate_directories({}, home))
-        self.links: _Ports | None = None  # set when there are links
+        self.links: _Links | None = None  # set when there are links
 
     @property
     def directories(self) -> tuple[Path, ...]:
-        """Every lock directory that is worth watching, the one that was named last first."""
-        return self._known
+        """Every lock directory that is worth watching, the one that was named last first, those in Windows last."""
+        return (*self._known, *self._surroundings.directories())
 
     def remember(self, environ: Mapping[str, str]) -> None:
         """Look into a client's lock directories too, for everybody; the one not named for longest is forgotten."""
@@ -85,6 +105,7 @@ class Lookout:
             self._known if session is None else self._with(session.environ),
             terminal_pid=None if session is None else session.pid,
             our_ports=self.links.ports if self.links is not None else (),
+            linked=self.links.linked if self.links is not None else (),
         )
 
     async def scene(self, session: Session, file: str | None = None, named: str | None = None) -> Scene:
@@ -100,22 +121,25 @@ class Lookout:
         question = (session.cwd, session.environ, file, named)
         memory = self._memories.get(session)
         if memory is None or not memory.answers(question, now):
-            stamps = _stamps(self._with(session.environ))  # first: what changes meanwhile is for the next look
+            # First: what changes meanwhile is for the next look.
+            stamps = _stamps([*self._with(session.environ), *self._surroundings.directories()])
             memory = _Memory(question, stamps, now + RECENT_S, await self.scene(session, file, named))
             self._memories[session] = memory
         return memory.scene
 
     def compose(self, sighting: Sighting, session: Session, file: str | None, named: str | None) -> Scene:
         """Join what was seen with where the session stands."""
-        return self._scene(sighting, self._place(session.cwd, file), read_terminal(session.environ), named)
+        where = self._place(sighting, session.cwd, file)
+        return self._scene(sighting, where, read_terminal(session.environ), named)
 
     async def scene_of(self, review: Review) -> Scene:
         """Describe the world for a review whose asker may be gone: its terminal is not known any more."""
-        where = self._place(review.workspace, review.files[0].path)
-        return self._scene(await self.sight(), where, Terminal(), review.ide)
+        sighting = await self.sight()
+        where = self._place(sighting, review.workspace, review.files[0].path)
+        return self._scene(sighting, where, Terminal(), review.ide)
 
-    def _place(self, directory: str | bytes, file: str | bytes | None) -> Place:
-        return place(directory, file, home=self._real_home)
+    def _place(self, sighting: Sighting, directory: str | bytes, file: str | bytes | None) -> Place:
+        return replace(place(directory, file, home=self._real_home), mapper=sighting.terrain.mapper)
 
     def _scene(self, sighting: Sighting, where: Place, terminal: Terminal, named: str | None) -> Scene:
         return Scene(

@@ -13,9 +13,11 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
+
 
 from bridge import __version__
 from bridge.agents.control import ControlServer, Session
@@ -30,10 +32,12 @@ from bridge.daemon.instance import AlreadyRunning, Instance, claim
 from bridge.daemon.lookout import Lookout
 from bridge.daemon.methods import Methods
 from bridge.daemon.pages import Pages
-from bridge.daemon.settings import Settings, read_settings
+from bridge.daemon.settings import Settings, read_settings, surroundings_of
 from bridge.daemon.tasks import Tasks
 from bridge.errors import BridgeError, ExitCode
-from bridge.ides.watch import watch
+from bridge.ides.dialing import Dialer
+from bridge.ides.sockets import Sockets
+from bridge.ides.watch import is_silent, watch
 from bridge.paths import make_private, paths
 from bridge.store.journal import Journal, JournalThread
 
@@ -148,8 +152,10 @@ class _Life:
         # The high bits are this life's own: an answer to a request of an earlier life matches nothing.
         ids = count((secrets.randbits(31) << 20) + 1)
         router = Router(ids, pid=os.getpid(), version=__version__)
-        lookout = Lookout(Path(places.home), self._settings.takeover)
-        self.engine = Engine(tasks, router, self._journal, lookout.scene_of, self._saved, self._ended)
+        surroundings, dialer = surroundings_of(self._settings), Dialer()
+        lookout = Lookout(Path(places.home), self._settings.takeover, surroundings=surroundings, dialer=dialer)
+        sockets = partial(Sockets, dialer=dialer, open_relay=surroundings.open_relay)
+        self.engine = Engine(tasks, router, self._journal, lookout.scene_of, self._saved, self._ended, sockets)
         lookout.links = self.engine.sockets
         self.pages = Pages(tasks, self.engine, self._journal, places.doors)
         self.engine.joined(self.pages)
@@ -159,7 +165,7 @@ class _Life:
         await self.pages.resume()
         await self.engine.feed(Restored(time.time(), await self._journal.run(Journal.undecided)))
         await control.start(self._instance.listener)
-        tasks.create_task(self._watch(tasks, lookout), name="watching lock directories")
+        self._watch(tasks, lookout)
         tasks.create_task(self._keep_house(), name="keeping house")
         return control
 
@@ -201,11 +207,16 @@ class _Life:
 
     # ---- in the background
 
-    async def _watch(self, tasks: asyncio.TaskGroup, lookout: Lookout) -> None:
+    def _watch(self, tasks: asyncio.TaskGroup, lookout: Lookout) -> None:
         def changed() -> None:
             tasks.create_task(self.engine.look_again(), name="looking again")
 
-        await watch(lambda: lookout.directories, changed, warn=self._warn)
+        def those(silent: bool) -> list[Path]:
+            return [directory for directory in lookout.directories if is_silent(directory) is silent]
+
+        # Apart, for those on Windows' drives tell nothing by themselves, and looking costs more than listening.
+        for silent in (False, True):
+            tasks.create_task(watch(partial(those, silent), changed, warn=self._warn), name="watching lock directories")
 
     def _warn(self, text: str) -> None:
         logger.warning("%s", visible(text))

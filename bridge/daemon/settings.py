@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
+from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bridge.errors import BadConfiguration
+from bridge.ides.surroundings import Surroundings
+from pathconv.probe import Probe
 
-__all__ = ["Settings", "read_settings"]
+__all__ = ["Settings", "read_settings", "surroundings_of"]
+
+_HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,62})(\.[A-Za-z0-9]([A-Za-z0-9-]{0,62}))*")
 
 
 class Settings(BaseModel):
@@ -19,6 +25,20 @@ class Settings(BaseModel):
 
     takeover: bool = Field(default=False, description="Take an IDE's only place although an agent holds it.")
     idle_minutes: float = Field(default=30.0, gt=0, description="How long an unused daemon stays.")
+    ide_host: str | None = Field(default=None, description="The only host on which IDEs are looked for.")
+    container_host: bool = Field(default=False, description="In a container, look for IDEs on its host too.")
+
+    windows_profile: str | None = Field(
+        default=None, description='In WSL, your Windows profile, if it is not found by itself; "" for none.'
+    )
+
+    @field_validator("ide_host")
+    @classmethod
+    def _is_a_host(cls, host: str | None) -> str | None:
+        """Refuse what is no host's name; ``localhost`` may mean ::1, where WSL forwards nothing."""
+        if host is not None and (host.casefold() == "localhost" or not _HOST.fullmatch(host)):
+            raise ValueError("not an IPv4 address or a host name (for this machine: 127.0.0.1)")
+        return host
 
 
 def read_settings(path: Path) -> Settings:
@@ -43,3 +63,13 @@ def read_settings(path: Path) -> Settings:
         unknown = f"there is no such setting; there are {', '.join(Settings.model_fields)}"
         what = unknown if first["type"] == "extra_forbidden" else first["msg"]
         raise BadConfiguration(f"{path}: {where}: {what}", hint) from exc
+
+
+def surroundings_of(settings: Settings) -> Surroundings:
+    """Look at the machine as the user wants it looked at."""
+    return Surroundings(
+        Probe(),
+        override=settings.ide_host,
+        container_host=settings.container_host,
+        profile=settings.windows_profile,
+    )

@@ -3,6 +3,10 @@
 A lock file holds a token and says where to send it, so it counts only if nobody else can have written it:
 directory and file are ours, the file has one name, and what was checked is the handle that is read, never
 the name. Nothing is ever written, repaired or deleted here.
+
+On a Windows drive seen from WSL every file is the same user's and open to all (docs/protocol.md "Reaching
+Windows"): there owner and mode say nothing, and only the user's own Windows profile is believed, which Windows
+keeps from other users.
 """
 
 from __future__ import annotations
@@ -10,15 +14,25 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Final
 
 from bridge.core.lockfile import MAX_BYTES, IncompleteLockFile, LockFile
+from bridge.core.reach import runs_in_windows
 from bridge.errors import LockFileError
 from bridge.ides.files import read_regular
 
-__all__ = ["AdmittedLock", "Refused", "Verdict", "admit", "open_directory"]
+__all__ = ["AdmittedLock", "Ground", "Refused", "Verdict", "admit", "open_directory"]
 
 _DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Ground(Enum):
+    """What a directory lies on, and thus what says who may write there."""
+
+    OURS = auto()  # owner and mode
+    PROFILE = auto()  # the user's Windows profile, which Windows guards
+    WINDOWS = auto()  # elsewhere on a Windows drive: nothing that can be seen from here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +43,7 @@ class AdmittedLock:
     path: str
     modified: float  # mtime, epoch seconds
     weak: tuple[str, ...] = ()  # what a careful plugin does better: "no token", "mode 0644"
+    in_windows: bool = False  # its IDE is a Windows program
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +58,7 @@ class Refused:
 Verdict = AdmittedLock | Refused
 
 
-def open_directory(path: str) -> int | Refused:
+def open_directory(path: str, ground: Ground = Ground.OURS) -> int | Refused:
     """Open a lock directory if only we can have put anything into it; the caller closes the handle.
 
     A missing directory raises `FileNotFoundError`; everything else that is wrong is a refusal.
@@ -54,13 +69,15 @@ def open_directory(path: str) -> int | Refused:
         raise
     except OSError as exc:
         return Refused(path=path, reason=_why_not_opened(path, exc))
-    if reason := _why_directory_refused(os.fstat(handle)):
+    if reason := _why_directory_refused(os.fstat(handle), ground):
         os.close(handle)
         return Refused(path=path, reason=reason)
     return handle
 
 
-def admit(directory: str, handle: int, name: str, status: os.stat_result) -> tuple[os.stat_result, Verdict]:
+def admit(
+    directory: str, handle: int, name: str, status: os.stat_result, ground: Ground = Ground.OURS
+) -> tuple[os.stat_result, Verdict]:
     """Judge one file, and give the status to which the verdict belongs.
 
     Args:
@@ -68,16 +85,17 @@ def admit(directory: str, handle: int, name: str, status: os.stat_result) -> tup
         handle: of that directory, from `open_directory`.
         name: ``<port>.lock``.
         status: of the name, not followed. What is refused by this is never opened: opening a device acts.
+        ground: on which the directory lies.
 
     Raises `OSError` if the file cannot be read, `FileNotFoundError` if it is gone.
     """
     path = os.path.join(directory, name)
-    if reason := _why_refused(status):
+    if reason := _why_refused(status, ground):
         return status, Refused(path=path, reason=reason)
     status, data = read_regular(name, MAX_BYTES, flags=os.O_NOFOLLOW, dir_fd=handle)
     if status.st_nlink == 0:
         return status, Refused(path=path, reason="was replaced while it was read", incomplete=True)
-    if reason := _why_refused(status):  # the name may have led elsewhere a moment ago
+    if reason := _why_refused(status, ground):  # the name may have led elsewhere a moment ago
         return status, Refused(path=path, reason=reason)
     try:
         lock = LockFile.parse(name, data)
@@ -85,8 +103,10 @@ def admit(directory: str, handle: int, name: str, status: os.stat_result) -> tup
         if isinstance(exc, IncompleteLockFile):
             return status, Refused(path=path, reason=f"half-written, or {exc.reason}", incomplete=True)
         return status, Refused(path=path, reason=exc.reason)
-    weak = _weaknesses(lock, status)
-    return status, AdmittedLock(lock=lock, path=path, modified=status.st_mtime, weak=weak)
+    in_profile = ground is Ground.PROFILE
+    weak = _weaknesses(lock, None if in_profile else status)
+    in_windows = runs_in_windows(lock, in_profile)
+    return status, AdmittedLock(lock=lock, path=path, modified=status.st_mtime, weak=weak, in_windows=in_windows)
 
 
 def _why_not_opened(path: str, exc: OSError) -> str:
@@ -95,7 +115,11 @@ def _why_not_opened(path: str, exc: OSError) -> str:
     return f"cannot be opened ({exc.strerror})"
 
 
-def _why_directory_refused(status: os.stat_result) -> str | None:
+def _why_directory_refused(status: os.stat_result, ground: Ground) -> str | None:
+    if ground is Ground.PROFILE:
+        return None
+    if ground is Ground.WINDOWS:
+        return "lies on a Windows drive outside of your profile, where nothing tells who may write"
     if status.st_uid != os.geteuid():
         return f"belongs to uid {status.st_uid}, not to you: somebody else decides what is in it"
     if status.st_mode & 0o022:
@@ -103,12 +127,12 @@ def _why_directory_refused(status: os.stat_result) -> str | None:
     return None
 
 
-def _why_refused(status: os.stat_result) -> str | None:
+def _why_refused(status: os.stat_result, ground: Ground) -> str | None:
     if stat.S_ISLNK(status.st_mode):
         return "is a symlink"
     if not stat.S_ISREG(status.st_mode):
         return "is not a regular file"
-    if status.st_uid != os.geteuid():
+    if status.st_uid != os.geteuid() and ground is Ground.OURS:
         return f"belongs to uid {status.st_uid}, not to you"
     if status.st_nlink != 1:
         return f"has {status.st_nlink} names (hard links)"
@@ -117,9 +141,10 @@ def _why_refused(status: os.stat_result) -> str | None:
     return None
 
 
-def _weaknesses(lock: LockFile, status: os.stat_result) -> tuple[str, ...]:
+def _weaknesses(lock: LockFile, status: os.stat_result | None) -> tuple[str, ...]:
+    """Name what a careful plugin does better; `status` None: its mode means nothing."""
     no_token = () if lock.auth_token else ("no token",)
-    loose = (f"mode {_mode(status)}",) if status.st_mode & 0o077 else ()
+    loose = (f"mode {_mode(status)}",) if status is not None and status.st_mode & 0o077 else ()
     return no_token + loose
 
 

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from bridge.ides.admission import AdmittedLock, Refused, Verdict, admit, open_directory
+from bridge.ides.admission import AdmittedLock, Ground, Refused, Verdict, admit, open_directory
 
 __all__ = ["LockScanner", "Scan", "candidate_directories"]
 
@@ -33,7 +33,7 @@ _Known = dict[str, tuple[_Identity, Verdict]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """What all directories hold, at most one admitted lock per port."""
+    """What all directories hold, at most one admitted lock per port and side of the Windows boundary."""
 
     admitted: tuple[AdmittedLock, ...] = ()
     refused: tuple[Refused, ...] = ()
@@ -69,11 +69,15 @@ class LockScanner:
 
     Args:
         clock: wall clock in nanoseconds, the one that file systems stamp files with.
+        ground: tells what a directory lies on.
     """
 
-    def __init__(self, clock: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self, clock: Callable[[], int] = time.time_ns, ground: Callable[[str], Ground] = lambda _: Ground.OURS
+    ) -> None:
         self._clock = clock
-        self._known: dict[str, _Known] = {}
+        self._ground = ground
+        self._known: dict[tuple[str, Ground], _Known] = {}
 
     async def settle(self, directories: Iterable[Path]) -> Scan:
         """Scan, and again up to three times in 0.3 s while some file is being written; others run meanwhile."""
@@ -89,8 +93,8 @@ class LockScanner:
     def scan(self, directories: Iterable[Path]) -> Scan:
         """Look at all lock files in `directories`; never raises for what it finds there.
 
-        A missing directory is an empty one. Of two files for one port the newer is admitted; the other is
-        refused, unless it says the same.
+        A missing directory is an empty one. Of two files for one port, on one side of the Windows boundary, the
+        newer is admitted; the other is refused, unless it says the same.
         """
         looks = [self._look(os.fspath(directory)) for directory in directories]
         verdicts = [verdict for look in looks for verdict in look.verdicts]
@@ -104,9 +108,10 @@ class LockScanner:
         )
 
     def _look(self, directory: str) -> _Look:
-        look = _Look(directory, self._known.pop(directory, {}), self._clock() - SETTLED_NS)
+        ground = self._ground(directory)
+        look = _Look(directory, ground, self._known.pop((directory, ground), {}), self._clock() - SETTLED_NS)
         look.run()
-        self._known[directory] = look.known
+        self._known[directory, ground] = look.known
         if len(self._known) > DIRECTORIES_KEPT:
             del self._known[next(iter(self._known))]  # the one that nobody asked about for longest
         return look
@@ -115,8 +120,9 @@ class LockScanner:
 class _Look:
     """One pass over one directory."""
 
-    def __init__(self, directory: str, before: _Known, settled_ns: int) -> None:
+    def __init__(self, directory: str, ground: Ground, before: _Known, settled_ns: int) -> None:
         self.directory = directory
+        self.ground = ground
         self.before = before
         self.settled_ns = settled_ns  # what was changed after this may change again unseen
         self.known: _Known = {}
@@ -127,7 +133,7 @@ class _Look:
 
     def run(self) -> None:
         try:
-            handle = open_directory(self.directory)
+            handle = open_directory(self.directory, self.ground)
         except FileNotFoundError:
             return
         if isinstance(handle, Refused):
@@ -162,7 +168,7 @@ class _Look:
         identity, verdict = self.before.get(entry.name, ((), None))
         if verdict is None or identity != _identity(status):
             self.files_read += 1
-            status, verdict = admit(self.directory, handle, entry.name, status)
+            status, verdict = admit(self.directory, handle, entry.name, status, self.ground)
             identity = _identity(status)
         if status.st_ctime_ns < self.settled_ns:
             self.known[entry.name] = identity, verdict
@@ -189,11 +195,11 @@ def _identity(status: os.stat_result) -> _Identity:
 
 
 def _one_per_port(locks: Iterable[AdmittedLock]) -> tuple[list[AdmittedLock], list[Refused]]:
-    """Keep the newest lock of each port; one that says the same is the same IDE and needs no word."""
-    kept: dict[int, AdmittedLock] = {}
+    """Keep the newest lock of each port of each side; one that says the same is the same IDE and needs no word."""
+    kept: dict[tuple[bool, int], AdmittedLock] = {}
     refused = []
     for found in sorted(locks, key=lambda found: -found.modified):
-        newest = kept.setdefault(found.lock.port, found)
+        newest = kept.setdefault((found.in_windows, found.lock.port), found)
         if newest is not found and newest.lock != found.lock:
             refused.append(Refused(path=found.path, reason=f"names the same port as {newest.path}, which is newer"))
     return list(kept.values()), refused

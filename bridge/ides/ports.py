@@ -1,8 +1,8 @@
 """Who listens on a port of ours, and who is connected to it.
 
 The owner of the listener is what makes sending a token safe (docs/protocol.md "Lock file admission"): on a
-dead IDE's port another user may listen. We dial 127.0.0.1 and nothing else, so only listeners that such a
-connection can reach count, and one foreign among them is enough to refuse.
+dead IDE's port another user may listen. Only listeners that a connection to 127.0.0.1 can reach count, and one
+foreign among them is enough to refuse.
 
 Linux tells everything, and in a fraction of a millisecond. Elsewhere psutil does, if the system lets us; where
 it does not, our own processes at least can be asked.
@@ -23,7 +23,7 @@ from bridge.core.selection import Listener
 from bridge.ides.sock_diag import connections_of, from_netlink
 from bridge.ides.tcp import Report, Socket, address_of, from_proc, from_psutil
 
-__all__ = ["PortFacts", "facts", "is_client_ours", "snapshot"]
+__all__ = ["PortFacts", "facts", "is_client_ours", "is_other_end_here", "snapshot"]
 
 _Source = Callable[[Collection[int]], Report]
 # The first that tells anything is believed: netlink is refused in some sandboxes, and by kernels before 4.16.
@@ -72,6 +72,24 @@ def is_client_ours(client_port: int, server_port: int) -> bool:
     if connections is None:
         return True
     return any(s.uid == os.geteuid() for s in connections if s.remote_port == server_port)
+
+
+def is_other_end_here(port: int, our_port: int) -> bool | None:
+    """Tell whether a socket of this machine is the other end of our connection from `our_port` to `port`.
+
+    If none is, the connection left this machine, as those to 127.0.0.1 do where WSL shares it with Windows. None:
+    the system does not tell.
+    """
+    if sys.platform != "linux":
+        return None
+    try:
+        found = connections_of(port)
+    except OSError:
+        try:
+            found = from_proc([port]).sockets
+        except OSError:
+            return None
+    return any(connection.remote_port == our_port for connection in found)
 
 
 def facts(ports: Iterable[int], report: Report, *, me: int) -> dict[int, PortFacts]:

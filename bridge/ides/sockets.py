@@ -1,8 +1,9 @@
 """The WebSockets to IDEs: they carry what the router sends and report what happens. They decide nothing.
 
 The token goes out with the upgrade request, before the other side has proved anything. So the TCP connection
-is made first, and only if the process that accepted it belongs to our user the upgrade is sent on that very
-connection (design.md D7): whoever takes the port afterwards gets nothing.
+is made first (`bridge.ides.dialing`), and only if the one who accepted it may be told the token the upgrade is
+sent on that very connection (design.md D7): whoever takes the port afterwards gets nothing. Where no way leads to
+an IDE in Windows, a process of its own may carry the connection (`bridge.ides.relay`), and ends with it.
 """
 
 from __future__ import annotations
@@ -16,15 +17,19 @@ from typing import Final
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
+from websockets.frames import CloseCode
 from websockets.typing import Subprotocol
 
 from bridge.core import jsonrpc
 from bridge.core.events import Event, LinkClosed, LinkMessage, LinkOpened, LinkState
 from bridge.core.links import HANDSHAKE_S
 from bridge.core.lockfile import LockFile, Transport
+from bridge.core.reach import HERE, LOOPBACK, Route, Silence
 from bridge.core.selection import Listener
 from bridge.core.text import visible
+from bridge.ides.dialing import CONNECT_S, Dialer, NobodyThere, NotTrustworthy
 from bridge.ides.ports import snapshot
+from bridge.ides.relay import Relay
 
 __all__ = ["AUTHORIZATION", "Sockets"]
 
@@ -60,8 +65,11 @@ class _Connect(connect):
 class _Line:
     """One connection, from dialling to its end."""
 
-    def __init__(self, lock: LockFile) -> None:
+    def __init__(self, lock: LockFile, route: Route) -> None:
         self.lock = lock
+        self.route = route
+        self.here = False  # the other end is a socket of this machine
+        self.relay: Relay | None = None
         self.connection: ClientConnection | None = None
         self.closely = asyncio.Event()
         self.quiet = False  # we hung up: nothing more is reported
@@ -73,22 +81,37 @@ class Sockets:
     Args:
         tasks: where their tasks live.
         feed: takes every event; awaited, so that messages of one IDE stay in order.
+        dialer: makes the TCP connections.
+        open_relay: starts a relay to a port of Windows' own loopback; raises `OSError` with the reason if it cannot.
     """
 
-    def __init__(self, tasks: asyncio.TaskGroup, feed: Callable[[Event], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        tasks: asyncio.TaskGroup,
+        feed: Callable[[Event], Awaitable[None]],
+        dialer: Dialer | None = None,
+        open_relay: Callable[[int], Awaitable[Relay]] | None = None,
+    ) -> None:
         self._tasks = tasks
         self._feed = feed
+        self._dialer = dialer or Dialer()
+        self._open_relay = open_relay
         self._lines: dict[str, _Line] = {}
 
     @property
     def ports(self) -> frozenset[int]:
-        """Our own ends of the connections, which do not make an IDE occupied."""
-        open_ = (line.connection for line in self._lines.values())
+        """Our own ends of the connections on this machine, which do not make an IDE occupied."""
+        open_ = (line.connection for line in self._lines.values() if line.here)
         return frozenset(connection.local_address[1] for connection in open_ if connection is not None)
 
-    def dial(self, lock: LockFile) -> None:
+    @property
+    def linked(self) -> frozenset[str]:
+        """The IDEs that we are connected to."""
+        return frozenset(ide_id for ide_id, line in self._lines.items() if line.connection is not None)
+
+    def dial(self, lock: LockFile, route: Route = HERE) -> None:
         """Begin to connect; `LinkOpened` or `LinkClosed` will be reported."""
-        line = self._lines[lock.ide_id] = _Line(lock)
+        line = self._lines[lock.ide_id] = _Line(lock, route)
         self._tasks.create_task(self._run(line), name=f"link to port {lock.port}")
 
     async def send(self, ide_id: str, frame: bytes) -> None:
@@ -120,7 +143,7 @@ class Sockets:
 
     async def _run(self, line: _Line) -> None:
         try:
-            line.connection = await _connect(line.lock)
+            line.connection = await self._connect(line)
             if line.quiet:
                 return
             state, reason = await self._serve(line, line.connection)
@@ -129,6 +152,9 @@ class Sockets:
         finally:
             if line.connection is not None:
                 await _close(line.connection)
+            if line.relay is not None:
+                await line.relay.close()
+            self._dialer.forget(line.lock.port, line.route)
             if self._lines.get(line.lock.ide_id) is line:
                 del self._lines[line.lock.ide_id]
         await self._report(line, LinkClosed(time.time(), line.lock.ide_id, state, reason))
@@ -152,47 +178,80 @@ class Sockets:
                 await self._report(line, LinkMessage(time.time(), ide_id, message))
         except ConnectionClosed as closed:
             silent = pulse.done() and not pulse.cancelled() and pulse.result()
-            return await _why_closed(connection, closed, silent)
+            return await self._why_closed(line, connection, closed, silent)
         finally:
             pulse.cancel()
 
+    # ---- connecting
 
-async def _connect(lock: LockFile) -> ClientConnection:
-    """Connect, look who is there, then send the upgrade with the token. Raises `_Failure`."""
-    if lock.transport is not Transport.WEBSOCKET:
-        raise _Failure(LinkState.PORT_TAKEN, f"its transport {lock.transport} is not supported yet")
-    try:
-        async with asyncio.timeout(HANDSHAKE_S):
-            endpoint = await _connect_tcp(lock.port)
-    except TimeoutError:
-        raise _Failure(LinkState.NOT_ANSWERING, "its port takes no connection") from None
-    except OSError as exc:
-        raise _Failure(LinkState.GONE, f"nothing listens on port {lock.port}: {exc.strerror}") from None
-    try:
-        if snapshot([lock.port])[lock.port].listener is not Listener.OURS:
-            raise _Failure(LinkState.PORT_TAKEN, "its port does not belong to your user")
-        return await _upgrade(lock, endpoint)
-    except BaseException:
-        endpoint.close()
-        raise
+    async def _connect(self, line: _Line) -> ClientConnection:
+        """Connect, look who is there, then send the upgrade with the token. Raises `_Failure`."""
+        lock = line.lock
+        if lock.transport is not Transport.WEBSOCKET:
+            raise _Failure(LinkState.PORT_TAKEN, f"its transport {lock.transport} is not supported yet")
+        # A busy IDE on this machine may take its time; on the other side silence is the common answer.
+        limit_s = HANDSHAKE_S if line.route.here else CONNECT_S
+        try:
+            endpoint, line.here = await self._dialer.connect(lock.port, line.route, limit_s=limit_s)
+        except NotTrustworthy:
+            raise _Failure(LinkState.PORT_TAKEN, "its port does not belong to your user") from None
+        except NobodyThere as nobody:
+            endpoint = await self._relayed(line, nobody)
+        try:
+            return await _upgrade(lock, endpoint)
+        except BaseException:
+            endpoint.close()
+            raise
+
+    async def _relayed(self, line: _Line, nobody: NobodyThere) -> socket.socket:
+        """Have a Windows process carry the connection, where that may help."""
+        if not line.route.relay or self._open_relay is None:
+            raise _nobody(line, nobody)
+        try:
+            line.relay = await self._open_relay(line.lock.port)
+        except OSError as exc:
+            raise _Failure(LinkState.GONE, f"{nobody}; through a relay: {exc}") from None
+        return line.relay.endpoint
+
+    # ---- ending
+
+    async def _why_closed(
+        self, line: _Line, connection: ClientConnection, closed: ConnectionClosed, silent: bool
+    ) -> tuple[LinkState, str]:
+        """Say what the end of a connection means: whose slot it was, and whether anybody is still there."""
+        if silent:
+            return LinkState.NOT_ANSWERING, "it did not answer a ping"
+        if closed.rcvd is None:
+            await asyncio.sleep(DYING_S)
+        elif closed.rcvd.code == _REFUSED_CODE:
+            return LinkState.REFUSED, "it refused the token (close code 1008)"
+        if line.here and (ended := _ended_here(connection)) is not None:
+            return ended
+        if not line.here:
+            return await self._ended_elsewhere(line, closed)
+        return LinkState.LISTENING, "it closed the connection"
+
+    async def _ended_elsewhere(self, line: _Line, closed: ConnectionClosed) -> tuple[LinkState, str]:
+        """Conclude from the close code and from whether its port still answers: its sockets cannot be seen."""
+        self._dialer.forget(line.lock.port, line.route)
+        if closed.rcvd is not None and closed.rcvd.code == CloseCode.NO_STATUS_RCVD:
+            return LinkState.SLOT_LOST, "another client took its one place"
+        if line.relay is None and (await self._dialer.reach(line.lock.port, line.route)).answers:
+            return LinkState.LISTENING, "it closed the connection"
+        return LinkState.GONE, "the IDE ended"
 
 
-async def _connect_tcp(port: int) -> socket.socket:
-    endpoint = socket.socket()
-    try:
-        endpoint.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(endpoint, ("127.0.0.1", port))
-    except BaseException:
-        endpoint.close()
-        raise
-    return endpoint
+def _nobody(line: _Line, nobody: NobodyThere) -> _Failure:
+    if set(nobody.silences.values()) == {Silence.TIMEOUT}:
+        return _Failure(LinkState.NOT_ANSWERING, "its port takes no connection")
+    return _Failure(LinkState.GONE, f"nothing listens on port {line.lock.port}: {nobody}")
 
 
 async def _upgrade(lock: LockFile, endpoint: socket.socket) -> ClientConnection:
     headers = {AUTHORIZATION: lock.auth_token} if lock.auth_token is not None else {}
     try:
         return await _Connect(
-            f"ws://127.0.0.1:{lock.port}/",
+            f"ws://{LOOPBACK}:{lock.port}/",  # wherever it is: plugins may refuse any other Host
             sock=endpoint,
             subprotocols=[Subprotocol("mcp")],
             additional_headers=headers,
@@ -250,18 +309,12 @@ async def _close(connection: ClientConnection) -> None:
         await connection.close()
 
 
-async def _why_closed(connection: ClientConnection, closed: ConnectionClosed, silent: bool) -> tuple[LinkState, str]:
-    """Say what the end of a connection means: whose slot it was, and whether anybody is still there."""
-    if silent:
-        return LinkState.NOT_ANSWERING, "it did not answer a ping"
-    if closed.rcvd is None:
-        await asyncio.sleep(DYING_S)
-    elif closed.rcvd.code == _REFUSED_CODE:
-        return LinkState.REFUSED, "it refused the token (close code 1008)"
+def _ended_here(connection: ClientConnection) -> tuple[LinkState, str] | None:
+    """Conclude from the sockets of this machine; None: the IDE listens on, and nobody else is there."""
     port = connection.remote_address[1]
     facts = snapshot([port])[port]
     if facts.listener is Listener.NONE:
         return LinkState.GONE, "the IDE ended"
     if facts.peers - {connection.local_address[1]}:
         return LinkState.SLOT_LOST, "another client took its one place"
-    return LinkState.LISTENING, "it closed the connection"
+    return None

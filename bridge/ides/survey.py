@@ -1,25 +1,35 @@
 """The IDEs that exist right now: lock files, processes, sockets and projects put together for `select`.
 
-Nothing here contacts an IDE. A thousand stale locks cost a stat and an `os.kill` each; paths are resolved only
-for locks on whose port somebody listens.
+Nothing here speaks to an IDE. A thousand stale locks cost a stat and an `os.kill` each; paths are resolved only
+for locks on whose port somebody listens. An IDE on the other side of the Windows boundary shows no process and no
+socket here, so whether its port takes a connection is tried, for all of them at once (`Dialer.reach`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final, NamedTuple
 
 from bridge.core.lockfile import LockFile
+from bridge.core.reach import HERE, Route, Silence, Terrain
 from bridge.core.selection import Candidate, Listener, Pid
 from bridge.ides.admission import AdmittedLock, Refused
+from bridge.ides.dialing import Dialer, Reach
 from bridge.ides.locks import LockScanner
 from bridge.ides.ports import PortFacts, snapshot
 from bridge.ides.processes import ancestors, pid_state
 from bridge.ides.projects import project_of
+from bridge.ides.surroundings import Surroundings
+from pathconv import Code
+from pathconv.probe import Probe
 
-__all__ = ["Sighting", "Survey"]
+__all__ = ["Found", "Sighting", "Survey", "find"]
+
+_LIVING: Final = frozenset({Listener.OURS, Listener.HIDDEN})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +38,62 @@ class Sighting:
 
     candidates: tuple[Candidate, ...] = ()
     refused: tuple[Refused, ...] = ()  # files and whole directories, with the reason
+    terrain: Terrain = field(default_factory=Terrain)
+
+
+class Found(NamedTuple):
+    """An admitted lock, the way to its IDE, and what is known of its port."""
+
+    admitted: AdmittedLock
+    route: Route
+    port: PortFacts  # on this machine
+    listener: Listener
+    silences: dict[str, Silence]  # for IDEs elsewhere: what became of each host
+
+
+async def find(
+    locks: Iterable[AdmittedLock], terrain: Terrain, dialer: Dialer, linked: Collection[str] = ()
+) -> list[Found]:
+    """Look who listens for each lock: on this machine in its tables, elsewhere by a connection that says nothing.
+
+    Args:
+        linked: ids of the IDEs that we are connected to, which need no look.
+    """
+    locks = list(locks)
+    ports = snapshot([found.lock.port for found in locks])
+    routes = [_route(found, ports[found.lock.port], terrain) for found in locks]
+    reaches = await asyncio.gather(
+        *(_reach(found, route, dialer, linked) for found, route in zip(locks, routes, strict=True))
+    )
+    return [
+        Found(found, route, ports[found.lock.port], *_listener(route, ports[found.lock.port], reach))
+        for found, route, reach in zip(locks, routes, reaches, strict=True)
+    ]
+
+
+def _route(found: AdmittedLock, port: PortFacts, terrain: Terrain) -> Route:
+    """An IDE like us is on our loopback; where another side exists, one that is not here may be there."""
+    if port.listener is not Listener.NONE and not found.in_windows:
+        return HERE
+    return terrain.route(found.in_windows)
+
+
+async def _reach(found: AdmittedLock, route: Route, dialer: Dialer, linked: Collection[str]) -> Reach | None:
+    if route.here:
+        return None
+    if found.lock.ide_id in linked:
+        return Reach(None, 0.0)
+    return await dialer.reach(found.lock.port, route)
+
+
+def _listener(route: Route, port: PortFacts, reach: Reach | None) -> tuple[Listener, dict[str, Silence]]:
+    if reach is None:
+        return port.listener, {}
+    if reach.silences is None:
+        return Listener.OURS, {}
+    if Silence.UNTRUSTED in reach.silences.values():
+        return Listener.FOREIGN, reach.silences
+    return (Listener.HIDDEN if route.relay else Listener.UNREACHABLE), reach.silences
 
 
 class Survey:
@@ -35,11 +101,22 @@ class Survey:
 
     Args:
         home: the user's home directory, real and absolute; see `project_of`.
+        surroundings: the machine; default: this one.
+        dialer: the one that our links are made with.
     """
 
-    def __init__(self, home: str, scanner: LockScanner | None = None) -> None:
+    def __init__(
+        self,
+        home: str,
+        scanner: LockScanner | None = None,
+        *,
+        surroundings: Surroundings | None = None,
+        dialer: Dialer | None = None,
+    ) -> None:
         self._home = home
-        self._scanner = scanner or LockScanner()
+        self._surroundings = surroundings or Surroundings(Probe())
+        self._dialer = dialer or Dialer()
+        self._scanner = scanner or LockScanner(ground=self._surroundings.ground)
 
     async def look(
         self,
@@ -47,45 +124,53 @@ class Survey:
         *,
         terminal_pid: int | None = None,
         our_ports: Collection[int] = (),
+        linked: Collection[str] = (),
     ) -> Sighting:
         """Describe every IDE that announces itself; what our links know of it is for `Links` to add.
 
-        Waits, up to 0.3 s, only while a lock file is being written. Never raises for what it finds.
+        Waits, up to 0.3 s, only while a lock file is being written, and up to 0.8 s where IDEs of another side do
+        not answer. Never raises for what it finds.
 
         Args:
-            directories: where lock files may be; see `locks.candidate_directories`.
+            directories: where lock files may be besides the Windows profile; see `locks.candidate_directories`.
             terminal_pid: the process that asks; it and its ancestors decide which IDE's terminal it is in.
             our_ports: local ports of our own links, whose connections do not make an IDE occupied.
+            linked: ids of the IDEs at their other ends.
         """
-        scan = await self._scanner.settle(directories)
-        ports = snapshot([found.lock.port for found in scan.admitted])
+        terrain = await self._surroundings.terrain()
+        everywhere = dict.fromkeys([*directories, *self._surroundings.directories()])
+        scan = await self._scanner.settle(everywhere)
         line = frozenset(ancestors(terminal_pid)) if terminal_pid is not None else frozenset()
         return Sighting(
             candidates=tuple(
-                self._candidate(found, ports[found.lock.port], line, our_ports) for found in scan.admitted
+                self._candidate(found, terrain, line, our_ports)
+                for found in await find(scan.admitted, terrain, self._dialer, linked)
             ),
             refused=scan.refused + scan.problems,
+            terrain=terrain,
         )
 
     def _candidate(
-        self, found: AdmittedLock, port: PortFacts, line: Collection[int], our_ports: Collection[int]
+        self, found: Found, terrain: Terrain, line: Collection[int], our_ports: Collection[int]
     ) -> Candidate:
-        lock = found.lock
-        # A Windows PID seen from WSL says nothing here, and may even be that of a process of ours.
-        pid = Pid.UNKNOWN if lock.running_in_windows else pid_state(lock.pid, found.modified)
-        listener = _listener(lock, port)
-        living = listener is not Listener.NONE
-        folders = tuple(map(_real, lock.workspace_folders)) if living else lock.workspace_folders
+        lock, living = found.admitted.lock, found.listener in _LIVING
+        pid = pid_of(found)
+        named, foreign = _folders(lock, found.route)
+        folders = tuple(map(_real, named)) if living else named
+        elsewhere = found.listener in (Listener.HIDDEN, Listener.UNREACHABLE)
         return Candidate(
             lock=lock,
             folders=folders,
             repositories=self._repositories(folders) if living else frozenset(),
-            modified=found.modified,
+            modified=found.admitted.modified,
             pid=pid,
-            listener=listener,
-            occupied=port.occupied(our_ports),
+            listener=found.listener,
+            occupied=found.route.here and found.port.occupied(our_ports),
             ancestor=pid is Pid.ALIVE and lock.pid in line,
-            weak=found.weak,
+            weak=found.admitted.weak,
+            route=found.route,
+            silence=terrain.diagnose(lock.port, found.silences) if elsewhere else None,
+            foreign=foreign,
         )
 
     def _repositories(self, folders: tuple[str, ...]) -> frozenset[str]:
@@ -93,14 +178,31 @@ class Survey:
         return frozenset(p.repository for p in projects if p.repository is not None)
 
 
-def _listener(lock: LockFile, port: PortFacts) -> Listener:
-    """A listener on the Windows side is not in our tables, so its absence there proves nothing."""
-    elsewhere = lock.running_in_windows and port.listener is Listener.NONE
-    return Listener.UNKNOWN if elsewhere else port.listener
+def pid_of(found: Found) -> Pid:
+    """Say what became of the process that a lock names: nothing is known of one in Windows or outside a container.
+
+    Its number may even be that of a process of ours.
+    """
+    lock = found.admitted.lock
+    elsewhere = found.admitted.in_windows or not found.route.here
+    return Pid.UNKNOWN if elsewhere else pid_state(lock.pid, found.admitted.modified)
+
+
+def _folders(lock: LockFile, route: Route) -> tuple[tuple[str, ...], str | None]:
+    """Translate the folders to our side; if all are in another distribution, say so: they are not ours to show."""
+    if route.mapper is None:
+        return lock.workspace_folders, None
+    outcomes = [route.mapper.try_ide_folder(folder, running_in_windows=True) for folder in lock.workspace_folders]
+    foreign = bool(outcomes) and all(o.error is not None and o.error.code is Code.FOREIGN_DISTRO for o in outcomes)
+    here = route.mapper.facts.distro or "this one"
+    reason = (
+        f"its workspace {lock.workspace_folders[0]} is in another WSL distribution than {here}" if foreign else None
+    )
+    return tuple(outcome.path for outcome in outcomes), reason
 
 
 def _real(folder: str) -> str:
-    """Resolve symlinks; a folder that does not exist, or is written as on Windows, stays as it is."""
+    """Resolve symlinks; a folder that does not exist, or has no name on our side, stays as it is."""
     try:
         return os.path.realpath(folder, strict=True) if os.path.isabs(folder) else folder
     except (OSError, ValueError):

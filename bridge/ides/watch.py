@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from pathlib import Path
@@ -18,7 +19,10 @@ from typing import Final
 import psutil
 from watchfiles import awatch
 
-__all__ = ["watch"]
+from bridge.core.windows import needs_polling
+from pathconv import Env
+
+__all__ = ["is_silent", "watch"]
 
 logger = logging.getLogger(__name__)
 
@@ -27,10 +31,7 @@ RECHECK_MS: Final = 10_000  # for what no event tells: a directory that came whi
 POLL_MS: Final = 2_000  # where the kernel tells of nothing
 PAUSE_S: Final = 0.5  # a directory that comes and goes must not keep us busy
 
-# The other side of these file systems changes without an event on this one (docs/protocol.md "Watching").
-_SILENT: Final = frozenset(
-    {"9p", "v9fs", "drvfs", "virtiofs", "nfs", "nfs4", "cifs", "smb3", "smbfs", "vboxsf", "fuse.sshfs"}
-)
+_ENV: Final = Env.WINDOWS if sys.platform == "win32" else Env.LINUX  # elsewhere the file system alone decides
 
 _Armed = dict[str, tuple[int, int]]  # watched directory: its device and inode
 
@@ -55,10 +56,13 @@ async def watch(
     polling = False
     while True:
         armed = _arm(directories())
+        if not armed:
+            await asyncio.sleep(RECHECK_MS / 1000)
+            continue
         # Runs when `_follow` has to wait, thus is watching: nothing can happen unseen between the two.
         asyncio.get_running_loop().call_soon(changed)
         try:
-            await _follow(armed, directories, changed, polling or _silent(armed))
+            await _follow(armed, directories, changed, polling or any(is_silent(Path(path)) for path in armed))
         except FileNotFoundError:  # gone between looking and watching
             await asyncio.sleep(PAUSE_S)
         except (OSError, RuntimeError) as exc:  # the latter is what watchfiles makes of most errors
@@ -111,10 +115,13 @@ def _nearest(directory: Path) -> tuple[str, tuple[int, int]]:
     return os.fspath(directory), (status.st_dev, status.st_ino)
 
 
-def _silent(armed: _Armed) -> bool:
-    """Whether one of these directories lies on a file system that tells nobody of changes."""
-    mounts = _mounts()
-    return any(_file_system(Path(os.path.realpath(directory)), mounts) in _SILENT for directory in armed)
+def is_silent(directory: Path) -> bool:
+    """Tell whether a directory, or the nearest above it, lies on a file system that tells nobody of changes.
+
+    Watch these apart from others, for one of them makes `watch` look instead of listen.
+    """
+    real = os.path.realpath(_nearest(directory)[0])
+    return needs_polling(_ENV, _file_system(Path(real), _mounts()), real)
 
 
 def _mounts() -> dict[Path, str]:

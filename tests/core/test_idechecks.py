@@ -25,9 +25,7 @@ def gone(port: int = 4001, pid: Pid = Pid.DEAD) -> Announced:
     return ide(port, pid=pid, listener=Listener.NONE)
 
 
-WELL = IdeFacts(
-    environ={}, announced=(ide(),), distrusted=(), directories=(IDE_DIR,), browser=True, kernel="6.1.0-18-amd64"
-)
+WELL = IdeFacts(environ={}, announced=(ide(),), distrusted=(), directories=(IDE_DIR,), browser=True)
 
 
 def said(facts: IdeFacts) -> list[tuple[str, str]]:

@@ -430,7 +430,7 @@ def test_every_ide_gets_one_verdict_and_the_chosen_one_may_be_used(
     assert sorted(v.candidate.lock.ide_id for v in selection.verdicts) == sorted(i.lock.ide_id for i in ides)
     assert all(verdict.reason for verdict in selection.verdicts)
     usable = [verdict.candidate for verdict in selection.verdicts if verdict.usable]
-    assert all(i.listener is Listener.OURS and i.trouble is None for i in usable)
+    assert all(i.listener in (Listener.OURS, Listener.HIDDEN) and i.trouble is None for i in usable)
     assert usable == [verdict.candidate for verdict in selection.verdicts[: len(usable)]]
     assert [selection.chosen] == [v.candidate for v in selection.verdicts if v.chosen] or selection.chosen is None
     assert (selection.chosen is None) is (not usable)

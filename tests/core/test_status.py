@@ -164,6 +164,8 @@ def test_an_ide_is_described_for_programs() -> None:
         "pid": 12,
         "pid_state": "reused",
         "weak": ["loose mode"],
+        "side": "here",
+        "fix": None,
     }
 
 

@@ -160,6 +160,7 @@ async def test_a_session_that_moves_sees_the_world_from_where_it_is(home: Path, 
 @dataclass
 class Ours:
     ports: frozenset[int]
+    linked: frozenset[str] = frozenset()
 
 
 async def test_our_own_links_do_not_occupy_an_ide(home: Path, lookout: Lookout) -> None:

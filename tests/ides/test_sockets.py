@@ -19,7 +19,7 @@ from websockets.asyncio.client import ClientConnection
 from bridge.core import jsonrpc
 from bridge.core.events import Event, LinkClosed, LinkMessage, LinkOpened, LinkState
 from bridge.core.lockfile import LockFile, Transport
-from bridge.ides import sockets
+from bridge.ides import dialing, sockets
 from bridge.ides.ports import snapshot
 from bridge.ides.sockets import Sockets
 from ide_plugins.emulator import Emulator
@@ -464,7 +464,7 @@ async def test_nothing_is_sent_before_the_owner_is_known(links: Links, monkeypat
         seen.append(bytes(heard))
         return look(ports)
 
-    monkeypatch.setattr(sockets, "snapshot", looking)
+    monkeypatch.setattr(dialing, "snapshot", looking)
     async with rude_server(record) as port:
         await links.fails(lock_of(port))
     assert seen[0] == b""

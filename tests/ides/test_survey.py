@@ -78,13 +78,13 @@ async def test_a_reused_pid_is_nobody_s_ancestor(home: Path, directory: Path) ->
     assert (candidate.pid, candidate.ancestor) == (Pid.REUSED, False)
 
 
-async def test_an_ide_on_windows_is_not_judged_by_our_tables(home: Path, directory: Path) -> None:
+async def test_where_there_is_no_windows_nobody_is_looked_for_there(home: Path, directory: Path) -> None:
     with listening() as listener:
         port = port_of(listener)
     folders = ["C:\\src\\app", "c:/src"]
     write_lock(directory, port, pid=HERE, runningInWindows=True, workspaceFolders=folders)
     candidate = await look_at_one(home, terminal_pid=HERE)
-    assert (candidate.pid, candidate.listener) == (Pid.UNKNOWN, Listener.UNKNOWN)
+    assert (candidate.pid, candidate.listener) == (Pid.UNKNOWN, Listener.NONE)
     assert (candidate.folders, candidate.ancestor) == (tuple(folders), False)
 
 

@@ -1,0 +1,180 @@
+"""What this machine is and how Windows is reached from it, read again when it changed.
+
+On a machine without another side this costs nothing. In WSL the mount table is read at each look, what Windows'
+own programs say once: they take up to seconds to start. Sources: docs/protocol.md "Reaching Windows".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from bridge.core.reach import WSL, Terrain, network_mode
+from bridge.core.windows import NOBODYS_PROFILES, home_from_path, parse_home, tasklist_alive
+from bridge.ides.admission import Ground
+from bridge.ides.relay import Relay, open_relay
+from pathconv import WSL_HOSTS, Env, PathMapper, parse_windows
+from pathconv.probe import Probe
+
+__all__ = ["Surroundings"]
+
+ANSWER_S: Final = 5.0  # of a Windows program: some builds take seconds to start one
+PROFILES_MOST: Final = 64  # directories below Users that are looked into
+_SYSTEM: Final = "C:\\Windows\\System32\\"
+_LOCKS: Final = (".claude", "ide")
+
+
+class Surroundings:
+    """The machine around us; one for each process.
+
+    Args:
+        probe: reads it.
+        override: the host that the user's configuration names for IDEs, if any.
+        container_host: the user lets tokens leave a container.
+        profile: the user's Windows profile, as the configuration names it; "" for none, None to look for it.
+    """
+
+    def __init__(
+        self,
+        probe: Probe,
+        *,
+        override: str | None = None,
+        container_host: bool = False,
+        profile: str | None = None,
+    ) -> None:
+        self._probe = probe
+        self._override = override
+        self._container_host = container_host
+        self._profile = profile
+        self._profiles: tuple[str, ...] = ()
+        self._profiles_of: PathMapper | None = None
+        self._network: tuple[str | None, tuple[str, ...]] | None = None
+
+    @property
+    def env(self) -> Env:
+        """What kind of machine this is."""
+        return self._probe.env
+
+    async def terrain(self) -> Terrain:
+        """Describe the machine as it is now."""
+        if self.env not in WSL:
+            return self._elsewhere
+        return await asyncio.to_thread(self._read)  # wslinfo is a program, and the profile's file system slow
+
+    @cached_property
+    def _elsewhere(self) -> Terrain:
+        return Terrain(env=self.env, override=self._override, container_host=self._container_host)
+
+    def _read(self) -> Terrain:
+        network = self._probe.gateway(), self._probe.interfaces()
+        if network != self._network:
+            self._network = network
+            self._probe.forget()  # it may be joined to Windows in another way now
+        mapper = self._probe.mapper()
+        if mapper != self._profiles_of:
+            self._profiles, self._profiles_of = tuple(self._find_profiles(mapper)), mapper
+        gateway, interfaces = network
+        return Terrain(
+            env=self.env,
+            mode=network_mode(self._probe.mode(), interfaces, gateway),
+            gateway=gateway,
+            mapper=mapper,
+            interop=self._probe.interop(),
+            override=self._override,
+            profile=_windows_style(mapper, self._profiles),
+        )
+
+    # ---- the Windows profile
+
+    def directories(self) -> list[Path]:
+        """List where IDEs on the other side write their lock files, as far as `terrain` has found out."""
+        return [Path(profile, *_LOCKS) for profile in self._profiles]
+
+    def ground(self, directory: str) -> Ground:
+        """Tell what a directory lies on; of the profile only what `terrain` has found counts."""
+        mapper = self._profiles_of
+        if mapper is None:
+            return Ground.OURS
+        real = os.path.realpath(directory)
+        if any(mapper.contains(profile, real) for profile in self._profiles):
+            return Ground.PROFILE
+        return Ground.WINDOWS if _on_windows(mapper, real) else Ground.OURS
+
+    def _find_profiles(self, mapper: PathMapper | None) -> Iterator[str]:
+        """Find the user's Windows profile: by what Windows told us, by asking it, by looking for its lock files."""
+        if mapper is None:
+            return
+        if self._profile == "":
+            return
+        environ = self._probe.machine.environ
+        stated = self._profile or environ.get("USERPROFILE", "")  # the variable is here only if it is shared (WSLENV)
+        for found in (_local(mapper, stated), home_from_path(environ.get("PATH", ""))):
+            if found is not None and _on_windows(mapper, found):
+                yield found
+                return
+        if (asked := self._ask_for_profile(mapper)) is not None:
+            yield asked
+            return
+        yield from _profiles_with_locks(mapper)
+
+    def _ask_for_profile(self, mapper: PathMapper) -> str | None:
+        out = self._run(mapper, "cmd.exe", "/u", "/d", "/c", "echo %USERPROFILE%")
+        home = None if out is None else parse_home(out)
+        return None if home is None else _local(mapper, home)
+
+    # ---- what Windows says, and does
+
+    async def open_relay(self, port: int) -> Relay:
+        """Have a Windows process connect to Windows' own loopback; raises `RelayError` if none can."""
+        return await open_relay(port, self._probe)
+
+    def alive(self, pids: Iterable[int]) -> dict[int, bool | None]:
+        """Ask Windows which processes it has, to explain and never to judge; None: it did not say."""
+        wanted = list(pids)
+        mapper = self._probe.mapper()
+        out = self._run(mapper, "tasklist.exe", "/NH", "/FO", "CSV") if wanted and mapper else None
+        text = (out or b"").decode("utf-8", "replace")
+        return {pid: tasklist_alive(pid, text, None if out is None else 0) for pid in wanted}
+
+    def _run(self, mapper: PathMapper, program: str, *arguments: str) -> bytes | None:
+        """Run one of Windows' own programs; None: it cannot be run, or failed."""
+        path = _local(mapper, _SYSTEM + program)
+        if path is None or not self._probe.interop():
+            return None
+        ran = self._probe.machine.run([path, *arguments], ANSWER_S)
+        return ran.out if ran is not None and ran.code == 0 else None
+
+
+def _on_windows(mapper: PathMapper, path: str) -> bool:
+    """Tell whether a path lies on a drive or share of Windows."""
+    outcome = mapper.try_to_windows(path)
+    return outcome.error is None and parse_windows(outcome.path).host.lower() not in WSL_HOSTS
+
+
+def _local(mapper: PathMapper, path: str) -> str | None:
+    outcome = mapper.try_to_local(path)
+    return None if outcome.error else outcome.path
+
+
+def _windows_style(mapper: PathMapper | None, profiles: tuple[str, ...]) -> str | None:
+    return mapper.try_to_windows(profiles[0]).path if mapper is not None and profiles else None
+
+
+def _profiles_with_locks(mapper: PathMapper) -> Iterator[str]:
+    """Look through the profiles of all drives for those with a lock directory that we may read."""
+    for mount in mapper.facts.mounts:
+        if mount.windows is None:
+            continue
+        users = os.path.join(mount.linux, "Users")
+        try:
+            names = sorted(os.listdir(users))[:PROFILES_MOST]
+        except OSError:
+            continue
+        for name in names:
+            profile = os.path.join(users, name)
+            if name.casefold() not in NOBODYS_PROFILES and os.access(os.path.join(profile, *_LOCKS), os.R_OK):
+                yield profile

@@ -1,0 +1,219 @@
+"""Dialling: every way at once, none for long, and nobody is believed who may not be told a token."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import pytest
+
+from bridge.core.reach import HERE, Route, Silence, Way
+from bridge.core.selection import Listener
+from bridge.ides import dialing
+from bridge.ides.dialing import CONNECT_S, Dialer, NobodyThere, NotTrustworthy
+from bridge.ides.ports import PortFacts
+from tests.ides.listeners import listening, port_of, stranger_listening
+
+ELSEWHERE = "127.0.0.2"  # stands for another host; what listens on it is not asked for its owner
+NOWHERE = "255.255.255.255"  # TCP to it fails at once, within this machine
+SHARED = Route(here=False, ways=(Way("127.0.0.1", vouched=True),))
+
+
+def route(*hosts: str, vouched: bool = True) -> Route:
+    return Route(here=False, ways=tuple(Way(host, vouched) for host in hosts))
+
+
+@contextmanager
+def listening_on(host: str, port: int = 0, backlog: int = 64) -> Iterator[socket.socket]:
+    with closing(socket.socket()) as listener:
+        listener.bind((host, port))
+        listener.listen(backlog)
+        yield listener
+
+
+@contextmanager
+def deaf(host: str) -> Iterator[int]:
+    """A port that neither takes nor refuses a connection: its queue is full (tcp(7) drops what comes then)."""
+    with listening_on(host, backlog=0) as listener:
+        waiting = []
+        for _ in range(4):
+            caller = socket.socket()
+            caller.setblocking(False)
+            caller.connect_ex(listener.getsockname())
+            waiting.append(caller)
+        yield port_of(listener)
+        for caller in waiting:
+            caller.close()
+
+
+def free_port() -> int:
+    with listening() as listener:
+        return port_of(listener)
+
+
+async def test_our_own_listener_is_here() -> None:
+    with listening() as listener:
+        endpoint, here = await Dialer().connect(port_of(listener), HERE)
+        with closing(endpoint):
+            assert here
+            assert endpoint.getpeername() == listener.getsockname()
+
+
+async def test_the_first_way_that_answers_is_taken_and_the_silent_one_is_not_waited_for() -> None:
+    with deaf("127.0.0.3") as port, listening_on(ELSEWHERE, port) as listener:
+        loop = asyncio.get_running_loop()
+        before = loop.time()
+        endpoint, here = await Dialer().connect(port, route("127.0.0.3", ELSEWHERE), limit_s=30)
+        with closing(endpoint):
+            assert (endpoint.getpeername(), here) == (listener.getsockname(), False)
+        assert loop.time() - before < 10
+
+
+async def test_what_became_of_every_way_is_told() -> None:
+    with deaf("127.0.0.3") as port, pytest.raises(NobodyThere) as caught:
+        await Dialer().connect(port, route("127.0.0.3", ELSEWHERE, NOWHERE))
+    assert caught.value.silences == {
+        "127.0.0.3": Silence.TIMEOUT,
+        ELSEWHERE: Silence.REFUSED,
+        NOWHERE: Silence.UNREACHABLE,
+    }
+    assert str(caught.value) == f"127.0.0.3: timeout, {ELSEWHERE}: refused, {NOWHERE}: unreachable"
+
+
+async def test_a_dead_port_that_hangs_costs_its_limit_and_no_more() -> None:
+    """As in mirrored mode, where it takes the system two minutes."""
+    loop = asyncio.get_running_loop()
+    with deaf("127.0.0.3") as port:
+        before = loop.time()
+        with pytest.raises(NobodyThere):
+            await Dialer().connect(port, route("127.0.0.3"))
+    assert loop.time() - before < CONNECT_S + 5
+
+
+async def test_the_way_that_led_there_is_tried_first_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[list[str]] = []
+    race = dialing._race
+
+    async def counting(port: int, ways: list[Way], *rest: Any) -> Any:
+        tried.append([way.host for way in ways])
+        return await race(port, ways, *rest)
+
+    monkeypatch.setattr(dialing, "_race", counting)
+    dialer, both = Dialer(), route("127.0.0.3", ELSEWHERE)
+    with listening_on(ELSEWHERE) as listener:
+        for _ in range(2):
+            (await dialer.connect(port_of(listener), both)).endpoint.close()
+        gone = port_of(listener)
+    with pytest.raises(NobodyThere):
+        await dialer.connect(gone, both)
+    assert [hosts for hosts in tried if hosts] == [
+        ["127.0.0.3", ELSEWHERE],
+        [ELSEWHERE],
+        [ELSEWHERE],
+        ["127.0.0.3"],
+    ]
+
+
+async def test_only_so_many_winners_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dialing, "WINNERS_MOST", 1)
+    dialer = Dialer()
+    with listening_on("127.0.0.3") as listener:
+        for host in (ELSEWHERE, "127.0.0.4"):
+            (await dialer.connect(port_of(listener), route(host, "127.0.0.3"))).endpoint.close()
+    assert list(dialer._winners) == [route("127.0.0.4", "127.0.0.3").ways]
+
+
+# ---- who is believed
+
+
+async def test_what_no_way_vouches_for_is_not_believed() -> None:
+    with listening_on(ELSEWHERE) as listener, pytest.raises(NotTrustworthy):
+        await Dialer().connect(port_of(listener), route(ELSEWHERE, vouched=False))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can listen as somebody else")
+@pytest.mark.parametrize("there", [HERE, SHARED])
+async def test_another_user_s_listener_is_no_window_of_windows(there: Route) -> None:
+    with stranger_listening() as port:
+        with pytest.raises(NotTrustworthy):
+            await Dialer().connect(port, there)
+        reach = await Dialer().reach(port, there)
+    assert reach.silences == {"127.0.0.1": Silence.UNTRUSTED}
+
+
+async def test_who_stops_listening_before_we_look_is_seen_by_his_end_of_the_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A local program could pose as Windows that way: the connection is his, and nobody listens any more."""
+    with listening() as listener:
+        port, look = port_of(listener), dialing.snapshot
+        accepted = []
+
+        def looking(ports: list[int]) -> Any:
+            accepted.append(listener.accept()[0])
+            listener.close()
+            return look(ports)
+
+        monkeypatch.setattr(dialing, "snapshot", looking)
+        with pytest.raises(NotTrustworthy):
+            await Dialer().connect(port, SHARED)
+    accepted[0].close()
+
+
+async def test_where_the_system_tells_nothing_the_way_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in WSL1, which has one network with Windows and no tables."""
+    monkeypatch.setattr(dialing, "snapshot", lambda ports: dict.fromkeys(ports, PortFacts(listener=Listener.UNKNOWN)))
+    monkeypatch.setattr(dialing, "is_other_end_here", lambda port, our_port: None)
+    with listening() as listener:
+        endpoint, here = await Dialer().connect(port_of(listener), SHARED)
+        endpoint.close()
+        assert not here
+        with pytest.raises(NotTrustworthy):
+            await Dialer().connect(port_of(listener), HERE)
+
+
+# ---- looking whether anybody is there
+
+
+async def test_a_look_is_good_for_a_moment_and_until_the_link_ends() -> None:
+    now = 0.0
+    dialer, there = Dialer(lambda: now), route(ELSEWHERE)
+    with listening_on(ELSEWHERE) as listener:
+        port = port_of(listener)
+        assert (await dialer.reach(port, there)).answers
+    assert (await dialer.reach(port, there)).answers
+    dialer.forget(port, there)
+    assert (await dialer.reach(port, there)).silences == {ELSEWHERE: Silence.REFUSED}
+    with listening_on(ELSEWHERE, port):
+        assert not (await dialer.reach(port, there)).answers
+        now = dialing.KNOWN_S
+        assert (await dialer.reach(port, there)).answers
+
+
+async def test_only_so_many_looks_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dialing, "KNOWN_MOST", 2)
+    dialer = Dialer()
+    for port in (free_port(), free_port(), free_port()):
+        await dialer.reach(port, route(ELSEWHERE))
+    assert len(dialer._reaches) == 2
+
+
+async def test_cancelling_leaves_no_socket_behind() -> None:
+    """Sockets that are forgotten warn, and warnings are errors here."""
+    with deaf("127.0.0.3") as port:
+        task = asyncio.ensure_future(Dialer().connect(port, route("127.0.0.3", "127.0.0.3"), limit_s=30))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_two_that_answer_at_once_give_one_connection() -> None:
+    with listening_on(ELSEWHERE) as one, listening_on("127.0.0.3", port_of(one)):
+        for _ in range(20):
+            (await Dialer().connect(port_of(one), route(ELSEWHERE, "127.0.0.3"))).endpoint.close()
