@@ -68,6 +68,10 @@ class PathConvError(ValueError):
         self.path = path
         self.why = why or _SENTENCES[code]
 
+    def about(self, path: str) -> PathConvError:
+        """Give the same error for what the caller had, of which `self.path` is a part or another spelling."""
+        return PathConvError(self.code, path, self.why)
+
     def __str__(self) -> str:
         shown = self.path if len(self.path) <= _SHOWN else self.path[: _SHOWN - 1] + "…"
         return f"{self.why}: {shown!r}"

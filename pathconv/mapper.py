@@ -18,7 +18,7 @@ from typing import Literal
 from pathconv.errors import Code, PathConvError
 from pathconv.facts import Facts
 from pathconv.folders import ide_spelling, is_uri, is_windows
-from pathconv.names import to_posix_names, to_windows_names
+from pathconv.names import hazards, to_posix_names, to_windows_names
 from pathconv.parse import parse_posix, parse_windows, utf8
 from pathconv.table import Table, parent, within
 from pathconv.uri import parse_uri, split_uri, to_uri
@@ -27,6 +27,12 @@ from pathconv.values import WSL_HOSTS, PosixPath, WinPath, WslPath
 __all__ = ["Form", "Outcome", "PathMapper"]
 
 Form = Literal["windows", "mixed"]  # with backslashes, or with slashes as ``wslpath -m``
+
+_HAZARDS = {
+    "long-path": "an ordinary Windows program cannot open it: it has 260 characters or more",
+    "reserved-name": "an ordinary Windows program cannot open it: a name in it is that of a device",
+    "trailing-dot-or-space": "an ordinary Windows program opens another file: it cuts off closing dots and spaces",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ class PathMapper:
 
         Raises `PathConvError` as `parse_windows`, and ``unmapped``, ``shadowed``, ``foreign-distro``, ``no-distro``.
         """
-        return self._linux(parse_windows(path), path, str if wslpath_compat else to_posix_names)
+        return self._linux(parse_windows(path), path, _only_slashes if wslpath_compat else to_posix_names)
 
     def to_windows(self, path: str, form: Form = "windows") -> str:
         r"""Give the Windows name of a Linux path, with backslashes or (``mixed``) with slashes.
@@ -99,7 +105,10 @@ class PathMapper:
         lose a slash of ``//wsl.localhost/…`` or leave the slash of a URI before ``C:``. A URI is read as one.
         """
         spelled = ide_spelling(path, running_in_windows)
-        return self.to_local(self._uri_path(spelled) if is_uri(spelled) else spelled)
+        try:
+            return self.to_local(self._uri_path(spelled) if is_uri(spelled) else spelled)
+        except PathConvError as error:
+            raise error.about(path) from None
 
     # Without exceptions
 
@@ -177,6 +186,26 @@ class PathMapper:
         known = self._known_key(path)
         return path if known is None else known
 
+    # Saying why
+
+    def explain(self, path: str, direction: Literal["to_linux", "to_windows"]) -> list[str]:
+        """Say in sentences, for people, why a path has the name on the other side that it has, or why it has none."""
+        outcome = self.try_to_linux(path) if direction == "to_linux" else self.try_to_windows(path)
+        if outcome.error is not None:
+            seen = ", ".join(f"{_shown(view.root)} at {view.base or '/'}" for view in self._table.views if view.root)
+            return [str(outcome.error), f"mounted here: {seen or 'no directory of Windows'}"]
+        posix, windows = (outcome.path, path) if direction == "to_linux" else (path, outcome.path)
+        view = self._table.at(parse_posix(posix).path)
+        if view is not None and view.root is not None:
+            reasons = [f"{view.base or '/'} shows {_shown(view.root)}"]
+        else:
+            reasons = [
+                f"it is a file of the distribution {self.facts.distro}, which Windows sees below \\\\wsl.localhost"
+            ]
+        if not windows.isascii() and to_posix_names(windows) != windows.replace("\\", "/"):
+            reasons.append("characters that Windows forbids are written as U+F000 plus their code")
+        return reasons + [_HAZARDS[hazard] for hazard in hazards(parse_windows(windows))]
+
     # Internals: `posix` is normalised, `text` is the caller's, for errors
 
     @cached_property
@@ -206,7 +235,7 @@ class PathMapper:
         view = self._table.at(posix)
         if view is not None and view.root is not None:
             windows = view.root + to_windows_names(posix[len(view.base) :])
-            return windows + "\\" if len(windows) == len("C:") else windows
+            return _shown(windows)
         if self.facts.distro is None:
             raise PathConvError(Code.NO_DISTRO, text)
         return rf"\\wsl.localhost\{self.facts.distro}" + to_windows_names(posix)
@@ -242,7 +271,7 @@ class PathMapper:
         try:
             mapped = convert(self._uri_path(uri))
         except PathConvError as error:
-            raise PathConvError(error.code, uri, error.why) from None
+            raise error.about(uri) from None
         named = parse_windows(mapped) if is_windows(mapped, "linux") else PosixPath(mapped)
         return to_uri(named) + split_uri(uri)[1]
 
@@ -268,6 +297,15 @@ class PathMapper:
         """Give the keys of an IDE's folder, read as a Windows IDE's and as another's."""
         names = {self.try_ide_folder(folder, in_windows) for in_windows in (True, False)}
         return {self.key(name.path) for name in names if name.error is None}
+
+
+def _only_slashes(names: str) -> str:
+    return names.replace("\\", "/")
+
+
+def _shown(windows: str) -> str:
+    """Give a drive its backslash: ``C:`` alone means another directory to Windows."""
+    return windows + "\\" if len(windows) == len("C:") else windows
 
 
 def _attempt(convert: Callable[[str], str], path: str) -> Outcome:

@@ -41,7 +41,7 @@ def from_msys(path: str, root: str | None = None) -> WinPath:
     try:
         return parse_windows(spelled)
     except PathConvError as error:
-        raise PathConvError(error.code, path, error.why) from None
+        raise error.about(path) from None
 
 
 def to_msys(path: WinPath) -> str:

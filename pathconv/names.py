@@ -20,6 +20,7 @@ _TO_WINDOWS = _ESCAPE | {ord("/"): ord("\\")}
 _TO_POSIX = _UNESCAPE | {ord("\\"): ord("/")}
 _NEEDS_ESCAPE = re.compile(r'[\x01-\x1f"*:<>?\\|]')
 
+_MIMICS = frozenset("\u0131\u017f")  # dotless i, long s: Python makes ASCII letters of them, NTFS does not
 _DEVICES = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"}
 _RESERVED = frozenset(_DEVICES | {port + digit for port in ("COM", "LPT") for digit in "123456789¹²³"})
 _MAX_PATH = 260  # UTF-16 units, the closing NUL included
@@ -59,9 +60,15 @@ def fold(text: str) -> str:
     >>> fold("straße")
     'STRAßE'
     """
-    if text.isascii():
-        return text.upper()
-    return "".join(upper if len(upper := c.upper()) == 1 and (c < "\x80" or upper >= "\x80") else c for c in text)
+    upper = text.upper()
+    if text.isascii() or (len(upper) == len(text) and _MIMICS.isdisjoint(text)):
+        return upper  # the rule below, quickly: nothing became longer, or ASCII
+    return "".join(map(_fold_one, text))
+
+
+def _fold_one(character: str) -> str:
+    upper = character.upper()
+    return upper if len(upper) == 1 and (upper > "\x7f" or character <= "\x7f") else character
 
 
 def hazards(path: WinPath) -> list[str]:

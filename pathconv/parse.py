@@ -36,7 +36,8 @@ def parse_windows(text: str) -> WinPath:
         raise PathConvError(Code.DEVICE, text)
     root, end = _root(flat, text)
     if found := _FORBIDDEN.search(flat, 2):
-        raise PathConvError(Code.STREAM if found[0] == ":" else Code.INVALID_CHAR, text)
+        stream = found[0] == ":" and found.start() >= end  # not one in a host
+        raise PathConvError(Code.STREAM if stream else Code.INVALID_CHAR, text)
     if verbatim and _DOTS.search(flat, 2):
         raise PathConvError(Code.INVALID_CHAR, text)
     return WinPath(root, collapse(flat[end:], "\\", text))

@@ -32,13 +32,20 @@ class Table:
 
     @cached_property
     def _stack(self) -> tuple[tuple[str, View], ...]:
-        """Every mount point with a closing slash, the topmost first."""
-        views = (_view(mount) for mount in reversed(self.mounts))
-        return tuple((view.base + "/", view) for view in views if view)
+        """Mount points with a closing slash, the topmost first; only those of Windows, above them and below.
+
+        A machine has dozens of others, and they change nothing: a path on any of them is a file of the distribution.
+        """
+        kept: list[tuple[str, View]] = []
+        for view in filter(None, map(_view, self.mounts)):
+            point = view.base + "/"
+            if view.root is not None or any(point.startswith(p) or p.startswith(point) for p, _ in kept):
+                kept.append((point, view))
+        return tuple(reversed(kept))
 
     @cached_property
     def views(self) -> tuple[View, ...]:
-        """What can be seen, in the order of the table."""
+        """What can be seen, in the order of the table, as far as it matters."""
         return tuple(view for _, view in reversed(self._stack) if self.at(view.base or "/") == view)
 
     @cached_property
@@ -47,9 +54,12 @@ class Table:
         return tuple(sorted((v for v in self.views if v.root is not None), key=lambda view: -len(view.prefix)))
 
     def at(self, posix: str) -> View | None:
-        """Give the mount that a normalised Linux path lies on: the last one that covers it."""
+        """Give the mount that a normalised Linux path lies on: the last one that covers it; None: not Windows'."""
         closed = posix if posix.endswith("/") else posix + "/"
-        return next((view for point, view in self._stack if closed.startswith(point)), None)
+        for point, view in self._stack:
+            if closed.startswith(point):
+                return view
+        return None
 
     def covering(self, windows: str) -> list[View]:
         """Give the mounts that show a normalised Windows path, unless something lies over it; the deepest first."""
@@ -103,8 +113,11 @@ def _view(mount: Mount) -> View | None:
         base = parse_posix(mount.linux).path.rstrip("/")
         if mount.windows is None:
             return View(base, None)
-        windows = mount.windows
-        root = str(parse_windows(windows + "\\" if len(windows) == len("C:") else windows)).rstrip("\\")
+        drive = len(mount.windows) == len("C:")
+        windows = parse_windows(mount.windows + "\\" if drive else mount.windows)
     except PathConvError:
         return None
+    if windows.host.lower() in WSL_HOSTS:  # a distribution's files, by a detour: no name of its own in Windows
+        return View(base, None)
+    root = str(windows).rstrip("\\")
     return View(base, root, fold(root) + "\\", mount.case_sensitive)

@@ -70,7 +70,7 @@ def parse_uri(uri: str) -> WinPath | PosixPath | WslPath:
     try:
         return _remote(authority, path) if kind == "vscode-remote" else _file(authority, path)
     except PathConvError as error:
-        raise PathConvError(error.code, uri, error.why) from None
+        raise error.about(uri) from None
 
 
 def split_uri(uri: str) -> tuple[str, str]:
@@ -95,6 +95,8 @@ def _parts(rest: str) -> tuple[str, str]:
 
 def _file(authority: str, raw: str) -> WinPath | PosixPath:
     path = _decoded(raw)
+    if not path and not authority:
+        raise PathConvError(Code.RELATIVE, raw)
     if authority.lower() not in ("", "localhost"):
         return parse_windows(f"//{authority}{_no_separators(raw, path)}")
     if _DRIVE.match(path):
