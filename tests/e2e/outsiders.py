@@ -225,6 +225,12 @@ class Stranger:
         told, _ = self.process.communicate(timeout=PATIENCE_S)
         return bytes.fromhex(told.decode())
 
+    def close(self) -> None:
+        """End it, if it has not ended."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate(timeout=PATIENCE_S)
+
 
 # ---- what is left of the dead
 

@@ -196,7 +196,7 @@ def everything_ends(started: Sequence[Any]) -> Iterator[None]:
         yield
     finally:
         for one in started:
-            if isinstance(one, Ide):
+            if hasattr(one, "close"):
                 one.close()
             elif one.process.poll() is None:
                 one.process.kill()

@@ -39,6 +39,7 @@ class Boundary:
     def __init__(self, joined: Network, system: System, drives: Mapping[str, Path], points: Mapping[str, str]) -> None:
         self.network = joined
         self.system = system
+        self._variables = {"WSL_DISTRO_NAME": DISTRO, "WSL_INTEROP": "/run/WSL/1_interop"}
         self._daemon: Running
         self._drives = drives
         self._points = points
@@ -106,27 +107,27 @@ class Boundary:
 
     def _environ(self) -> dict[str, str]:
         windows = [self.seen(rf"C:\{tail}") for tail in (r"Windows\System32", "Python312", _APPS)]
-        return {
-            "PATH": ":".join([os.environ["PATH"], *windows]),
-            "PYTHONPATH": str(ROOT),
-            "WSL_DISTRO_NAME": DISTRO,
-            "WSL_INTEROP": "/run/WSL/1_interop",
-        }
+        return {"PATH": ":".join([os.environ["PATH"], *windows]), "PYTHONPATH": str(ROOT), **self._variables}
+
+    def forget_distro(self) -> None:
+        """Take from the distribution what tells its name, as a service's environment and a broken WSL do."""
+        del self._variables["WSL_DISTRO_NAME"]
+        self.system.remove("/usr/bin/wslpath")
 
     # ---- IDEs
 
-    def windows_ide(self, *folders: str, host: str = EVERYWHERE, options: tuple[str, ...] = ()) -> Ide:
-        """Start an IDE in Windows with these folders open; its lock file goes to the Windows profile.
+    def windows_ide(self, folder: str, host: str = EVERYWHERE, options: tuple[str, ...] = ()) -> Ide:
+        """Start an IDE in Windows; its lock file goes to the Windows profile.
 
         Args:
+            folder: that is open in it, in Windows' style.
             host: where it listens: `EVERYWHERE`, or on `LOOPBACK` as most do.
             options: more for the emulator.
         """
         drives = [f"--drive={letter}={place}" for letter, place in self._drives.items()]
         words = ["--windows", *drives, f"--share=//wsl.localhost/{DISTRO}=/", f"--host={host}"]
-        words += [f"--workspace={folder}" for folder in folders[1:]]
         ide = Ide(
-            folders[0],
+            folder,
             *words,
             *options,
             f"--pid={WINDOWS_PID}",
@@ -187,7 +188,6 @@ def boundary(
     system = System(directory / "system", drives, points)
     binds = {point: drives[letter] for letter, point in points.items()}
     with network(mode, directory / "network", binds) as joined:
-        system.refresh(joined)
         system.install_wsl_programs(mode)
         system.install_windows_programs()
         made = Boundary(joined, system, drives, points)

@@ -1,7 +1,7 @@
 """The system files of a WSL distribution, as far as anybody reads them, and stand-ins for the programs of Windows.
 
 Everything is written below one directory, which `pathconv.probe.Machine` puts before each path that it reads.
-Shapes are those of wsl.md 1.2 and 3.2; the network's own are copied from the kernel (`System.refresh`).
+Shapes are those of wsl.md 1.2 and 3.2; what tells of the network is the kernel's own.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ class System:
         )
         self.write("/run/WSL/1_interop", "")
         self.write("/etc/wsl.conf", "")
+        (root / "proc/net").symlink_to("/proc/net")  # of whoever looks: the network is a real one
         self.mount(points)
         self.boot()
 
@@ -87,11 +88,6 @@ class System:
             place.parent.mkdir(parents=True, exist_ok=True)
             if not place.is_symlink():
                 place.symlink_to(self._drives[drive])
-
-    def refresh(self, network: Network) -> None:
-        """Tell what the network is like now, as the kernel does."""
-        for table in ("route", "dev"):
-            self.write(f"/proc/net/{table}", network.wsl.run("cat", f"/proc/net/{table}"))
 
     # ---- programs
 

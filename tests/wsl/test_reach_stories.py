@@ -40,16 +40,36 @@ def kept_secret(machine: Boundary, ide: Ide) -> bool:
 # ---- behind NAT
 
 
-def test_a_host_that_comes_back_with_another_address_is_found_again(nat: Boundary) -> None:
+def test_a_rebooted_host_is_found_at_its_new_address(nat: Boundary) -> None:
+    """The daemon knew the old one, where the router answers now."""
     nat.write(FILE, "text\n")
-    ide = nat.windows_ide(PROJECT)
+    before = nat.windows_ide(PROJECT)
     nat.start_daemon()
-    opened(nat, nat.seen(FILE))
-    ide.do("drop")
+    assert opened(nat, nat.seen(FILE)) == before.port
+    before.kill()
     nat.network.move_host("172.30.16.1")
-    nat.system.refresh(nat.network)
-    opened(nat, nat.seen(FILE))
-    assert kept_secret(nat, ide)
+    after = nat.windows_ide(PROJECT)
+    assert opened(nat, nat.seen(FILE)) == after.port
+    assert before.lock.exists()
+    assert not nat.network.lan_saw(token(before))
+    assert kept_secret(nat, after)
+
+
+def test_a_change_that_waits_outlives_the_reboot_of_its_host(nat: Boundary) -> None:
+    """Meanwhile the router answers at the address, on the port; it is not told the token that belongs there."""
+    file = nat.write(FILE, "old\n")
+    before = nat.windows_ide(PROJECT)
+    nat.start_daemon()
+    diff = nat.running("diff", nat.seen(FILE), "--proposed", "-", "--apply", stdin=b"new\n")
+    before.until("diff")
+    nat.network.move_host("172.30.16.1")
+    before.kill()
+    after = nat.windows_ide(PROJECT)
+    after.until("diff")
+    after.do("accept")
+    assert (diff.end(), file.read_text("utf-8")) == (0, "new\n")
+    assert not nat.network.lan_saw(token(before))
+    assert kept_secret(nat, after)
 
 
 def test_a_firewall_that_drops_is_named_with_the_rule_that_mends_it(nat: Boundary) -> None:
@@ -110,7 +130,7 @@ def test_a_mirrored_port_that_never_answers_costs_half_a_second(wsl: Make) -> No
     live = machine.windows_ide(PROJECT, host=LOOPBACK)
     machine.start_daemon()
     opened(machine, machine.seen(FILE), cwd=machine.seen(PROJECT))
-    live.until("opened")
+    live.until("call", tool="openFile")
     assert all(ide.lock.exists() for ide in stale)
     assert all(kept_secret(machine, ide) for ide in (live, *stale))
 
@@ -139,7 +159,7 @@ def test_another_users_program_on_the_port_is_not_windows(wsl: Make, mode: str) 
     ide.kill()
     stranger = machine.stranger(ide.port)
     machine.start_daemon()
-    assert "does not belong to your user" in unopened(machine, machine.seen(FILE))
+    assert "belongs to another user" in unopened(machine, machine.seen(FILE))
     assert token(ide).encode() not in stranger.heard()
     assert kept_secret(machine, ide)
 
@@ -150,7 +170,7 @@ def test_windows_is_found_although_another_user_has_the_port_here(nat: Boundary)
     stranger = nat.stranger(ide.port)
     nat.start_daemon()
     opened(nat, nat.seen(FILE))
-    ide.until("opened")
+    ide.until("call", tool="openFile")
     assert token(ide).encode() not in stranger.heard()
 
 
@@ -162,7 +182,7 @@ def test_a_host_of_the_configuration_is_dialled_and_no_other(nat: Boundary, home
     config.write_text('ide_host = "192.168.77.5"\n', "utf-8")  # Windows' address in the local network
     nat.start_daemon()
     opened(nat, nat.seen(FILE))
-    ide.until("opened")
+    ide.until("call", tool="openFile")
     assert kept_secret(nat, ide)
 
 
@@ -172,6 +192,6 @@ def test_no_request_and_no_variable_names_a_host(nat: Boundary, host: str) -> No
     ide = nat.windows_ide(PROJECT)
     nat.start_daemon()
     opened(nat, nat.seen(FILE), environ={"CLAUDE_CODE_IDE_HOST_OVERRIDE": host, "BRIDGE_IDE_HOST": host})
-    ide.until("opened")
+    ide.until("call", tool="openFile")
     assert nat.network.lan_calls() == {}
     assert kept_secret(nat, ide)

@@ -20,14 +20,19 @@ Make = Callable[..., Boundary]
 
 PROJECT = r"C:\work\proj"
 FILE = rf"{PROJECT}\f.txt"
+PROBLEM = {
+    "message": r"unknown word in c:\work\proj\f.txt",  # a message is text, whatever it says
+    "severity": "Error",
+    "range": {"start": {"line": 1, "character": 0}, "end": {"line": 1, "character": 3}},
+}
 
 
-def opened(machine: Boundary, path: str, cwd: str | None = None, environ: Mapping[str, str] = NOTHING) -> str:
-    """Open a file, in the user's home directory unless told otherwise; give the name of the IDE."""
+def opened(machine: Boundary, path: str, cwd: str | None = None, environ: Mapping[str, str] = NOTHING) -> int:
+    """Open a file, standing in the home directory unless told otherwise; give the IDE's port."""
     done = machine.bridge("open", path, "--json", cwd=cwd, environ=environ)
     assert (done.returncode, done.stderr) == (0, "")
-    name: str = json.loads(done.stdout)["ide"]
-    return name
+    port: int = json.loads(done.stdout)["port"]
+    return port
 
 
 def decide(machine: Boundary, ide: Ide, deed: str, path: str, shown_as: str) -> str:
@@ -57,7 +62,7 @@ def test_a_file_on_a_windows_drive_is_opened_under_its_windows_name(nat: Boundar
     done = nat.bridge("open", "f.txt:2", "--json", cwd=nat.seen(PROJECT))
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == {"ide": "Visual Studio Code", "port": ide.port, "positioned": True}
-    assert ide.until("opened")["path"] == FILE
+    ide.until("call", tool="openFile", path=FILE)
     assert not nat.network.lan_saw(token(ide))
 
 
@@ -67,7 +72,7 @@ def test_a_file_of_the_distribution_is_opened_over_its_share(nat: Boundary, home
     ide = nat.windows_ide(share)
     nat.start_daemon()
     opened(nat, "notes.md")
-    assert ide.until("opened")["path"] == rf"{share}\notes.md"
+    ide.until("call", tool="openFile", path=rf"{share}\notes.md")
 
 
 @pytest.mark.parametrize(
@@ -88,11 +93,12 @@ def test_selection_and_diagnostics_come_back_with_names_of_wsl(nat: Boundary) ->
     ide = nat.windows_ide(PROJECT)
     nat.start_daemon()
     ide.do("select f.txt")
+    ide.do(f"diagnose {json.dumps({'path': 'f.txt', 'problems': [PROBLEM]})}")
     selection = json.loads(nat.bridge("selection", "--json", cwd=nat.seen(PROJECT)).stdout)
     assert selection["filePath"] == nat.seen(FILE)
     done = nat.bridge("diagnostics", "f.txt", cwd=nat.seen(PROJECT))
     assert (done.returncode, done.stderr) == (0, "")
-    assert PROJECT not in done.stdout
+    assert done.stdout == f"{nat.seen(FILE)}:2:1: error: unknown word in c:\\work\\proj\\f.txt\n"
 
 
 # ---- who is who
@@ -106,7 +112,7 @@ def test_a_lock_with_folders_below_mnt_c_is_that_of_a_windows_ide(wsl: Make) -> 
     assert json.loads(ide.lock.read_bytes())["workspaceFolders"] == ["/mnt/c/work/proj"]
     machine.start_daemon()
     opened(machine, "/c/work/proj/f.txt", cwd="/c/work")
-    assert ide.until("opened")["path"] == FILE
+    ide.until("call", tool="openFile", path=FILE)
 
 
 def test_one_ide_that_is_seen_by_two_ways_is_one(nat: Boundary, home: Path) -> None:
@@ -152,26 +158,60 @@ def test_a_file_on_a_mapped_drive_is_opened_by_its_letter(wsl: Make) -> None:
     ide = machine.windows_ide(r"Z:\team")
     machine.start_daemon()
     opened(machine, "/mnt/z/team/f.txt")
-    assert ide.until("opened")["path"] == r"Z:\team\f.txt"
+    ide.until("call", tool="openFile", path=r"Z:\team\f.txt")
 
 
-def test_an_ide_of_another_distribution_is_not_mistaken_for_ours(nat: Boundary, home: Path) -> None:
+def test_an_ide_of_another_distribution_is_not_mistaken_for_ours(nat: Boundary, home: Path, tmp_path: Path) -> None:
+    """The same path exists here too, but it is another file."""
     (home / "f.txt").write_text("text\n", "utf-8")
-    nat.windows_ide(rf"\\wsl.localhost\Debian{home}".replace("/", "\\"))
+    debian = tmp_path / "debian"
+    (debian / home.relative_to("/")).mkdir(parents=True)
+    folder = rf"\\wsl.localhost\Debian{home}".replace("/", "\\")
+    nat.windows_ide(folder, options=(f"--share=//wsl.localhost/Debian={debian}",))
     nat.start_daemon()
     done = nat.bridge("open", "f.txt")
-    assert done.returncode == 69, done.stderr
-    (row,) = nat.status()["ides"]
-    assert "Debian" in row["reason"] + row["detail"] + str(row["workspace"])
+    assert (done.returncode, "another WSL distribution than Ubuntu" in done.stderr) == (69, True)
 
 
-def test_a_path_without_a_name_on_the_other_side_is_refused_with_the_reason(nat: Boundary, home: Path) -> None:
-    r"""A name that Windows cannot spell at all: bytes that are no text."""
-    name = b"caf\xe9.txt"
-    Path(nat.real(PROJECT)).mkdir(parents=True)
-    (home / name.decode(errors="surrogateescape")).write_text("text\n", "utf-8")
-    ide = nat.windows_ide(PROJECT)
-    nat.start_daemon()
-    done = nat.bridge("open", name.decode(errors="surrogateescape"), "--ide", str(ide.port))
-    assert done.returncode == 65
-    assert "caf" in done.stderr
+# ---- paths without a name on the other side
+
+
+@pytest.fixture
+def nameless(wsl: Make, home: Path) -> Boundary:
+    """A distribution that does not know what it is called, so that Windows has no name for its own files."""
+    machine = wsl("nat")
+    machine.forget_distro()
+    (home / "f.txt").write_text("old\n", "utf-8")
+    machine.write(FILE, "text\n")
+    return machine
+
+
+def test_a_file_without_a_name_in_windows_is_refused_with_the_reason(nameless: Boundary, home: Path) -> None:
+    ide = nameless.windows_ide(PROJECT)
+    nameless.start_daemon()
+    done = nameless.bridge("open", "f.txt", "--ide", str(ide.port))
+    assert (done.returncode, done.stdout) == (65, "")
+    assert "no-distro" in done.stderr
+    assert str(home / "f.txt") in done.stderr
+
+
+def test_a_change_of_a_file_without_a_name_in_windows_goes_to_the_page(nameless: Boundary) -> None:
+    ide = nameless.windows_ide(PROJECT)
+    nameless.start_daemon()
+    diff = nameless.running("diff", "f.txt", "--proposed", "-", "--ide", str(ide.port), stdin=b"new\n")
+    told = diff.err.until(lambda line: "the review page" in line)
+    assert "no-distro" in told
+    (review,) = nameless.status()["reviews"]
+    assert review["where"] == "page"
+
+
+def test_a_name_of_windows_that_nothing_here_has_comes_back_as_it_is_and_is_counted(wsl: Make) -> None:
+    machine = wsl("nat", letters="CD", mounted="C")
+    machine.write(FILE, "text\n")
+    machine.write(r"D:\other.txt", "text\n")
+    ide = machine.windows_ide(PROJECT)
+    machine.start_daemon()
+    ide.do(r"select D:\other.txt")
+    selection = json.loads(machine.bridge("selection", "--json", cwd=machine.seen(PROJECT)).stdout)
+    assert selection["filePath"] == r"d:\other.txt"
+    assert machine.status()["counters"]["paths_untranslated"] > 0
