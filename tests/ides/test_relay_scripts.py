@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 from contextlib import suppress
 
-from bridge.ides.relay_scripts import PROGRAMS
+from bridge.ides.relay_scripts import PROGRAMS, powershell_text
 from tests.ides.relaying import MUCH, each_program, each_script, ide
 from tests.wsl.interop import STAND_INS
 
@@ -67,3 +67,12 @@ def test_what_windows_must_quote_is_kept_out_of_the_arguments(name: str) -> None
     arguments = PROGRAMS[name](65535)
     assert not any('"' in argument or "\\\\" in argument for argument in arguments)
     assert sum(map(len, arguments)) < 8000  # Windows takes 32767, cmd.exe a quarter of that
+
+
+def test_what_powershell_gets_is_the_script_with_its_numbers_in_place() -> None:
+    """No more can be said of it here; its syntax, too, awaits a real PowerShell."""
+    first, *lines = powershell_text(4711).splitlines()
+    assert first == "$port = 4711"
+    assert not any(line.lstrip().startswith("#") or "GREETING" in line or "PARTING" in line for line in lines)
+    assert "  $line = [Text.Encoding]::ASCII.GetBytes('ide-bridge-relay ' + $word + [char]10)" in lines
+    assert "    [void]$down.Wait(5 * 1000)" in lines
