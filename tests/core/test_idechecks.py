@@ -10,7 +10,9 @@ import pytest
 from bridge.core.events import LinkState
 from bridge.core.idechecks import Announced, Distrusted, IdeFacts, examine
 from bridge.core.lockfile import LockFile
+from bridge.core.reach import Diagnosis, Mode, Terrain
 from bridge.core.selection import Listener, Pid
+from pathconv import Env, Facts, Mount, PathMapper
 
 IDE_DIR = "/home/ann/.claude/ide"
 
@@ -25,6 +27,18 @@ def gone(port: int = 4001, pid: Pid = Pid.DEAD) -> Announced:
     return ide(port, pid=pid, listener=Listener.NONE)
 
 
+def in_windows(listener: Listener, **facts: Any) -> Announced:
+    return ide(windows=True, listener=listener, pid=Pid.UNKNOWN, silence=Diagnosis("nobody home", "knock"), **facts)
+
+
+NAT = Terrain(
+    env=Env.WSL2,
+    mode=Mode.NAT,
+    gateway="172.21.96.1",
+    mapper=PathMapper(Facts(Env.WSL2, "linux", "Ubuntu", (Mount("/mnt/c", "C:\\"),))),
+    interop=True,
+    profile="C:\\Users\\me",
+)
 WELL = IdeFacts(environ={}, announced=(ide(),), distrusted=(), directories=(IDE_DIR,), browser=True)
 
 
@@ -77,7 +91,6 @@ def test_what_is_merely_different_is_fine(facts: dict[str, Any], check: str, fou
 
 
 NO_PROXY = 'export no_proxy="127.0.0.1,localhost,::1${no_proxy:+,$no_proxy}"; export NO_PROXY="$no_proxy"'
-WSL = "open the folder through its WSL support"
 LOCK = f"{IDE_DIR}/4001.lock"
 
 # facts, check, part of what was found, fix
@@ -90,7 +103,14 @@ TROUBLES: list[tuple[dict[str, Any], str, str, str]] = [
     ),
     ({"announced": (ide(listener=Listener.UNKNOWN),)}, "ide", "does not tell", "sudo lsof -nP -iTCP:4001"),
     ({"announced": (gone(pid=Pid.ALIVE),)}, "ide", "process 12 runs, but nothing listens", "reload its window"),
-    ({"announced": (ide(windows=True, listener=Listener.NONE, pid=Pid.UNKNOWN),)}, "ide", "in Windows", WSL),
+    ({"announced": (in_windows(Listener.UNREACHABLE),)}, "ide", "4001: nobody home", "knock"),
+    ({"announced": (in_windows(Listener.HIDDEN),)}, "ide", "will carry the connection", "to do without: knock"),
+    (
+        {"announced": (in_windows(Listener.HIDDEN, ended=True),)},
+        "ide",
+        "Windows says that its process 12 has ended",
+        f"restart the IDE, or: rm {LOCK}",
+    ),
     ({"announced": (ide(state="refused"),)}, "ide", "refuses the token", "restart the IDE"),
     ({"announced": (ide(state="slot lost"),)}, "ide", "only place", "to take it back: bridge open --ide 4001 FILE"),
     (
@@ -167,10 +187,22 @@ TROUBLES: list[tuple[dict[str, Any], str, str, str]] = [
     ({"environ": {"all_proxy": "p", "no_proxy": "corp", "NO_PROXY": "*"}}, "proxy", "all_proxy without", NO_PROXY),
     ({"browser": False}, "browser", "no BROWSER", "open the address that bridge diff prints, or set BROWSER"),
     (
-        {"kernel": "5.15.167.4-microsoft-standard-WSL2"},
+        {"terrain": replace(NAT, profile=None)},
         "wsl",
-        "this is WSL",
-        "open the folder through the IDE's WSL support, as `code .` does",
+        "your Windows profile was not found",
+        'write windows_profile = "/mnt/c/Users/NAME" in the bridge\'s config.toml',
+    ),
+    (
+        {"terrain": replace(NAT, interop=False)},
+        "wsl",
+        "Windows programs cannot be started from here",
+        "write enabled=true below [interop] in /etc/wsl.conf, then: wsl.exe --shutdown",
+    ),
+    (
+        {"terrain": replace(NAT, mapper=PathMapper(Facts(Env.WSL2, "linux", None, ())))},
+        "wsl",
+        "WSL_DISTRO_NAME is not set",
+        "bridge restart, in a terminal that WSL opened",
     ),
 ]
 
@@ -186,6 +218,41 @@ def test_a_port_variable_of_a_dead_ide_is_stale_also_while_its_lock_file_is_ther
     facts = replace(WELL, announced=(gone(), gone(4002, Pid.ALIVE)), environ={"CLAUDE_CODE_SSE_PORT": "4002"})
     checks = {finding.check for finding in examine(facts) if finding.level == "warn"}
     assert checks == {"ide", "stale", "terminal"}
+
+
+@pytest.mark.parametrize(
+    ("terrain", "found"),
+    [
+        (NAT, "this is WSL2, networking mode nat, Windows is 172.21.96.1; your Windows profile is C:\\Users\\me"),
+        (
+            replace(NAT, mode=Mode.MIRRORED, interop=False),
+            "this is WSL2, networking mode mirrored; your Windows profile is C:\\Users\\me",
+        ),
+        (replace(NAT, mode=None), "this is WSL2, networking mode unknown; your Windows profile is C:\\Users\\me"),
+    ],
+)
+def test_how_wsl_is_joined_to_windows(terrain: Terrain, found: str) -> None:
+    assert said(replace(WELL, terrain=terrain))[-1] == ("wsl", found)
+
+
+def test_an_ide_in_windows_that_is_connected_is_fine_whatever_the_ways() -> None:
+    facts = replace(WELL, announced=(in_windows(Listener.HIDDEN, state="live"),))
+    assert said(facts)[0] == ("ide", "Visual Studio Code on port 4001: is connected")
+
+
+@pytest.mark.parametrize(
+    ("terrain", "announced", "told"),
+    [
+        (Terrain(env=Env.CONTAINER), (gone(),), True),
+        (Terrain(env=Env.CONTAINER), (ide(),), False),
+        (Terrain(env=Env.CONTAINER, container_host=True), (gone(),), False),
+    ],
+)
+def test_in_a_container_ides_outside_are_told_of(
+    terrain: Terrain, announced: tuple[Announced, ...], told: bool
+) -> None:
+    findings = examine(replace(WELL, terrain=terrain, announced=announced))
+    assert any(finding.check == "container" for finding in findings) is told
 
 
 def test_a_proxys_password_is_not_shown() -> None:

@@ -1,0 +1,151 @@
+"""What the machine is, where its Windows profile lies, and what Windows is asked: system files and stand-ins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bridge.core.reach import Mode, Terrain
+from bridge.ides.admission import Ground
+from bridge.ides.relay import RelayError
+from bridge.ides.surroundings import Surroundings
+from pathconv import Env
+from pathconv.probe import Machine, Probe
+from tests.ides.wslmachine import GATEWAY, WslMachine
+from tests.wsl.system import WINDOWS_PID
+
+
+@pytest.fixture
+def wsl(tmp_path: Path) -> WslMachine:
+    return WslMachine(tmp_path)
+
+
+async def test_wsl_as_it_is(wsl: WslMachine) -> None:
+    wsl.system.install_wsl_programs("nat")
+    wsl.system.install_windows_programs()
+    surroundings = Surroundings(wsl.probe())
+    terrain = await surroundings.terrain()
+    assert (terrain.env, terrain.mode, terrain.gateway, terrain.interop) == (Env.WSL2, Mode.NAT, GATEWAY, True)
+    assert terrain.profile == "C:\\Users\\me"
+    assert terrain.mapper is not None
+    assert terrain.mapper.to_windows(f"{wsl.mounts}/c/src") == "C:\\src"
+    assert await surroundings.terrain() == terrain
+
+
+async def test_when_the_network_changes_wsl_is_asked_again(wsl: WslMachine) -> None:
+    wsl.system.install_wsl_programs("nat")
+    surroundings = Surroundings(wsl.probe())
+    assert (await surroundings.terrain()).mode is Mode.NAT
+    wsl.system.install_wsl_programs("mirrored")
+    assert (await surroundings.terrain()).mode is Mode.NAT  # it is not asked at each look
+    wsl.join("eth0", "loopback0")
+    assert (await surroundings.terrain()).mode is Mode.MIRRORED
+
+
+async def test_a_drive_that_is_mounted_later_is_known_at_the_next_look(wsl: WslMachine) -> None:
+    surroundings = Surroundings(wsl.probe())
+    before = (await surroundings.terrain()).mapper
+    wsl.system.mount({"C": f"{wsl.mounts}/c", "D": "/data"})
+    after = (await surroundings.terrain()).mapper
+    assert before is not None
+    assert after is not None
+    assert (before.try_to_linux("D:\\x").path, after.to_linux("D:\\x")) == (f"{wsl.mounts}/d/x", "/data/x")
+
+
+async def test_what_is_no_wsl_has_no_other_side(tmp_path: Path) -> None:
+    (tmp_path / ".dockerenv").touch()
+    container = Machine(root=str(tmp_path), platform="linux", environ={})
+    terrain = await Surroundings(Probe(container), override="10.0.0.5", container_host=True).terrain()
+    assert terrain == Terrain(env=Env.CONTAINER, override="10.0.0.5", container_host=True)
+
+
+# ---- the Windows profile
+
+
+async def locks(surroundings: Surroundings) -> list[Path]:
+    await surroundings.terrain()
+    return surroundings.directories()
+
+
+async def test_the_profile_that_the_user_names_comes_first(wsl: WslMachine) -> None:
+    wsl.system.install_windows_programs()
+    for named in (f"{wsl.mounts}/d/me", "D:\\me"):
+        surroundings = Surroundings(wsl.probe({"USERPROFILE": "C:\\Users\\other"}), profile=named)
+        assert await locks(surroundings) == [wsl.mounts / "d/me/.claude/ide"]
+    assert await locks(Surroundings(wsl.probe(), profile="")) == []
+
+
+@pytest.mark.parametrize("value", ["C:\\Users\\Zoë B", "{mounts}/c/Users/Zoë B"])
+async def test_the_variable_that_wslenv_shares(wsl: WslMachine, value: str) -> None:
+    environ = {"USERPROFILE": value.format(mounts=wsl.mounts)}
+    assert await locks(Surroundings(wsl.probe(environ))) == [wsl.mounts / "c/Users/Zoë B/.claude/ide"]
+
+
+async def test_the_path_that_wsl_lengthened(wsl: WslMachine) -> None:
+    apps = f"{wsl.mounts}/c/Users/zoe/AppData/Local/Microsoft/WindowsApps"
+    assert await locks(Surroundings(wsl.probe({"PATH": f"/usr/bin:{apps}"}))) == [
+        wsl.mounts / "c/Users/zoe/.claude/ide"
+    ]
+
+
+async def test_a_path_that_only_looks_like_windows_is_nobodys_profile(wsl: WslMachine, tmp_path: Path) -> None:
+    apps = f"{tmp_path}/evil/Users/me/AppData/Local/Microsoft/WindowsApps"
+    assert await locks(Surroundings(wsl.probe({"PATH": apps, "USERPROFILE": f"{tmp_path}/evil"}))) == []
+
+
+async def test_windows_is_asked(wsl: WslMachine) -> None:
+    wsl.system.install_windows_programs()
+    assert await locks(Surroundings(wsl.probe())) == [wsl.mounts / "c/Users/me/.claude/ide"]
+
+
+async def test_without_interop_the_drives_are_searched(wsl: WslMachine) -> None:
+    wsl.system.install_windows_programs()
+    wsl.system.write("/etc/wsl.conf", "[interop]\nenabled=false\n")
+    for name, drive in (("me", "c"), ("you", "d"), ("Public", "c")):
+        wsl.profile(name, drive)
+    (wsl.mounts / "c/Users/none").mkdir()
+    found = await locks(Surroundings(wsl.probe()))
+    assert found == [wsl.mounts / "c/Users/me/.claude/ide", wsl.mounts / "d/Users/you/.claude/ide"]
+
+
+# ---- what a directory lies on
+
+
+async def test_only_the_profile_is_believed_among_what_lies_on_windows_drives(wsl: WslMachine, tmp_path: Path) -> None:
+    profile = wsl.profile()
+    surroundings = Surroundings(wsl.probe({"USERPROFILE": str(profile)}))
+    assert surroundings.ground(str(profile / ".claude/ide")) is Ground.OURS  # nothing is known yet
+    await surroundings.terrain()
+    link = tmp_path / ".claude"
+    link.symlink_to(profile / ".claude")
+    grounds = {
+        profile / ".claude/ide": Ground.PROFILE,
+        link / "ide": Ground.PROFILE,
+        wsl.mounts / "c/USERS/ME/x": Ground.PROFILE,  # case does not matter there
+        wsl.mounts / "c/Users/me2/.claude/ide": Ground.WINDOWS,
+        wsl.mounts / "d/config/ide": Ground.WINDOWS,
+        tmp_path / "home/.claude/ide": Ground.OURS,
+    }
+    assert {path: surroundings.ground(str(path)) for path in grounds} == grounds
+
+
+# ---- what Windows says
+
+
+async def test_windows_tells_which_processes_it_has(wsl: WslMachine) -> None:
+    surroundings = Surroundings(wsl.probe())
+    assert surroundings.alive([WINDOWS_PID]) == {WINDOWS_PID: None}  # there is no tasklist.exe
+    wsl.system.install_windows_programs()
+    assert surroundings.alive([WINDOWS_PID, 1]) == {WINDOWS_PID: True, 1: False}
+    assert surroundings.alive([]) == {}
+    wsl.system.write("/proc/sys/fs/binfmt_misc/WSLInterop", "disabled\n")
+    assert surroundings.alive([WINDOWS_PID]) == {WINDOWS_PID: None}
+
+
+async def test_where_there_is_no_windows_nobody_is_asked() -> None:
+    surroundings = Surroundings(Probe())
+    assert surroundings.alive([1]) == {1: None}
+    assert surroundings.directories() == []
+    with pytest.raises(RelayError):
+        await surroundings.open_relay(4001)
