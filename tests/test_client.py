@@ -131,6 +131,7 @@ def test_what_the_core_reads_of_a_terminal_is_sent() -> None:
 CALLS = [
     (lambda b: b.open_file("a", 3), "open", {"path": "a", "line": 3, "column": None}, {"port": 1}, {"port": 1}),
     (lambda b: b.call_tool("t", {"x": 1}, ide="c"), "call", {"tool": "t", "arguments": {"x": 1}, "ide": "c"}, {}, {}),
+    (lambda b: b.call_tool("t", file="a"), "call", {"tool": "t", "arguments": {}, "file": "a"}, {}, {}),
     (lambda b: b.is_dirty("a"), "dirty", {"path": "a"}, {"dirty": None}, None),
     (lambda b: b.is_dirty("a"), "dirty", {"path": "a"}, {"dirty": True}, True),
     (lambda b: b.cancel("r1"), "review/cancel", {"id": "r1"}, DECISION, DECISION),

@@ -79,11 +79,16 @@ class Open(msgspec.Struct):
 
 
 class Call(msgspec.Struct):
-    """``call``: one of the IDE's own tools; `path` says whose IDE (default: the session's directory)."""
+    """``call``: one of the IDE's own tools; `path` says whose IDE (default: the session's directory).
+
+    `file` is the one file that the tool is about, in place of `arguments` and `path`: plugins name that argument
+    differently.
+    """
 
     tool: str
     arguments: msgspec.Raw = msgspec.Raw(jsonrpc.EMPTY)
     path: str | None = None
+    file: str | None = None
     ide: Name | None = None
 
 

@@ -27,6 +27,8 @@ COMMANDS = {
     "status": ("bridge.cli.status", "show the IDEs, which one would be used and why, and what waits"),
     "open": ("bridge.cli.open", "open a file, at a line, in the IDE that you work in"),
     "diff": ("bridge.cli.diff", "show a change to the human and print the decision"),
+    "selection": ("bridge.cli.selection", "print what is selected in the IDE"),
+    "diagnostics": ("bridge.cli.diagnostics", "print the problems that the IDE knows of, of a file or of all"),
     "review": ("bridge.cli.review", "list, show, open, wait for, print, apply or cancel reviews"),
     "doctor": ("bridge.cli.doctor", "check everything and say how to mend it"),
     "up": ("bridge.cli.daemon", "start the bridge (any command does that by itself)"),
@@ -129,7 +131,7 @@ class _Parser(ArgumentParser):
 
 
 def _help() -> str:
-    rows = "\n".join(f"  {name:<9}{help_}" for name, (_, help_) in COMMANDS.items())
+    rows = "\n".join(f"  {name:<13}{help_}" for name, (_, help_) in COMMANDS.items())
     return f"usage: bridge COMMAND [--help] …\n\nOne bridge between coding agents and IDEs.\n\n{rows}\n\n{_EXIT_CODES}"
 
 

@@ -184,9 +184,15 @@ def _uri(path: str) -> str:
         raise BadData(f"no IDE can be told this path ({exc.code})") from exc
 
 
+_USUAL: Final = {"getDiagnostics": frozenset({"uri"})}  # in every plugin, where its schema is not known
+
+
 def file_arguments(tools: Tools, tool: str, path: str) -> dict[str, Any]:
-    """Build the arguments of a tool that takes one file (``checkDocumentDirty``, ``saveDocument``)."""
-    known = tools.properties(tool)
+    """Build the arguments of a tool that takes one file (``checkDocumentDirty``, ``saveDocument``, ``getDiagnostics``).
+
+    Raises `BadData` for a path that is not UTF-8.
+    """
+    known = tools.properties(tool) or _USUAL.get(tool, frozenset({"filePath"}))
     name, value = ("uri", _uri(path)) if "uri" in known and "filePath" not in known else ("filePath", _utf8(path))
     return tools.fit(tool, {name: value})
 

@@ -194,7 +194,9 @@ class Router:
         call = partial(self.links.call, link, now=now)
         try:
             match asked.ask:
-                case CallTool(tool=tool, arguments=arguments):
+                case CallTool(tool=tool, arguments=arguments, file=file):
+                    if file is not None:
+                        arguments = jsonrpc.dump(dialects.file_arguments(link.tools, tool, file))
                     call(tool, arguments, partial(self._relay, asked, tool))
                 case AskDirty(path=path):
                     arguments = jsonrpc.dump(dialects.file_arguments(link.tools, "checkDocumentDirty", path))

@@ -96,8 +96,9 @@ class Methods:
         return await self._ask(session, id_, ask, await self._lookout.scene(session, path, params.ide))
 
     async def _call(self, session: Session, id_: RequestId, params: requests.Call) -> Any:
-        path = None if params.path is None else session.resolve(params.path)
-        ask = CallTool(tool=params.tool, arguments=bytes(params.arguments))
+        file = None if params.file is None else session.resolve(params.file)
+        path = file if params.path is None else session.resolve(params.path)
+        ask = CallTool(tool=params.tool, arguments=bytes(params.arguments), file=file)
         return await self._ask(session, id_, ask, await self._lookout.recent_scene(session, path, params.ide))
 
     async def _dirty(self, session: Session, id_: RequestId, params: requests.Dirty) -> Any:

@@ -137,6 +137,8 @@ def test_a_path_that_cannot_be_told_is_bad_data(tools: Tools, path: str) -> None
 def test_a_tool_for_one_file_gets_its_path_or_its_uri() -> None:
     assert dialects.file_arguments(OFFICIAL_TOOLS, "checkDocumentDirty", "/w/a b") == {"filePath": "/w/a b"}
     assert dialects.file_arguments(MONET, "checkDocumentDirty", "/w/a b") == {"uri": "file:///w/a%20b"}
+    for tools in (OFFICIAL_TOOLS, Tools()):
+        assert dialects.file_arguments(tools, "getDiagnostics", "/w/a b") == {"uri": "file:///w/a%20b"}
 
 
 def test_a_tab_has_the_name_that_the_official_plugins_handle() -> None:

@@ -109,6 +109,15 @@ def test_arguments_cross_untouched_and_the_result_comes_back_on_one_line(story: 
     story >> answers(4, rb'"cut \ud83d"') << Reply(ANN, 2, rb'"cut \ud83d"')
 
 
+def test_the_one_file_that_a_tool_is_about_gets_the_plugins_own_argument(story: Playbook) -> None:
+    start(story, CALL)
+    world = scene(CODE)
+    about = CallTool(tool="getDiagnostics", arguments=b"{}", file="/w/a b.py")
+    story >> asks(about, 2, scene=world) << calls("getDiagnostics", {"uri": "file:///w/a%20b.py"}, 4)
+    about = CallTool(tool="checkDocumentDirty", arguments=b"{}", file="/w/a b.py")
+    story >> asks(about, 3, scene=world) << calls("checkDocumentDirty", {"filePath": "/w/a b.py"}, 5)
+
+
 @pytest.mark.parametrize("listed", [tools("getDiagnostics"), tools("getDiagnostics openFile", openFile=("filePath",))])
 def test_positions_that_count_from_one_are_shifted(story: Playbook, listed: bytes) -> None:
     emacs = replace(CODE, lock=CODE.lock.model_copy(update={"ide_name": "Emacs"}))

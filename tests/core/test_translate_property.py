@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core.translate import TABLE, Direction, Kind, Row, map_message
+from ide_plugins.emulator.names import Windows
 from pathconv import PathConvError, PathMapper, to_uri
 from tests.core.boundaries import ELSEWHERE, WSL, boundary, told
 
@@ -103,3 +105,15 @@ def test_there_and_back_again(row: Row, path: str) -> None:
     there = map_message(WSL, "to_ide", message, tool=row.tool)
     assert there != message
     assert map_message(WSL, "to_agent", there, tool=row.tool) == message
+
+
+WINDOWS = Windows(roots={"C:": Path("/mnt/c"), "D:": Path("/mnt/d"), "//wsl.localhost/Ubuntu": Path("/")})
+
+
+@given(OURS)
+def test_an_ide_on_windows_that_knows_nothing_of_us_means_the_same_file(path: str) -> None:
+    real = Path(path)
+    assert WINDOWS.real(Path("/"), WSL.to_peer(path)) == real
+    assert WINDOWS.real_of_uri(WSL.peer_uri(to_uri(path))) == real
+    assert WSL.to_local(WINDOWS.path(real)) == path
+    assert WSL.local_uri(WINDOWS.uri(real)) == to_uri(path)
