@@ -10,6 +10,7 @@ at a file system.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
@@ -90,6 +91,9 @@ class Candidate:
     """Why it is no business of this machine's, in words, e.g. all its folders are in another distribution."""
 
 
+_WINDOWS: Final = re.compile(r"[A-Za-z]:\\|\\\\")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """What the work is about: real, absolute paths on our side."""
@@ -114,6 +118,11 @@ class Place:
 
     mapper: PathMapper | None = None
     """Knows where case does not matter (Windows drives seen from WSL); None: it matters everywhere."""
+
+    def knows(self, path: str) -> bool:
+        """Tell whether a path is an absolute one of our side, and may thus be compared."""
+        on_windows = self.mapper is not None and self.mapper.facts.local == "windows"
+        return _WINDOWS.match(path) is not None if on_windows else path.startswith("/")
 
     def key(self, path: str) -> str:
         """Give what is the same for all spellings of one path."""
@@ -232,7 +241,7 @@ def _fits(
 ) -> Iterator[Fit]:
     target = place.key(path)
     for folder in candidate.folders:
-        if not folder.startswith("/"):
+        if not place.knows(folder):
             continue
         opened = place.key(folder)
         apart = -_shared(opened, target)

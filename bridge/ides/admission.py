@@ -31,7 +31,7 @@ class Ground(Enum):
     """What a directory lies on, and thus what says who may write there."""
 
     OURS = auto()  # owner and mode
-    PROFILE = auto()  # the user's Windows profile, which Windows guards
+    GUARDED = auto()  # Windows: the user's profile seen from WSL, or his distribution seen from Windows
     WINDOWS = auto()  # elsewhere on a Windows drive: nothing that can be seen from here
 
 
@@ -103,9 +103,9 @@ def admit(
         if isinstance(exc, IncompleteLockFile):
             return status, Refused(path=path, reason=f"half-written, or {exc.reason}", incomplete=True)
         return status, Refused(path=path, reason=exc.reason)
-    in_profile = ground is Ground.PROFILE
-    weak = _weaknesses(lock, None if in_profile else status)
-    in_windows = runs_in_windows(lock, in_profile)
+    guarded = ground is Ground.GUARDED
+    weak = _weaknesses(lock, None if guarded else status)
+    in_windows = runs_in_windows(lock, guarded)
     return status, AdmittedLock(lock=lock, path=path, modified=status.st_mtime, weak=weak, in_windows=in_windows)
 
 
@@ -116,7 +116,7 @@ def _why_not_opened(path: str, exc: OSError) -> str:
 
 
 def _why_directory_refused(status: os.stat_result, ground: Ground) -> str | None:
-    if ground is Ground.PROFILE:
+    if ground is Ground.GUARDED:
         return None
     if ground is Ground.WINDOWS:
         return "lies on a Windows drive outside of your profile, where nothing tells who may write"

@@ -7,14 +7,16 @@ own programs say once: they take up to seconds to start. Sources: docs/protocol.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 from bridge.core.reach import WSL, Terrain, network_mode
-from bridge.core.windows import NOBODYS_PROFILES, home_from_path, parse_home, tasklist_alive
+from bridge.core.windows import NOBODYS_PROFILES, home_from_path, parse_distros, parse_home, tasklist_alive
 from bridge.ides.admission import Ground
 from bridge.ides.relay import Relay, open_relay
 from pathconv import WSL_HOSTS, Env, PathMapper, parse_windows
@@ -23,6 +25,7 @@ from pathconv.probe import Probe
 __all__ = ["Surroundings"]
 
 ANSWER_S: Final = 5.0  # of a Windows program: some builds take seconds to start one
+RUNNING_S: Final = 10.0  # for so long the list of running distributions is good enough
 PROFILES_MOST: Final = 64  # directories below Users that are looked into
 _SYSTEM: Final = "C:\\Windows\\System32\\"
 _LOCKS: Final = (".claude", "ide")
@@ -36,6 +39,7 @@ class Surroundings:
         override: the host that the user's configuration names for IDEs, if any.
         container_host: the user lets tokens leave a container.
         profile: the user's Windows profile, as the configuration names it; "" for none, None to look for it.
+        clock: seconds, never set back.
     """
 
     def __init__(
@@ -45,13 +49,17 @@ class Surroundings:
         override: str | None = None,
         container_host: bool = False,
         profile: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._probe = probe
+        self._clock = clock
         self._override = override
         self._container_host = container_host
         self._profile = profile
         self._profiles: tuple[str, ...] = ()
         self._profiles_of: PathMapper | None = None
+        self._distros: dict[str, PathMapper] = {}  # by lock directory
+        self._distros_until = -math.inf
         self._network: tuple[str | None, tuple[str, ...]] | None = None
 
     @property
@@ -61,6 +69,8 @@ class Surroundings:
 
     async def terrain(self) -> Terrain:
         """Describe the machine as it is now."""
+        if self.env is Env.WINDOWS:
+            await asyncio.to_thread(self._find_distros)
         if self.env not in WSL:
             return self._elsewhere
         return await asyncio.to_thread(self._read)  # wslinfo is a program, and the profile's file system slow
@@ -92,16 +102,18 @@ class Surroundings:
 
     def directories(self) -> list[Path]:
         """List where IDEs on the other side write their lock files, as far as `terrain` has found out."""
-        return [Path(profile, *_LOCKS) for profile in self._profiles]
+        return [*(Path(profile, *_LOCKS) for profile in self._profiles), *map(Path, self._distros)]
 
     def ground(self, directory: str) -> Ground:
         """Tell what a directory lies on; of the profile only what `terrain` has found counts."""
+        if directory in self._distros:
+            return Ground.GUARDED
         mapper = self._profiles_of
         if mapper is None:
             return Ground.OURS
         real = os.path.realpath(directory)
         if any(mapper.contains(profile, real) for profile in self._profiles):
-            return Ground.PROFILE
+            return Ground.GUARDED
         return Ground.WINDOWS if _on_windows(mapper, real) else Ground.OURS
 
     def _find_profiles(self, mapper: PathMapper | None) -> Iterator[str]:
@@ -125,6 +137,31 @@ class Surroundings:
         out = self._run(mapper, "cmd.exe", "/u", "/d", "/c", "echo %USERPROFILE%")
         home = None if out is None else parse_home(out)
         return None if home is None else _local(mapper, home)
+
+    # ---- distributions, seen from Windows
+
+    def mapper_into(self, directory: str) -> PathMapper | None:
+        """Give the mapper between Windows and the distribution that a lock directory lies in; None: it is in none."""
+        return self._distros.get(directory)
+
+    def _find_distros(self) -> None:
+        """Look for lock directories in all homes of the distributions that run.
+
+        Those that do not are let alone: to look into one would start it.
+        """
+        now = self._clock()
+        if now < self._distros_until:
+            return
+        self._distros_until = now + RUNNING_S
+        machine = self._probe.machine
+        ran = machine.run([_SYSTEM + "wsl.exe", "-l", "--running", "-q"], ANSWER_S)
+        found: dict[str, PathMapper] = {}
+        for distro in parse_distros(ran.out) if ran is not None and ran.code == 0 else ():
+            share = rf"\\wsl.localhost\{distro}"
+            mapper = self._probe.for_distro(distro, machine.text(rf"{share}\etc\wsl.conf"))
+            for home in machine.listdir(rf"{share}\home")[:PROFILES_MOST]:
+                found["\\".join([share, "home", home, *_LOCKS])] = mapper
+        self._distros = found
 
     # ---- what Windows says, and does
 

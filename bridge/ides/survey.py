@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bridge.core.lockfile import LockFile
 from bridge.core.reach import HERE, Route, Silence, Terrain
 from bridge.core.selection import Candidate, Listener, Pid
 from bridge.ides.admission import AdmittedLock, Refused
@@ -24,7 +23,7 @@ from bridge.ides.ports import PortFacts, snapshot
 from bridge.ides.processes import ancestors, pid_state
 from bridge.ides.projects import project_of
 from bridge.ides.surroundings import Surroundings
-from pathconv import Code
+from pathconv import Code, Env
 from pathconv.probe import Probe
 
 __all__ = ["Found", "Sighting", "Survey", "find"]
@@ -52,16 +51,21 @@ class Found(NamedTuple):
 
 
 async def find(
-    locks: Iterable[AdmittedLock], terrain: Terrain, dialer: Dialer, linked: Collection[str] = ()
+    locks: Iterable[AdmittedLock],
+    terrain: Terrain,
+    surroundings: Surroundings,
+    dialer: Dialer,
+    linked: Collection[str] = (),
 ) -> list[Found]:
     """Look who listens for each lock: on this machine in its tables, elsewhere by a connection that says nothing.
 
     Args:
+        terrain: what `surroundings` are now.
         linked: ids of the IDEs that we are connected to, which need no look.
     """
     locks = list(locks)
     ports = snapshot([found.lock.port for found in locks])
-    routes = [_route(found, ports[found.lock.port], terrain) for found in locks]
+    routes = [_route(found, ports[found.lock.port], terrain, surroundings) for found in locks]
     reaches = await asyncio.gather(
         *(_reach(found, route, dialer, linked) for found, route in zip(locks, routes, strict=True))
     )
@@ -71,8 +75,10 @@ async def find(
     ]
 
 
-def _route(found: AdmittedLock, port: PortFacts, terrain: Terrain) -> Route:
+def _route(found: AdmittedLock, port: PortFacts, terrain: Terrain, surroundings: Surroundings) -> Route:
     """An IDE like us is on our loopback; where another side exists, one that is not here may be there."""
+    if terrain.env is Env.WINDOWS and (mapper := surroundings.mapper_into(os.path.dirname(found.path))) is not None:
+        return Route(here=False, mapper=mapper)  # Windows forwards its loopback to the distribution's
     if port.listener is not Listener.NONE and not found.in_windows:
         return HERE
     return terrain.route(found.in_windows)
@@ -144,7 +150,7 @@ class Survey:
         return Sighting(
             candidates=tuple(
                 self._candidate(found, terrain, line, our_ports)
-                for found in await find(scan.admitted, terrain, self._dialer, linked)
+                for found in await find(scan.admitted, terrain, self._surroundings, self._dialer, linked)
             ),
             refused=scan.refused + scan.problems,
             terrain=terrain,
@@ -155,7 +161,7 @@ class Survey:
     ) -> Candidate:
         lock, living = found.admitted.lock, found.listener in _LIVING
         pid = pid_of(found)
-        named, foreign = _folders(lock, found.route)
+        named, foreign = _folders(found)
         folders = tuple(map(_real, named)) if living else named
         elsewhere = found.listener in (Listener.HIDDEN, Listener.UNREACHABLE)
         return Candidate(
@@ -188,11 +194,12 @@ def pid_of(found: Found) -> Pid:
     return Pid.UNKNOWN if elsewhere else pid_state(lock.pid, found.admitted.modified)
 
 
-def _folders(lock: LockFile, route: Route) -> tuple[tuple[str, ...], str | None]:
+def _folders(found: Found) -> tuple[tuple[str, ...], str | None]:
     """Translate the folders to our side; if all are in another distribution, say so: they are not ours to show."""
+    lock, route = found.admitted.lock, found.route
     if route.mapper is None:
         return lock.workspace_folders, None
-    outcomes = [route.mapper.try_ide_folder(folder, running_in_windows=True) for folder in lock.workspace_folders]
+    outcomes = [route.mapper.try_ide_folder(name, found.admitted.in_windows) for name in lock.workspace_folders]
     foreign = bool(outcomes) and all(o.error is not None and o.error.code is Code.FOREIGN_DISTRO for o in outcomes)
     here = route.mapper.facts.distro or "this one"
     reason = (

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from bridge.core.selection import Pid
+from bridge.ides import processes
 from bridge.ides.processes import ancestors, pid_state
 
 # A process that starts another, prints both PIDs and waits for the end of its input.
@@ -131,3 +132,17 @@ def test_ancestors_stay_known_when_a_parent_leaves() -> None:
         process.wait(10)
         assert before[1] == child
         assert ancestors(grandchild) == before
+
+
+def test_on_windows_no_signal_is_sent_to_learn_whether_a_process_lives(
+    monkeypatch: pytest.MonkeyPatch, dead: int
+) -> None:
+    """There ``os.kill(pid, 0)`` would end it."""
+
+    def kill(pid: int, number: int) -> None:
+        raise AssertionError("killed")
+
+    monkeypatch.setattr(processes, "_ON_WINDOWS", True)
+    monkeypatch.setattr(os, "kill", kill)
+    assert pid_state(os.getpid(), time.time()) is Pid.ALIVE
+    assert pid_state(dead, time.time()) is Pid.DEAD

@@ -112,7 +112,7 @@ async def test_without_interop_the_drives_are_searched(wsl: WslMachine) -> None:
 # ---- what a directory lies on
 
 
-async def test_only_the_profile_is_believed_among_what_lies_on_windows_drives(wsl: WslMachine, tmp_path: Path) -> None:
+async def test_only_the_profile_is_guarded_among_what_lies_on_windows_drives(wsl: WslMachine, tmp_path: Path) -> None:
     profile = wsl.profile()
     surroundings = Surroundings(wsl.probe({"USERPROFILE": str(profile)}))
     assert surroundings.ground(str(profile / ".claude/ide")) is Ground.OURS  # nothing is known yet
@@ -120,9 +120,9 @@ async def test_only_the_profile_is_believed_among_what_lies_on_windows_drives(ws
     link = tmp_path / ".claude"
     link.symlink_to(profile / ".claude")
     grounds = {
-        profile / ".claude/ide": Ground.PROFILE,
-        link / "ide": Ground.PROFILE,
-        wsl.mounts / "c/USERS/ME/x": Ground.PROFILE,  # case does not matter there
+        profile / ".claude/ide": Ground.GUARDED,
+        link / "ide": Ground.GUARDED,
+        wsl.mounts / "c/USERS/ME/x": Ground.GUARDED,  # case does not matter there
         wsl.mounts / "c/Users/me2/.claude/ide": Ground.WINDOWS,
         wsl.mounts / "d/config/ide": Ground.WINDOWS,
         tmp_path / "home/.claude/ide": Ground.OURS,
@@ -149,3 +149,66 @@ async def test_where_there_is_no_windows_nobody_is_asked() -> None:
     assert surroundings.directories() == []
     with pytest.raises(RelayError):
         await surroundings.open_relay(4001)
+
+
+# ---- distributions, seen from Windows
+
+
+class Windows:
+    """A Windows machine; its files are named in its own way below one directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.root = directory / "windows"
+        self.running("Ubuntu-22.04")
+
+    def running(self, *distros: str) -> None:
+        """Let ``wsl.exe`` say that these run: in UTF-16, as it does."""
+        answer = self.root.with_name("answer")
+        answer.write_bytes("".join(f"{distro}\r\n" for distro in distros).encode("utf-16-le"))
+        program = self._file("C:\\Windows\\System32\\wsl.exe")
+        program.write_text(f'#!/bin/sh\n[ "$*" = "-l --running -q" ] && exec cat "{answer}"\n', "ascii")
+        program.chmod(0o755)
+
+    def install(self, distro: str, *homes: str, wsl_conf: str = "") -> None:
+        """Have a distribution with these users."""
+        share = f"\\\\wsl.localhost\\{distro}"
+        for home in homes:
+            (self._file(f"{share}\\home") / home).mkdir(parents=True)
+        self._file(f"{share}\\etc\\wsl.conf").write_text(wsl_conf, "ascii")
+        self._file("D:\\").touch()
+
+    def _file(self, path: str) -> Path:
+        return Path(f"{self.root}{path}")
+
+    def machine(self) -> Machine:
+        return Machine(root=str(self.root), platform="win32", environ={"HOME": str(self.root)})
+
+
+async def test_from_windows_only_distributions_that_run_are_looked_into(tmp_path: Path) -> None:
+    now = 0.0
+    windows = Windows(tmp_path)
+    windows.install("Ubuntu-22.04", "ann", "bob", wsl_conf="[automount]\nroot=/drives\n")
+    windows.install("Debian", "ann")
+    surroundings = Surroundings(Probe(windows.machine()), clock=lambda: now)
+    assert (await surroundings.terrain()) == Terrain(env=Env.WINDOWS)
+    ann, bob = (f"\\\\wsl.localhost\\Ubuntu-22.04\\home\\{name}\\.claude\\ide" for name in ("ann", "bob"))
+    assert surroundings.directories() == [Path(ann), Path(bob)]
+    assert {surroundings.ground(ann), surroundings.ground("C:\\x")} == {Ground.GUARDED, Ground.OURS}
+    mapper = surroundings.mapper_into(ann)
+    assert mapper is not None
+    assert mapper.to_local("/home/ann/p") == "\\\\wsl.localhost\\Ubuntu-22.04\\home\\ann\\p"
+    assert mapper.to_peer("D:\\p") == "/drives/d/p"
+    assert surroundings.mapper_into("C:\\x") is None
+
+    windows.running("Debian")
+    await surroundings.terrain()
+    assert surroundings.directories() == [Path(ann), Path(bob)]  # a moment ago is good enough
+    now = 60.0
+    await surroundings.terrain()
+    assert surroundings.directories() == [Path("\\\\wsl.localhost\\Debian\\home\\ann\\.claude\\ide")]
+
+
+async def test_from_a_windows_without_wsl_there_is_nothing_to_look_into(tmp_path: Path) -> None:
+    surroundings = Surroundings(Probe(Machine(root=str(tmp_path), platform="win32", environ={})))
+    await surroundings.terrain()
+    assert surroundings.directories() == []
