@@ -6,14 +6,14 @@ Run it where that machine's network and mounts are (`tests.wsl.namespaces`), wit
 
 import sys
 
+import pathconv.probe
 from bridge import cli
-from pathconv import probe
 
 
 def main() -> int:
     """Run one command there."""
     root, *words = sys.argv[1:]
-    probe.this_machine = lambda: probe.Machine(root=root)
+    pathconv.probe.this_machine = lambda: pathconv.probe.Machine(root=root)
     return cli.main(words)
 
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from tests.e2e.outsiders import Stranger
+from tests.e2e.outsiders import Stranger, token_of
 from tests.e2e.support import EMULATOR, ROOT, Ide, Running, bridge, everything_ends
 from tests.wsl.network import Mode, Network, network
 from tests.wsl.system import DISTRO, PROFILE, WINDOWS_PID, System
@@ -43,6 +43,8 @@ class Boundary:
         self._daemon: Running
         self._drives = drives
         self._points = points
+        self.append_windows_path = True  # as wsl.conf has it; False: PATH leads nowhere in Windows
+        self.tokens: list[str] = []  # of every IDE that was started
         self._started: list[Any] = []
 
     # ---- files
@@ -71,9 +73,9 @@ class Boundary:
 
     # ---- the bridge, in WSL
 
-    def start_daemon(self) -> None:
+    def start_daemon(self, environ: Mapping[str, str] = NOTHING) -> None:
         """Start the daemon, and wait until it serves. No command could: one started by itself knows no fake."""
-        self._daemon = self.running("up", "--foreground")
+        self._daemon = self.running("up", "--foreground", environ=environ)
         self._daemon.err.until(lambda line: "the bridge is running" in line)
 
     def bridge(
@@ -83,9 +85,11 @@ class Boundary:
         assert self._daemon.process.poll() is None, self._daemon.err.seen
         return bridge(*words, cwd=ROOT, stdin=stdin, program=self._program(cwd), **self._environ(), **environ)
 
-    def running(self, *words: str, cwd: str | None = None, stdin: bytes = b"") -> Running:
+    def running(
+        self, *words: str, cwd: str | None = None, stdin: bytes = b"", environ: Mapping[str, str] = NOTHING
+    ) -> Running:
         """Start a command that goes on."""
-        command = Running(*words, cwd=ROOT, stdin=stdin, program=self._program(cwd), **self._environ())
+        command = Running(*words, cwd=ROOT, stdin=stdin, program=self._program(cwd), **self._environ(), **environ)
         self._started.append(command)
         return command
 
@@ -95,6 +99,12 @@ class Boundary:
         assert (done.returncode, done.stderr) == (0, "")
         said: dict[str, Any] = json.loads(done.stdout)
         return said
+
+    def leaks(self) -> list[str]:
+        """Say where a token of an IDE is seen that has no business there: on the local network, in the daemon's log."""
+        log = Path(os.environ["HOME"], ".local/state/bridge/log/daemon.log").read_text("utf-8")
+        found = [f"{token} is in the log" for token in self.tokens if token in log]
+        return found + [f"the router saw {token}" for token in self.tokens if self.network.lan_saw(token)]
 
     def findings(self) -> list[dict[str, Any]]:
         """Ask the doctor."""
@@ -106,8 +116,10 @@ class Boundary:
         return [*inside, sys.executable, "-m", "tests.wsl", str(self.system.root)]
 
     def _environ(self) -> dict[str, str]:
-        windows = [self.seen(rf"C:\{tail}") for tail in (r"Windows\System32", "Python312", _APPS)]
-        return {"PATH": ":".join([os.environ["PATH"], *windows]), "PYTHONPATH": str(ROOT), **self._variables}
+        path = [os.environ["PATH"]]
+        if self.append_windows_path:
+            path += [self.seen(rf"C:\{tail}") for tail in (r"Windows\System32", "Python312", _APPS)]
+        return {"PATH": ":".join(path), "PYTHONPATH": str(ROOT), **self._variables}
 
     def forget_distro(self) -> None:
         """Take from the distribution what tells its name, as a service's environment and a broken WSL do."""
@@ -135,6 +147,7 @@ class Boundary:
             program=[*self.network.windows.enter(ROOT), *EMULATOR],
         )
         self._started.append(ide)
+        self.tokens.append(token_of(ide))
         self._open_to_all(ide.lock)
         if self.network.mode == "mirrored":
             self.network.mirror(ide.port)
@@ -144,6 +157,7 @@ class Boundary:
         """Start an IDE in the distribution itself."""
         ide = Ide(folder, *options, program=[*self.network.wsl.enter(ROOT), *EMULATOR])
         self._started.append(ide)
+        self.tokens.append(token_of(ide))
         return ide
 
     def stranger(self, port: int) -> Stranger:

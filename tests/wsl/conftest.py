@@ -35,3 +35,11 @@ def wsl(namespaces: None, home: Path, tmp_path: Path) -> Iterator[Callable[..., 
 def nat(wsl: Callable[..., Boundary]) -> Boundary:
     """A WSL machine behind NAT, as most are."""
     return wsl("nat")
+
+
+@pytest.fixture
+def workspace(home: Path) -> Path:
+    """A directory of the distribution itself, below the user's home."""
+    path = home / "work"
+    path.mkdir()
+    return path

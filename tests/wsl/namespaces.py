@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -95,6 +96,16 @@ class Space:
         done = subprocess.run([*self.enter(), *command], input=stdin.encode(), capture_output=True, timeout=PATIENCE_S)
         assert done.returncode == 0, (command, stdin, done.stderr.decode(errors="replace"))
         return done.stdout.decode()
+
+    def processes(self) -> set[int]:
+        """List the processes whose network this is; one that ends while we look is none."""
+        ours = os.stat(f"/proc/{self.pid}/ns/net")
+        found = set()
+        for entry in filter(str.isdecimal, os.listdir("/proc")):
+            with suppress(OSError):
+                if os.path.samestat(os.stat(f"/proc/{entry}/ns/net"), ours):
+                    found.add(int(entry))
+        return found
 
     def ip(self, *lines: str) -> None:
         """Run ip(8) commands, one a line."""

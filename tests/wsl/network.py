@@ -6,7 +6,7 @@ Each is a `Space`. How they are joined depends on the networking mode (wsl.md 3.
 nat       ``wsl`` has a private network with ``windows``, its default gateway, which forwards to the local network
 mirrored  ``wsl`` is in the local network itself, so *its default gateway is the router*; what it sends to a port of
           127.0.0.1 on which Windows listens goes there through an interface named ``loopback0``
-none      ``wsl`` is alone
+bridged   ``wsl`` is in the local network, and knows no way to Windows; its default gateway is the router here too
 ========  ==========================================================================================================
 
 The router lets in whoever dials it, on any port, and everything that reaches it is kept: a token of the user's has
@@ -29,9 +29,9 @@ from tests.e2e.support import PATIENCE_S, ROOT, Lines
 from tests.wsl.namespaces import Space
 from tests.wsl.router import SINK
 
-__all__ = ["GATEWAY", "MIRROR", "Mode", "Network", "network"]
+__all__ = ["GATEWAY", "MIRROR", "ROUTER", "Mode", "Network", "network", "until"]
 
-Mode = Literal["nat", "mirrored", "none"]
+Mode = Literal["nat", "mirrored", "bridged"]
 
 GATEWAY: Final = "172.21.96.1"  # of the Windows host, behind NAT
 ROUTER: Final = "192.168.77.1"
@@ -85,13 +85,15 @@ class Network:
         self.wsl = wsl
         self.windows = windows
         self.lan = lan
-        self.gateway: str | None = None  # the default gateway of `wsl`
+        self.gateway = ""  # the default gateway of `wsl`
         self._log = log
         for space in (wsl, windows, lan):
             space.sysctl(_NO_IPV6)
         if mode == "nat":
             self._join_nat()
-        elif mode == "mirrored":
+        else:
+            self._join_lan()
+        if mode == "mirrored":
             self._mirror()
         lan.nft(_ROUTER)
 
@@ -109,23 +111,27 @@ class Network:
         self.windows.nft(_WINDOWS_NAT)
         self.move_host(GATEWAY)
 
-    def _mirror(self) -> None:
+    def _join_lan(self) -> None:
         self.wsl.ip(
             f"link add eth0 type veth peer name lan netns {self.lan.pid}",
-            f"link add loopback0 type veth peer name loopback0w netns {self.windows.pid}",
             "addr add 192.168.77.5/24 dev eth0",
-            "addr add 169.254.73.153/30 dev loopback0",
             "link set eth0 up",
-            "link set loopback0 up",
             f"route add default via {ROUTER} onlink dev eth0",
         )
         self.lan.ip(f"addr add {ROUTER}/24 dev lan", "link set lan up")
+        self.gateway = ROUTER
+
+    def _mirror(self) -> None:
+        self.wsl.ip(
+            f"link add loopback0 type veth peer name loopback0w netns {self.windows.pid}",
+            "addr add 169.254.73.153/30 dev loopback0",
+            "link set loopback0 up",
+        )
         self.windows.ip(f"addr add {MIRROR}/30 dev loopback0w", "link set loopback0w up")
         for space, interface in ((self.wsl, "loopback0"), (self.windows, "loopback0w")):
             space.sysctl(f"net.ipv4.conf.{interface}.route_localnet=1")  # 127.0.0.1 may come and go there
         self.wsl.nft(_WSL_MIRROR)
         self.windows.nft(_WINDOWS_MIRROR)
-        self.gateway = ROUTER
 
     # ---- what happens on it
 
@@ -168,10 +174,9 @@ class Network:
 
         Every time a word is sent to the router first, and seen there: else it would prove nothing.
         """
-        assert self.gateway is not None
         word = secrets.token_hex(16)
         self.wsl.run("bash", "-c", f"echo {word} > /dev/udp/{ROUTER}/7")
-        _until(lambda: word.encode() in self._frames(), "the router does not hear us")
+        until(lambda: word.encode() in self._frames(), "the router does not hear us")
         spoken = [*self.lan_calls().values(), self._frames()]
         return any(form in heard for heard in spoken for form in _forms(secret))
 
@@ -196,7 +201,8 @@ def _forms(secret: str) -> Iterator[bytes]:
         yield coded[4 if offset else 0 : -4]
 
 
-def _until(fits: Callable[[], bool], otherwise: str) -> None:
+def until(fits: Callable[[], bool], otherwise: str) -> None:
+    """Wait until it is so; fail with `otherwise` in words if it never is."""
     deadline = time.monotonic() + PATIENCE_S
     while not fits():
         assert time.monotonic() < deadline, otherwise

@@ -89,13 +89,18 @@ class System:
             if not place.is_symlink():
                 place.symlink_to(self._drives[drive])
 
+    def disable_interop(self) -> None:
+        """Let no program of Windows be started, as the user may say for each distribution."""
+        self.write("/etc/wsl.conf", "[interop]\nenabled=false\n")
+
     # ---- programs
 
     def install_wsl_programs(self, mode: str | None) -> None:
-        """Install ``wslpath`` and, if `mode` is known to WSL, ``wslinfo``."""
+        """Install ``wslpath`` and ``wslinfo``, which says `mode`; None: it is not there, as in an old WSL."""
         self._program(self.root / "usr/bin/wslpath", _WSLPATH.format(distro=DISTRO))
-        if mode is not None:
-            self._program(self.root / "usr/bin/wslinfo", _WSLINFO.format(mode=mode))
+        self._program(self.root / "usr/bin/wslinfo", _WSLINFO.format(mode=mode))
+        if mode is None:
+            self.remove("/usr/bin/wslinfo")
 
     def install_windows_programs(self) -> None:
         """Install ``cmd.exe``, which knows the profile, and ``tasklist.exe``, which knows one IDE."""

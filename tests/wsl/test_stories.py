@@ -46,12 +46,6 @@ def decide(machine: Boundary, ide: Ide, deed: str, path: str, shown_as: str) -> 
     return outcome
 
 
-def token(ide: Ide) -> str:
-    """Read the IDE's token, as whoever may read its lock file."""
-    secret: str = json.loads(ide.lock.read_bytes())["authToken"]
-    return secret
-
-
 # ---- files, changes, answers
 
 
@@ -63,7 +57,7 @@ def test_a_file_on_a_windows_drive_is_opened_under_its_windows_name(nat: Boundar
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == {"ide": "Visual Studio Code", "port": ide.port, "positioned": True}
     ide.until("call", tool="openFile", path=FILE)
-    assert not nat.network.lan_saw(token(ide))
+    assert nat.leaks() == []
 
 
 def test_a_file_of_the_distribution_is_opened_over_its_share(nat: Boundary, home: Path) -> None:
@@ -85,7 +79,7 @@ def test_a_change_is_decided_in_windows_and_written_in_wsl(nat: Boundary, deed: 
     nat.start_daemon()
     assert decide(nat, ide, deed, nat.seen(FILE), FILE) == outcome
     assert file.read_text("utf-8") == text
-    assert not nat.network.lan_saw(token(ide))
+    assert nat.leaks() == []
 
 
 def test_selection_and_diagnostics_come_back_with_names_of_wsl(nat: Boundary) -> None:
@@ -95,10 +89,10 @@ def test_selection_and_diagnostics_come_back_with_names_of_wsl(nat: Boundary) ->
     ide.do("select f.txt")
     ide.do(f"diagnose {json.dumps({'path': 'f.txt', 'problems': [PROBLEM]})}")
     selection = json.loads(nat.bridge("selection", "--json", cwd=nat.seen(PROJECT)).stdout)
-    assert selection["filePath"] == nat.seen(FILE)
+    assert selection["selection"]["path"] == nat.seen(FILE)
     done = nat.bridge("diagnostics", "f.txt", cwd=nat.seen(PROJECT))
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{nat.seen(FILE)}:2:1: error: unknown word in c:\\work\\proj\\f.txt\n"
+    assert done.stdout == "f.txt:2:1: error: unknown word in c:\\work\\proj\\f.txt\n"
 
 
 # ---- who is who
@@ -125,6 +119,19 @@ def test_one_ide_that_is_seen_by_two_ways_is_one(nat: Boundary, home: Path) -> N
     opened(nat, nat.seen(FILE))
 
 
+def test_an_ide_on_each_side_gets_what_is_its_own_even_on_the_same_port(nat: Boundary, workspace: Path) -> None:
+    nat.write(FILE, "text\n")
+    (workspace / "f.txt").write_text("text\n", "utf-8")
+    windows = nat.windows_ide(PROJECT)
+    linux = nat.linux_ide(workspace, f"--port={windows.port}")
+    nat.start_daemon()
+    assert {row["side"] for row in nat.status()["ides"]} == {"windows", "here"}
+    opened(nat, "f.txt", cwd=str(workspace))
+    linux.until("call", tool="openFile", path=str(workspace / "f.txt"))
+    opened(nat, "f.txt", cwd=nat.seen(PROJECT))
+    windows.until("call", tool="openFile", path=FILE)
+
+
 def test_a_pid_of_windows_is_unknown_here_and_no_lock_is_deleted(nat: Boundary) -> None:
     nat.write(FILE, "text\n")
     live = nat.windows_ide(PROJECT)
@@ -137,6 +144,18 @@ def test_a_pid_of_windows_is_unknown_here_and_no_lock_is_deleted(nat: Boundary) 
     assert rows[live.port]["pid"] == WINDOWS_PID
     assert live.lock.exists()
     assert dead.lock.exists()
+
+
+@pytest.mark.parametrize("found_by", ["PATH", "cmd.exe", "its lock files"])
+def test_the_windows_profile_is_found(nat: Boundary, found_by: str) -> None:
+    nat.write(FILE, "text\n")
+    ide = nat.windows_ide(PROJECT)
+    if found_by != "PATH":
+        nat.append_windows_path = False
+    if found_by == "its lock files":
+        nat.system.disable_interop()
+    nat.start_daemon()
+    assert opened(nat, nat.seen(FILE)) == ide.port
 
 
 # ---- names
@@ -213,5 +232,5 @@ def test_a_name_of_windows_that_nothing_here_has_comes_back_as_it_is_and_is_coun
     machine.start_daemon()
     ide.do(r"select D:\other.txt")
     selection = json.loads(machine.bridge("selection", "--json", cwd=machine.seen(PROJECT)).stdout)
-    assert selection["filePath"] == r"d:\other.txt"
+    assert selection["selection"]["path"] == r"d:\other.txt"
     assert machine.status()["counters"]["paths_untranslated"] > 0
