@@ -172,9 +172,8 @@ def map_message(mapper: PathMapper, direction: Direction, message: Any, *, tool:
         return message
     member, tree = _member(message, tool)
     value = message.get(member)
-    mapped = tree.map(
-        value, _Names(mapper, direction, strict=direction == "to_ide" and message.get("method") == "tools/call")
-    )
+    strict = direction == "to_ide" and message.get("method") == "tools/call"
+    mapped = tree.map(value, _Names(mapper, direction, strict))
     return message if mapped is value else message | {member: mapped}
 
 
@@ -296,7 +295,7 @@ class _Names:
             name = self._other(text, kind)
         except PathConvError as exc:
             if self.strict and exc.code is not Code.EMPTY:
-                raise
+                raise PathConvError(exc.code, text, exc.why) from exc  # in the asker's own spelling
             self.untranslated += exc.code not in _SAYS_NOTHING
             return text
         return text if name == text else name
