@@ -8,6 +8,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 
 from bridge.cli.output import say
+from bridge.cli.places import here
 from bridge.cli.relayed import position, shown, values
 from bridge.client import Client
 from bridge.errors import BadData, ExitCode
@@ -39,10 +40,11 @@ def add(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Print the problems, one a line, as compilers do, so that editors can go there."""
-    if args.file is not None and not os.path.exists(args.file):
-        raise BadData(f"there is no file {args.file}", "check the path")
+    file = None if args.file is None else here(args.file)
+    if file is not None and not os.path.exists(file):
+        raise BadData(f"there is no file {file}", "check the path")
     with Client(spawn=not args.no_spawn) as client:
-        result = client.call_tool("getDiagnostics", file=args.file, ide=args.ide)
+        result = client.call_tool("getDiagnostics", file=file, ide=args.ide)
     problems = read(result)
     if args.json:
         print(json.dumps({"diagnostics": problems}))

@@ -7,6 +7,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from bridge.cli.output import say, seconds
+from bridge.cli.places import here
 from bridge.cli.waiting import EXIT_OF, apply, await_decision, print_decision
 from bridge.client import Client
 from bridge.errors import BadData, BridgeError, Usage
@@ -68,12 +69,12 @@ def _what(args: Namespace) -> tuple[str, str, str | None]:
             raise Usage("with --proposed there is one FILE", "bridge diff --help")
         if args.files[0] == "-":
             raise Usage("FILE is a path", "bridge diff FILE --proposed -")
-        return args.files[0], _read(args.proposed), None
+        return here(args.files[0]), _read(here(args.proposed)), None
     if len(args.files) != 2:
         raise Usage("two files are compared, or one with --proposed", "bridge diff --help")
     if args.apply:
         raise Usage("--apply goes with --proposed: OLD NEW only compares", "bridge diff FILE --proposed NEW --apply")
-    old, new = args.files
+    old, new = map(here, args.files)
     if old == _MISSING:
         return new, _read(new), ""
     if not os.path.exists(old):

@@ -10,6 +10,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from bridge.cli.output import say
+from bridge.cli.places import here
 from bridge.client import Client
 from bridge.errors import BadData, ExitCode, Unavailable, Usage
 
@@ -32,6 +33,7 @@ def add(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Open the file; without an IDE, in the user's own editor if there is a terminal for it."""
     path, line, column = where(args.words)
+    path = here(path)
     if not os.path.exists(path):
         raise BadData(f"there is no file {path}", "check the path")
     try:

@@ -15,7 +15,7 @@ from bridge.core.reach import HERE, Route, Silence, Way
 from bridge.core.selection import Listener
 from bridge.ides import dialing
 from bridge.ides.dialing import CONNECT_S, Dialer, NobodyThere, NotTrustworthy
-from bridge.ides.ports import PortFacts
+from bridge.ides.ports import PortFacts, snapshot
 from tests.ides.listeners import listening, port_of, stranger_listening
 
 ELSEWHERE = "127.0.0.2"  # stands for another host; what listens on it is not asked for its owner
@@ -150,7 +150,7 @@ async def test_who_stops_listening_before_we_look_is_seen_by_his_end_of_the_conn
 ) -> None:
     """A local program could pose as Windows that way: the connection is his, and nobody listens any more."""
     with listening() as listener:
-        port, look = port_of(listener), dialing.snapshot
+        port, look = port_of(listener), snapshot
         accepted = []
 
         def looking(ports: list[int]) -> Any:
