@@ -178,10 +178,10 @@ class PathMapper:
     def key(self, path: str) -> str:
         r"""Give what stands for a local path in comparisons, with slashes and without a closing one; never raises.
 
-        Two keys are equal iff the paths are the `same`. One is the beginning of the other, by whole components, only
-        if its directory contains the other; the converse fails only across a mount inside a directory that ignores
-        case, and for a directory of Windows that is mounted twice, where `contains` knows more. What is on Windows is
-        upper-cased below its mount point (``/mnt/c/SRC``); a path without a name on our side is its own key.
+        Two keys are equal iff the paths are the `same`. One is the beginning of the other, by whole components, iff
+        its directory contains the other; only of a directory of Windows that is mounted inside another one or twice
+        does `contains` know more. What is on Windows is upper-cased below its mount point (``/mnt/c/SRC``), and a
+        mount point in there follows a doubled slash; a path without a name on our side is its own key.
         """
         known = self._known_key(path)
         return path if known is None else known

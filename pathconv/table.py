@@ -91,11 +91,16 @@ class Table:
         return key.rstrip("\\").replace("\\", "/")
 
     def _mark(self, view: View) -> str:
-        """Give the mount point as part of a key; a doubled slash tells it from a folded name that looks the same."""
-        above = self.at(parent(view.base)) if view.base else None
-        if above is None or above.root is None:
+        """Give the key of a mount point; a doubled slash tells it from a folded name that looks the same.
+
+        That of a directory of Windows begins as it is written, since two of them may lie in each other.
+        """
+        up, _, name = view.base.rpartition("/")
+        above = self.at(up) if view.base else None
+        if above is None:
             return view.base
-        return parent(view.base) + "//" + view.base.rpartition("/")[2]
+        key = self.posix_key(up).rstrip("/") if view.root is None else up
+        return key + ("/" if above.root is None else "//") + name
 
 
 def within(path: str, root: str) -> bool:

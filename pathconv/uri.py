@@ -66,8 +66,8 @@ def parse_uri(uri: str) -> WinPath | PosixPath | WslPath:
         raise PathConvError(Code.NOT_A_URI, uri)
     if (kind := scheme[1].lower()) not in ("file", "vscode-remote"):
         raise PathConvError(Code.SCHEME, uri)
-    authority, path = _parts(split_uri(uri)[0][scheme.end() :])
     try:
+        authority, path = _parts(split_uri(uri)[0][scheme.end() :])
         return _remote(authority, path) if kind == "vscode-remote" else _file(authority, path)
     except PathConvError as error:
         raise error.about(uri) from None

@@ -74,7 +74,7 @@ def test_p2_a_windows_path_comes_back_from_linux(mapper: PathMapper, path: str) 
     if canonical.startswith("\\\\wsl"):
         assert mapper.same(again, canonical)
     else:
-        assert again.upper() == canonical.upper()
+        assert again.upper().rstrip("\\") == canonical.upper().rstrip("\\")  # a mount at / has always a closing slash
 
 
 @THOROUGH
