@@ -20,6 +20,7 @@ from bridge.core.dialects import Tools
 from bridge.core.events import Command, Dial, HangUp, LinkState, Log, Scene, Send
 from bridge.core.jsonrpc import Message
 from bridge.core.link import FAILED, FOR_GOOD, UP, Call, Done, Job, Link
+from bridge.core.reach import Diagnosis
 from bridge.core.selection import Candidate, Listener, Selection, select
 
 __all__ = ["CALL_S", "HANDSHAKE_S", "IDLE_S", "MOST_LINKS", "RELAY_S", "Links"]
@@ -67,13 +68,14 @@ class Links:
         if link is None:
             traits = dialects.traits_of(candidate.lock.ide_name, Tools())
             return replace(candidate, shareable=traits.several_clients)
+        if candidate.listener is Listener.HIDDEN:
+            candidate = _sought(candidate, link, now)
         return replace(
             candidate,
             shareable=link.traits.several_clients,
             last_focus=link.last_focus,
             trouble=link.trouble(candidate, now, bool(scene.named)),
             occupied=candidate.occupied and link.state not in UP,  # it is we who are connected, or about to be
-            listener=_listener(candidate.listener, link, now),
         )
 
     def state_of(self, candidate: Candidate) -> tuple[LinkState, str]:
@@ -289,13 +291,14 @@ class Links:
             yield from (call.deadline for call in link.calls.values() if call.deadline is not None)
 
 
-def _listener(seen: Listener, link: Link, now: float) -> Listener:
-    """Tell whether somebody listens where the shell could not see it: the link knows, for as long as it must pause."""
-    if seen is Listener.HIDDEN and link.state in UP:
-        return Listener.OURS
-    if seen is Listener.HIDDEN and link.state in FAILED and now < link.retry_at:
-        return Listener.UNREACHABLE
-    return seen
+def _sought(candidate: Candidate, link: Link, now: float) -> Candidate:
+    """Say what a relay found where the shell could not look, until the link need not pause any more."""
+    if link.state in UP:
+        return replace(candidate, listener=Listener.OURS, silence=None)
+    if link.state in FAILED and now < link.retry_at:
+        fix = candidate.silence.fix if candidate.silence else None
+        return replace(candidate, listener=Listener.UNREACHABLE, silence=Diagnosis(link.reason, fix))
+    return candidate
 
 
 def _answer_ide(message: Message) -> bytes:

@@ -29,7 +29,7 @@ from bridge.core.selection import Listener
 from bridge.core.text import visible
 from bridge.ides.dialing import CONNECT_S, Dialer, NobodyThere, NotTrustworthy
 from bridge.ides.ports import snapshot
-from bridge.ides.relay import Relay
+from bridge.ides.relay import Relay, RelayError
 
 __all__ = ["AUTHORIZATION", "Sockets"]
 
@@ -82,7 +82,7 @@ class Sockets:
         tasks: where their tasks live.
         feed: takes every event; awaited, so that messages of one IDE stay in order.
         dialer: makes the TCP connections.
-        open_relay: starts a relay to a port of Windows' own loopback; raises `OSError` with the reason if it cannot.
+        open_relay: starts a relay to a port of Windows' own loopback; raises `RelayError` if it cannot.
     """
 
     def __init__(
@@ -209,8 +209,9 @@ class Sockets:
             raise _nobody(line, nobody)
         try:
             line.relay = await self._open_relay(line.lock.port)
-        except OSError as exc:
-            raise _Failure(LinkState.GONE, f"{nobody}; through a relay: {exc}") from None
+        except RelayError as error:
+            how = f" ({error.hint})" if error.hint else ""
+            raise _Failure(LinkState.GONE, f"{nobody}; through a relay: {error}{how}") from None
         return line.relay.endpoint
 
     # ---- ending

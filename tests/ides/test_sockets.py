@@ -19,6 +19,7 @@ from websockets.asyncio.client import ClientConnection
 from bridge.core import jsonrpc
 from bridge.core.events import Event, LinkClosed, LinkMessage, LinkOpened, LinkState
 from bridge.core.lockfile import LockFile, Transport
+from bridge.core.reach import HERE, Route
 from bridge.ides import dialing, sockets
 from bridge.ides.ports import snapshot
 from bridge.ides.sockets import Sockets
@@ -38,8 +39,8 @@ def lock_of(port: int, token: str | None = TOKEN, **more: Any) -> LockFile:
 class Links:
     """Sockets, and what they report."""
 
-    def __init__(self, tasks: asyncio.TaskGroup) -> None:
-        self.sockets = Sockets(tasks, self.feed)
+    def __init__(self, tasks: asyncio.TaskGroup, **options: Any) -> None:
+        self.sockets = Sockets(tasks, self.feed, **options)
         self.events: asyncio.Queue[Event] = asyncio.Queue()
         self.on_event: Callable[[Event], Awaitable[None]] | None = None
 
@@ -52,8 +53,8 @@ class Links:
         async with asyncio.timeout(PATIENCE_S):
             return await self.events.get()
 
-    async def opened(self, lock: LockFile) -> None:
-        self.sockets.dial(lock)
+    async def opened(self, lock: LockFile, route: Route = HERE) -> None:
+        self.sockets.dial(lock, route)
         event = await self.next()
         assert isinstance(event, LinkOpened), event
         assert event.ide_id == lock.ide_id
@@ -64,9 +65,9 @@ class Links:
             pass
         return event.state, event.reason
 
-    async def fails(self, lock: LockFile) -> tuple[LinkState, str]:
+    async def fails(self, lock: LockFile, route: Route = HERE) -> tuple[LinkState, str]:
         """Dial in vain: no `LinkOpened` may come first."""
-        self.sockets.dial(lock)
+        self.sockets.dial(lock, route)
         event = await self.next()
         assert isinstance(event, LinkClosed), event
         return event.state, event.reason
@@ -79,13 +80,20 @@ class Links:
         return jsonrpc.load(event.message.result)
 
 
-@pytest.fixture
-async def links() -> AsyncIterator[Links]:
+@asynccontextmanager
+async def linked(**options: Any) -> AsyncIterator[Links]:
+    """Sockets with these options, whose links are hung up at the end."""
     async with asyncio.TaskGroup() as tasks:
-        links = Links(tasks)
+        links = Links(tasks, **options)
         yield links
         for ide_id in list(links.sockets._lines):
             links.sockets.hang_up(ide_id)
+
+
+@pytest.fixture
+async def links() -> AsyncIterator[Links]:
+    async with linked() as links:
+        yield links
 
 
 @pytest.fixture
