@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from bridge.core.ranking import Candidate, Fit, How, Listener, Own, Pid, Place, Tier, stand
 from bridge.core.terminal import Family, Group, Terminal
+from pathconv import Env, Facts, Mount, PathMapper
 from tests.core.candidates import ide
 
 GIT = "/w/mono/.git"
@@ -157,3 +158,37 @@ def test_a_folder_holds_itself_and_what_lies_below_it(folder: str, path: str, ot
 
     assert holds(folder) is f"{path}/".startswith(folder.rstrip("/") + "/")
     assert holds(f"{path}/{other}") is (other == "/")
+
+
+# ---- across the Windows boundary
+
+MOUNTS = (Mount("/", None), Mount("/mnt/c", "C:\\"))
+IN_WSL = PathMapper(Facts(Env.WSL2, "linux", "Ubuntu", MOUNTS))
+IN_WINDOWS = PathMapper(Facts(Env.WSL2, "windows", "Ubuntu", MOUNTS))
+
+
+@pytest.mark.parametrize(
+    ("mapper", "folder", "path", "how"),
+    [
+        (IN_WSL, "/mnt/c/Src/App", "/mnt/c/src/app/a.py", How.HOLDS),  # Windows' drives do not mind
+        (IN_WSL, "/home/me/App", "/home/me/app/a.py", None),
+        (IN_WSL, "/mnt/c/src", "/mnt/c/srcx/a.py", None),
+        (None, "/mnt/c/Src/App", "/mnt/c/src/app/a.py", None),  # a directory like any other
+        (IN_WSL, "Z:\\gone", "/mnt/c/a.py", None),
+        (IN_WSL, "src", "/src/a.py", None),
+        (IN_WINDOWS, "C:\\Src", "c:\\src\\a.py", How.HOLDS),
+        (IN_WINDOWS, "\\\\wsl.localhost\\Ubuntu\\home", "\\\\wsl$\\ubuntu\\home\\a.py", How.HOLDS),
+        (IN_WINDOWS, "src", "C:\\src\\a.py", None),
+    ],
+)
+def test_paths_are_compared_as_their_file_systems_do(
+    mapper: PathMapper | None, folder: str, path: str, how: How | None
+) -> None:
+    place = Place(directory="/nowhere", file=path, mapper=mapper)
+    fit = stand(ide(4001, folder), place, Terminal()).fit
+    assert (fit.how if fit.tier is Tier.FILE else None) is how
+
+
+def test_a_folder_inside_the_project_is_known_whatever_its_case() -> None:
+    place = Place(directory="/", file="/mnt/c/Mono/lib/a.py", project="/mnt/c/Mono", mapper=IN_WSL)
+    assert stand(ide(4001, "/mnt/c/mono/App"), place, Terminal()).fit.how is How.INSIDE
