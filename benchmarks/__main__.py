@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from benchmarks import calls, idle, scan, status
+from benchmarks import calls, idle, paths, scan, status
 from benchmarks.measure import Row
 
 
@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     options = parser.parse_args()
     rows = []
-    for benchmark in (status, scan, calls, idle):
+    for benchmark in (status, scan, calls, paths, idle):
         print(f"measuring: {benchmark.__name__.rpartition('.')[2]}", file=sys.stderr)
         rows += benchmark.run(options.quick)
     print(json.dumps([row.to_json() for row in rows], indent=2) if options.json else table(rows))

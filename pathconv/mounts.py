@@ -1,5 +1,7 @@
-"""``/proc/self/mountinfo``: which directories of Windows are seen where (docs/protocol.md "Paths between Windows and
-WSL"). ``/proc/mounts`` would not do: it does not say which part of a file system is mounted.
+"""``/proc/self/mountinfo``: which directories of Windows are seen where.
+
+``/proc/mounts`` would not do: it does not say which part of a file system is mounted. Facts:
+docs/protocol.md "Paths between Windows and WSL".
 """
 
 from __future__ import annotations

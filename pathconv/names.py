@@ -1,8 +1,8 @@
 """Single names: the 39 characters that Windows forbids, letter case, and what Win32 programs stumble over.
 
-WSL writes a forbidden character of a Linux name as U+F000 plus its code (docs/protocol.md "Paths between Windows and
-WSL"). Exactly those are read back: full-width punctuation is somebody's text, and
-U+F000 itself would become a NUL.
+WSL writes a forbidden character of a Linux name as U+F000 plus its code. Exactly those are read back: full-width
+punctuation is somebody's text, and U+F000 itself would become a NUL. Facts:
+docs/protocol.md "Paths between Windows and WSL".
 """
 
 from __future__ import annotations

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from benchmarks.paths import HOSTILE
+
 ROOT = Path(__file__).parents[1]
 PATIENCE_S = 55.0
 
@@ -27,6 +29,8 @@ OTHERS = {
     "call, 200 B, sparse / direct": 1.8,
     "call, 100 KB, back to back / direct": 2.0,
     "call, 100 KB, sparse / direct": 2.0,
+    "path, there and back / /bin/true": 0.02,
+    **{f"path of {kind}, 1 MB / 1 KB": 2.0 for kind in HOSTILE},
     "idle daemon, resident": 48.0,
     "idle daemon, unshared": None,
     "idle daemon, wake-ups": 10.0,

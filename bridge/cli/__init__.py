@@ -30,6 +30,7 @@ COMMANDS = {
     "selection": ("bridge.cli.selection", "print what is selected in the IDE"),
     "diagnostics": ("bridge.cli.diagnostics", "print the problems that the IDE knows of, of a file or of all"),
     "review": ("bridge.cli.review", "list, show, open, wait for, print, apply or cancel reviews"),
+    "path": ("bridge.cli.path", "translate paths between Windows and WSL, like wslpath, and say why"),
     "doctor": ("bridge.cli.doctor", "check everything and say how to mend it"),
     "up": ("bridge.cli.daemon", "start the bridge (any command does that by itself)"),
     "down": ("bridge.cli.daemon", "stop the bridge; undecided reviews stay"),
@@ -37,6 +38,7 @@ COMMANDS = {
     "logs": ("bridge.cli.daemon", "print the end of the bridge's log"),
 }
 
+_NO_DAEMON = ("bridge.cli.daemon", "bridge.cli.path")  # start and stop it, or need none: there is nothing to forbid
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room where our output goes; other writes say so themselves
 
 _EXIT_CODES = """exit codes:
@@ -105,7 +107,7 @@ def _run(words: list[str]) -> int:
     module = import_module(name)
     parser = _Parser(f"bridge {command}", help_)
     parser.set_defaults(command=command)
-    if name != "bridge.cli.daemon":  # these start and stop it, so there is nothing to forbid
+    if name not in _NO_DAEMON:
         parser.add_argument("--no-spawn", action="store_true", help="do not start the bridge if it is not running")
     module.add(parser)
     args: Namespace = parser.parse_args(words[1:])

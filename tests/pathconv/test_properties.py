@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -232,6 +233,20 @@ def test_p10_every_text_can_be_parsed_or_is_refused(text: str, other: str) -> No
     pathconv.parse_wsl_conf(text)
     pathconv.parse_route(text)
     parse_mountinfo(text + " - " + other, {other: text})
+
+
+@pytest.mark.parametrize("unit", ["\\", "/", "../", "..\\", "%", "%25", "a:", "\uf03a", "ä/", "\\.", '"\\'])
+@pytest.mark.parametrize("start", ["", "C:\\", "/mnt/c/", "\\\\", "file:///c:/", "vscode-remote://wsl+u/"])
+def test_p10_a_megabyte_is_no_attack(start: str, unit: str) -> None:
+    """Whatever is not linear takes minutes here, and the test's time is out; `benchmarks.paths` measures it."""
+    path = start + unit * ((1 << 20) // len(unit))
+    mapper = PathMapper(pathconv.Facts(pathconv.Env.WSL2, "linux", "Ubuntu", USUAL))
+    for work in (mapper.try_to_linux, mapper.try_to_windows, mapper.try_local_uri, mapper.key, escape, unescape):
+        work(path)
+    mapper.match([path, path], path)
+    parse_mountinfo(f"1 1 0:1 / {path} rw - 9p C: rw,aname=drvfs;path={path}", {})
+    pathconv.parse_wsl_conf(f"[automount]\nroot={path}")
+    pathconv.parse_route(path)
 
 
 GARBAGE = st.text(max_size=40).filter(lambda text: "\n" not in text and " - " not in text)
