@@ -185,8 +185,9 @@ class Probe:
         return self._once("mode", self._ask_mode) if self.env is Env.WSL2 else None
 
     def gateway(self) -> str | None:
-        """Give the default gateway, an IPv4 address."""
-        return parse_route(self.machine.text("/proc/net/route"))
+        """Give the default gateway of WSL's own interface, an IPv4 address; that of a VPN would be a stranger."""
+        heading, *routes = self.machine.text("/proc/net/route").splitlines(keepends=True) or [""]
+        return parse_route(heading + "".join(route for route in routes if route.startswith("eth")))
 
     def interfaces(self) -> tuple[str, ...]:
         """Name the network interfaces."""

@@ -18,7 +18,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
-
 from bridge import __version__
 from bridge.agents.control import ControlServer, Session
 from bridge.agents.requests import CAPABILITIES
@@ -165,6 +164,7 @@ class _Life:
         await self.pages.resume()
         await self.engine.feed(Restored(time.time(), await self._journal.run(Journal.undecided)))
         await control.start(self._instance.listener)
+        tasks.create_task(surroundings.terrain(), name="finding the other side")  # whose lock files are watched too
         self._watch(tasks, lookout)
         tasks.create_task(self._keep_house(), name="keeping house")
         return control

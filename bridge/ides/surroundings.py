@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
@@ -25,7 +26,7 @@ from pathconv.probe import Probe
 __all__ = ["Surroundings"]
 
 ANSWER_S: Final = 5.0  # of a Windows program: some builds take seconds to start one
-RUNNING_S: Final = 10.0  # for so long the list of running distributions is good enough
+RECENT_S: Final = 10.0  # for so long a search, or the list of running distributions, is good enough
 PROFILES_MOST: Final = 64  # directories below Users that are looked into
 _SYSTEM: Final = "C:\\Windows\\System32\\"
 _LOCKS: Final = (".claude", "ide")
@@ -53,10 +54,13 @@ class Surroundings:
     ) -> None:
         self._probe = probe
         self._clock = clock
+        self._reading = threading.Lock()
         self._override = override
         self._container_host = container_host
         self._profile = profile
         self._profiles: tuple[str, ...] = ()
+        self._named: str | None = None  # the profile that something names
+        self._searched_until = -math.inf
         self._profiles_of: PathMapper | None = None
         self._distros: dict[str, PathMapper] = {}  # by lock directory
         self._distros_until = -math.inf
@@ -80,13 +84,17 @@ class Surroundings:
         return Terrain(env=self.env, override=self._override, container_host=self._container_host)
 
     def _read(self) -> Terrain:
+        with self._reading:  # sessions look at the same time, and a Windows program is not to be started twice
+            return self._read_alone()
+
+    def _read_alone(self) -> Terrain:
         network = self._probe.gateway(), self._probe.interfaces()
         if network != self._network:
             self._network = network
             self._probe.forget()  # it may be joined to Windows in another way now
         mapper = self._probe.mapper()
-        if mapper != self._profiles_of:
-            self._profiles, self._profiles_of = tuple(self._find_profiles(mapper)), mapper
+        if mapper is not None:
+            self._note_profiles(mapper)
         gateway, interfaces = network
         return Terrain(
             env=self.env,
@@ -116,22 +124,29 @@ class Surroundings:
             return Ground.GUARDED
         return Ground.WINDOWS if _on_windows(mapper, real) else Ground.OURS
 
-    def _find_profiles(self, mapper: PathMapper | None) -> Iterator[str]:
-        """Find the user's Windows profile: by what Windows told us, by asking it, by looking for its lock files."""
-        if mapper is None:
-            return
+    def _note_profiles(self, mapper: PathMapper) -> None:
+        """Find the user's Windows profile; one that nobody names shows itself when an IDE first writes its lock."""
+        if mapper != self._profiles_of:
+            self._named = self._find_profile(mapper)
+            self._searched_until = -math.inf
+        now = self._clock()
+        if self._named is not None:
+            self._profiles = (self._named,) if self._named else ()
+        elif now >= self._searched_until:
+            self._searched_until = now + RECENT_S
+            self._profiles = tuple(_profiles_with_locks(mapper))
+        self._profiles_of = mapper
+
+    def _find_profile(self, mapper: PathMapper) -> str | None:
+        """Find the profile by what names it: the user, Windows' variables, Windows itself; "" if none is wanted."""
         if self._profile == "":
-            return
+            return ""
         environ = self._probe.machine.environ
         stated = self._profile or environ.get("USERPROFILE", "")  # the variable is here only if it is shared (WSLENV)
         for found in (_local(mapper, stated), home_from_path(environ.get("PATH", ""))):
             if found is not None and _on_windows(mapper, found):
-                yield found
-                return
-        if (asked := self._ask_for_profile(mapper)) is not None:
-            yield asked
-            return
-        yield from _profiles_with_locks(mapper)
+                return found
+        return self._ask_for_profile(mapper)
 
     def _ask_for_profile(self, mapper: PathMapper) -> str | None:
         out = self._run(mapper, "cmd.exe", "/u", "/d", "/c", "echo %USERPROFILE%")
@@ -149,10 +164,13 @@ class Surroundings:
 
         Those that do not are let alone: to look into one would start it.
         """
-        now = self._clock()
-        if now < self._distros_until:
-            return
-        self._distros_until = now + RUNNING_S
+        with self._reading:
+            now = self._clock()
+            if now >= self._distros_until:
+                self._distros_until = now + RECENT_S
+                self._distros = self._running_distros()
+
+    def _running_distros(self) -> dict[str, PathMapper]:
         machine = self._probe.machine
         ran = machine.run([_SYSTEM + "wsl.exe", "-l", "--running", "-q"], ANSWER_S)
         found: dict[str, PathMapper] = {}
@@ -161,7 +179,7 @@ class Surroundings:
             mapper = self._probe.for_distro(distro, machine.text(rf"{share}\etc\wsl.conf"))
             for home in machine.listdir(rf"{share}\home")[:PROFILES_MOST]:
                 found["\\".join([share, "home", home, *_LOCKS])] = mapper
-        self._distros = found
+        return found
 
     # ---- what Windows says, and does
 

@@ -43,6 +43,16 @@ async def test_when_the_network_changes_wsl_is_asked_again(wsl: WslMachine) -> N
     assert (await surroundings.terrain()).mode is Mode.MIRRORED
 
 
+async def test_the_gateway_of_a_vpn_is_not_windows(wsl: WslMachine) -> None:
+    route = (wsl.system.root / "proc/net/route").read_text()
+    heading, eth0 = route.splitlines()
+    vpn = "tun0\t00000000\t0100080A\t0003\t0\t0\t0\t00000000"
+    wsl.system.write("/proc/net/route", f"{heading}\n{vpn}\n{eth0}\n")
+    assert (await Surroundings(wsl.probe()).terrain()).gateway == GATEWAY
+    wsl.system.write("/proc/net/route", f"{heading}\n{vpn}\n")
+    assert (await Surroundings(wsl.probe()).terrain()).gateway is None
+
+
 async def test_a_drive_that_is_mounted_later_is_known_at_the_next_look(wsl: WslMachine) -> None:
     surroundings = Surroundings(wsl.probe())
     before = (await surroundings.terrain()).mapper
@@ -107,6 +117,17 @@ async def test_without_interop_the_drives_are_searched(wsl: WslMachine) -> None:
     (wsl.mounts / "c/Users/none").mkdir()
     found = await locks(Surroundings(wsl.probe()))
     assert found == [wsl.mounts / "c/Users/me/.claude/ide", wsl.mounts / "d/Users/you/.claude/ide"]
+
+
+async def test_a_profile_that_nobody_names_shows_itself_when_its_ide_starts(wsl: WslMachine) -> None:
+    now = 0.0
+    surroundings = Surroundings(wsl.probe(), clock=lambda: now)
+    assert await locks(surroundings) == []
+    profile = wsl.profile()
+    assert await locks(surroundings) == []
+    now = 60.0
+    assert await locks(surroundings) == [profile / ".claude/ide"]
+    assert surroundings.ground(str(profile / ".claude/ide")) is Ground.GUARDED
 
 
 # ---- what a directory lies on
