@@ -292,12 +292,13 @@ class Links:
 
 
 def _sought(candidate: Candidate, link: Link, now: float) -> Candidate:
-    """Say what a relay found where the shell could not look, until the link need not pause any more."""
+    """Add what a relay found where the shell could not look, until the link need not pause any more."""
     if link.state in UP:
         return replace(candidate, listener=Listener.OURS, silence=None)
     if link.state in FAILED and now < link.retry_at:
-        fix = candidate.silence.fix if candidate.silence else None
-        return replace(candidate, listener=Listener.UNREACHABLE, silence=Diagnosis(link.reason, fix))
+        why, fix = candidate.silence or Diagnosis("")
+        both = "; ".join(filter(None, (why, link.reason)))
+        return replace(candidate, listener=Listener.UNREACHABLE, silence=Diagnosis(both, fix))
     return candidate
 
 

@@ -131,12 +131,16 @@ class Dialer:
 async def _race(
     port: int, ways: list[Way], limit_s: float, silences: dict[str, Silence]
 ) -> tuple[Connected, Way] | None:
-    """Connect to all at once, keep the first that may be told a token; note what became of those that failed."""
+    """Connect to all at once, keep the first that may be told a token; note what became of those that failed.
+
+    A way that nobody vouches for wins only if no other does: behind NAT a program of ours may have the same port, and
+    loopback is always quicker than Windows.
+    """
     attempts = {asyncio.ensure_future(_connect(way.host, port, limit_s)): way for way in ways}
     pending = set(attempts)
     won: tuple[Connected, Way] | None = None
     try:
-        while pending and won is None:
+        while pending and (won is None or any(attempts[other].vouched > won[1].vouched for other in pending)):
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
             for attempt in done:
                 way, endpoint = attempts[attempt], attempt.result()
@@ -145,9 +149,16 @@ async def _race(
                     silences[way.host] = result
                 elif won is None:
                     won = result, way
+                elif way.vouched > won[1].vouched:
+                    won[0].endpoint.close()
+                    won = result, way
                 else:
                     result.endpoint.close()
         return won
+    except BaseException:
+        if won is not None:
+            won[0].endpoint.close()
+        raise
     finally:
         for attempt in pending:
             attempt.cancel()

@@ -211,7 +211,7 @@ class Sockets:
             line.relay = await self._open_relay(line.lock.port)
         except RelayError as error:
             how = f" ({error.hint})" if error.hint else ""
-            raise _Failure(LinkState.GONE, f"{nobody}; through a relay: {error}{how}") from None
+            raise _Failure(LinkState.GONE, f"through a relay: {error}{how}") from None
         return line.relay.endpoint
 
     # ---- ending

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bridge.core.reach import HERE, Route, Silence, Terrain
+from bridge.core.reach import HERE, LOOPBACK, Route, Silence, Terrain
 from bridge.core.selection import Candidate, Listener, Pid
 from bridge.ides.admission import AdmittedLock, Refused
 from bridge.ides.dialing import Dialer, Reach
@@ -65,7 +65,12 @@ async def find(
     """
     locks = list(locks)
     ports = snapshot([found.lock.port for found in locks])
+    taken = {found.lock.port for found in locks if _is_here(found, ports[found.lock.port])}
     routes = [_route(found, ports[found.lock.port], terrain, surroundings) for found in locks]
+    routes = [
+        _beside(route) if found.in_windows and found.lock.port in taken else route
+        for found, route in zip(locks, routes, strict=True)
+    ]
     reaches = await asyncio.gather(
         *(_reach(found, route, dialer, linked) for found, route in zip(locks, routes, strict=True))
     )
@@ -82,6 +87,15 @@ def _route(found: AdmittedLock, port: PortFacts, terrain: Terrain, surroundings:
     if port.listener is not Listener.NONE and not found.in_windows:
         return HERE
     return terrain.route(found.in_windows)
+
+
+def _is_here(found: AdmittedLock, port: PortFacts) -> bool:
+    return port.listener is Listener.OURS and not found.in_windows
+
+
+def _beside(route: Route) -> Route:
+    """Give the route to an IDE in Windows whose port an IDE of ours has here: who answers on our loopback is that."""
+    return replace(route, ways=tuple(way for way in route.ways if way.host != LOOPBACK))
 
 
 async def _reach(found: AdmittedLock, route: Route, dialer: Dialer, linked: Collection[str]) -> Reach | None:

@@ -38,7 +38,7 @@ def test_an_ide_is_dialled_on_its_route_and_a_relay_may_take_its_time(story: Pla
         >> Tick(1000.0 + HANDSHAKE_S)
         >> Tick(late)
         << HangUp(CODE.lock.ide_id, f"no answer within {HANDSHAKE_S:g} s")
-        << refused(1, f"no IDE can be used here: no answer within {HANDSHAKE_S:g} s")
+        << refused(1, f"no IDE can be used here: {SILENCE.reason}; no answer within {HANDSHAKE_S:g} s")
     )
 
 
@@ -46,7 +46,7 @@ def test_a_new_way_to_the_same_ide_is_taken_the_next_time(story: Playbook) -> No
     """Windows has another address after it was started anew; the IDE may have kept port and token."""
     moved = replace(HIDDEN, route=replace(NAT, ways=(Way("172.30.0.1", vouched=True),)))
     story >> asks(LOOK, scene=scene(HIDDEN)) << Dial(CODE.lock, NAT)
-    story >> closed(LinkState.GONE, "nobody") << refused(1, "no IDE can be used here: nobody")
+    story >> closed(LinkState.GONE, "nobody") << refused(1, f"no IDE can be used here: {SILENCE.reason}; nobody")
     story.quietly(Tick(1100.0))
     story >> asks(LOOK, scene=scene(moved), at=1100.0) << Dial(CODE.lock, moved.route)
 
@@ -63,10 +63,11 @@ def test_one_that_the_relay_reached_is_like_any_other(story: Playbook) -> None:
 def test_one_that_the_relay_did_not_reach_is_left_alone_for_a_while(story: Playbook) -> None:
     story.quietly(asks(LOOK, scene=scene(HIDDEN)), closed(LinkState.GONE, "through a relay: nobody"))
     links = story.router.links
+    both = f"{SILENCE.reason}; through a relay: nobody"  # the first is what the user can mend
     (left,) = links.choose(scene(HIDDEN), 1000.1).verdicts
-    assert (left.usable, left.reason) == (False, "through a relay: nobody")
-    assert links.state_of(left.candidate) == (LinkState.UNREACHABLE, "through a relay: nobody")
-    assert left.candidate.silence == ("through a relay: nobody", SILENCE.fix)
+    assert (left.usable, left.reason) == (False, both)
+    assert links.state_of(left.candidate) == (LinkState.UNREACHABLE, both)
+    assert left.candidate.silence == (both, SILENCE.fix)
     unexplained = links.choose(scene(replace(HIDDEN, silence=None)), 1000.1).verdicts[0].candidate
     assert unexplained.silence == ("through a relay: nobody", None)
     assert links.choose(scene(HIDDEN), 1060.0).chosen is not None

@@ -217,3 +217,30 @@ async def test_two_that_answer_at_once_give_one_connection() -> None:
     with listening_on(ELSEWHERE) as one, listening_on("127.0.0.3", port_of(one)):
         for _ in range(20):
             (await Dialer().connect(port_of(one), route(ELSEWHERE, "127.0.0.3"))).endpoint.close()
+
+
+async def test_windows_wins_over_a_program_of_ours_that_has_the_same_port() -> None:
+    """Behind NAT; loopback answers sooner."""
+    nat = Route(here=False, ways=(Way(ELSEWHERE, vouched=True), Way("127.0.0.1")))
+    for ways in (nat.ways, nat.ways[::-1]):
+        with listening() as ours, listening_on(ELSEWHERE, port_of(ours)) as windows:
+            endpoint, here = await Dialer().connect(port_of(ours), Route(here=False, ways=ways))
+            with closing(endpoint):
+                assert (endpoint.getpeername(), here) == (windows.getsockname(), False)
+
+
+async def test_a_program_of_ours_carries_the_connection_where_windows_refuses() -> None:
+    with listening() as ours:
+        nat = Route(here=False, ways=(Way(ELSEWHERE, vouched=True), Way("127.0.0.1")))
+        endpoint, here = await Dialer().connect(port_of(ours), nat)
+        with closing(endpoint):
+            assert (endpoint.getpeername(), here) == (ours.getsockname(), True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can listen as somebody else")
+async def test_windows_is_found_although_another_user_has_the_port_here() -> None:
+    with stranger_listening() as port, listening_on(ELSEWHERE, port) as windows:
+        nat = Route(here=False, ways=(Way(ELSEWHERE, vouched=True), Way("127.0.0.1")))
+        endpoint, here = await Dialer().connect(port, nat)
+        with closing(endpoint):
+            assert (endpoint.getpeername(), here) == (windows.getsockname(), False)

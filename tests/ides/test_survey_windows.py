@@ -174,3 +174,14 @@ async def test_what_lies_on_a_drive_beside_the_profile_is_not_believed(wsl: WslM
 
 async def test_the_networking_mode_is_told_with_the_sighting(wsl: WslMachine) -> None:
     assert (await look(wsl)).terrain.mode is Mode.NAT
+
+
+async def test_what_answers_here_on_the_port_of_an_ide_of_ours_is_that_ide(wsl: WslMachine, locks: Path) -> None:
+    """Behind NAT two IDEs may have one port, one on each side."""
+    own = ide_directory(Path(os.environ["HOME"], ".claude"))
+    with listening() as ours, socket.create_server((HOST, port_of(ours))):
+        write_lock(own, port_of(ours), pid=os.getpid(), authToken="ours")
+        write_lock(locks, port_of(ours), runningInWindows=True, authToken="theirs", mode=0o777)
+        seen = (await look(wsl, own)).candidates
+    ways = {candidate.lock.auth_token: [way.host for way in candidate.route.ways] for candidate in seen}
+    assert ways == {"ours": ["127.0.0.1"], "theirs": [HOST]}
