@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from pathconv.errors import Code, PathConvError
+from pathconv.crossing import Crossing, shown
+from pathconv.errors import PathConvError
 from pathconv.facts import Facts
 from pathconv.folders import ide_spelling, is_uri, is_windows
 from pathconv.names import hazards, to_posix_names, to_windows_names
@@ -68,14 +69,14 @@ class PathMapper:
 
         Raises `PathConvError` as `parse_windows`, and ``unmapped``, ``shadowed``, ``foreign-distro``, ``no-distro``.
         """
-        return self._linux(parse_windows(path), path, _only_slashes if wslpath_compat else to_posix_names)
+        return self._cross.linux(parse_windows(path), path, _only_slashes if wslpath_compat else to_posix_names)
 
     def to_windows(self, path: str, form: Form = "windows") -> str:
         r"""Give the Windows name of a Linux path, with backslashes or (``mixed``) with slashes.
 
         Raises `PathConvError` as `parse_posix`, and ``not-utf8``, ``no-distro``.
         """
-        windows = self._windows(utf8(parse_posix(path).path), path)
+        windows = self._cross.windows(utf8(parse_posix(path).path), path)
         return windows.replace("\\", "/") if form == "mixed" else windows
 
     # Our side and the other
@@ -83,7 +84,7 @@ class PathMapper:
     def to_local(self, path: str) -> str:
         """Give the name on our side of a path of either side, normalised; its own result comes back unchanged."""
         if is_windows(path, self.facts.local):
-            return self.to_linux(path) if self.facts.local == "linux" else self._own_windows(parse_windows(path))
+            return self.to_linux(path) if self.facts.local == "linux" else self._cross.own_windows(parse_windows(path))
         return parse_posix(path).path if self.facts.local == "linux" else self.to_windows(path)
 
     def to_peer(self, path: str) -> str:
@@ -192,12 +193,12 @@ class PathMapper:
         """Say in sentences, for people, why a path has the name on the other side that it has, or why it has none."""
         outcome = self.try_to_linux(path) if direction == "to_linux" else self.try_to_windows(path)
         if outcome.error is not None:
-            seen = ", ".join(f"{_shown(view.root)} at {view.base or '/'}" for view in self._table.views if view.root)
+            seen = ", ".join(f"{shown(view.root)} at {view.base or '/'}" for view in self._table.views if view.root)
             return [str(outcome.error), f"mounted here: {seen or 'no directory of Windows'}"]
         posix, windows = (outcome.path, path) if direction == "to_linux" else (path, outcome.path)
         view = self._table.at(parse_posix(posix).path)
         if view is not None and view.root is not None:
-            reasons = [f"{view.base or '/'} shows {_shown(view.root)}"]
+            reasons = [f"{view.base or '/'} shows {shown(view.root)}"]
         else:
             reasons = [
                 f"it is a file of the distribution {self.facts.distro}, which Windows sees below \\\\wsl.localhost"
@@ -206,11 +207,15 @@ class PathMapper:
             reasons.append("characters that Windows forbids are written as U+F000 plus their code")
         return reasons + [_HAZARDS[hazard] for hazard in hazards(parse_windows(windows))]
 
-    # Internals: `posix` is normalised, `text` is the caller's, for errors
+    # Internals
 
     @cached_property
     def _table(self) -> Table:
         return Table(self.facts.mounts)
+
+    @cached_property
+    def _cross(self) -> Crossing:
+        return Crossing(self._table, self.facts.distro)
 
     @cached_property
     def _ways_up(self) -> tuple[tuple[str, str], ...]:
@@ -219,52 +224,10 @@ class PathMapper:
         keys = ((self._known_key(point), self._known_key(parent(point))) for point in points)
         return tuple((point, above) for point, above in keys if point is not None and above is not None)
 
-    def _linux(self, path: WinPath, text: str, names: Callable[[str], str] = to_posix_names) -> str:
-        own = self._in_own_distro(path)
-        if own is not None:
-            return own
-        full, found = str(path), Code.UNMAPPED
-        for view in self._table.covering(full):
-            posix = view.base + names(full[len(view.prefix) - 1 :]) or "/"
-            if self._table.at(posix) == view:
-                return posix
-            found = Code.SHADOWED
-        raise self._no_name(found, path, text)
-
-    def _windows(self, posix: str, text: str) -> str:
-        view = self._table.at(posix)
-        if view is not None and view.root is not None:
-            windows = view.root + to_windows_names(posix[len(view.base) :])
-            return _shown(windows)
-        if self.facts.distro is None:
-            raise PathConvError(Code.NO_DISTRO, text)
-        return rf"\\wsl.localhost\{self.facts.distro}" + to_windows_names(posix)
-
-    def _in_own_distro(self, path: WinPath) -> str | None:
-        """Give the Linux path that a share of our distribution names, or None for any other."""
-        if path.host.lower() in WSL_HOSTS and self.facts.distro and path.share.lower() == self.facts.distro.lower():
-            return to_posix_names(path.tail) or "/"
-        return None
-
-    def _no_name(self, code: Code, path: WinPath, text: str) -> PathConvError:
-        if code is Code.SHADOWED:
-            return PathConvError(code, text)
-        if path.host.lower() not in WSL_HOSTS or not path.share:
-            return PathConvError(code, text, f"{path.root} is not mounted here")
-        if self.facts.distro is None:
-            return PathConvError(Code.NO_DISTRO, text)
-        why = f"belongs to the distribution {path.share}, not to {self.facts.distro}"
-        return PathConvError(Code.FOREIGN_DISTRO, text, why)
-
-    def _own_windows(self, path: WinPath) -> str:
-        r"""Prefer a Windows file's own name, ``C:\x``, to the one by way of the distribution's share."""
-        posix = self._in_own_distro(path)
-        return str(path) if posix is None else self._windows(posix, posix)
-
     def _uri_path(self, uri: str) -> str:
         path = parse_uri(uri)
         if isinstance(path, WslPath):
-            return self._linux(WinPath(rf"\\wsl$\{path.distro}", to_windows_names(path.path)), uri)
+            return self._cross.linux(WinPath(rf"\\wsl$\{path.distro}", to_windows_names(path.path)), uri)
         return str(path)
 
     def _map_uri(self, uri: str, convert: Callable[[str], str]) -> str:
@@ -301,11 +264,6 @@ class PathMapper:
 
 def _only_slashes(names: str) -> str:
     return names.replace("\\", "/")
-
-
-def _shown(windows: str) -> str:
-    """Give a drive its backslash: ``C:`` alone means another directory to Windows."""
-    return windows + "\\" if len(windows) == len("C:") else windows
 
 
 def _attempt(convert: Callable[[str], str], path: str) -> Outcome:

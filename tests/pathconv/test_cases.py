@@ -42,7 +42,7 @@ def kind_and_path(path: WinPath | PosixPath | WslPath) -> list[str]:
 def uri_of(kind: str, text: str, *more: str) -> str:
     if kind == "windows":
         return pathconv.to_uri(pathconv.parse_windows(text))
-    return pathconv.to_uri(pathconv.parse_posix(text) if kind == "posix" else WslPath(text, more[0]))
+    return pathconv.to_uri(pathconv.parse_posix(text) if kind == "posix" else WslPath(text, *more))
 
 
 def windows_mounts(value: dict[str, Any]) -> list[dict[str, str]]:
