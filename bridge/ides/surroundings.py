@@ -20,7 +20,7 @@ from bridge.core.reach import WSL, Terrain, network_mode
 from bridge.core.windows import NOBODYS_PROFILES, home_from_path, parse_distros, parse_home, tasklist_alive
 from bridge.ides.admission import Ground
 from bridge.ides.relay import Relay, open_relay
-from pathconv import WSL_HOSTS, Env, PathMapper, parse_windows
+from pathconv import Env, PathMapper
 from pathconv.probe import Probe
 
 __all__ = ["Surroundings"]
@@ -122,7 +122,7 @@ class Surroundings:
         real = os.path.realpath(directory)
         if any(mapper.contains(profile, real) for profile in self._profiles):
             return Ground.GUARDED
-        return Ground.WINDOWS if _on_windows(mapper, real) else Ground.OURS
+        return Ground.WINDOWS if mapper.is_windows_backed(real) else Ground.OURS
 
     def _note_profiles(self, mapper: PathMapper) -> None:
         """Find the user's Windows profile; one that nobody names shows itself when an IDE first writes its lock."""
@@ -144,7 +144,7 @@ class Surroundings:
         environ = self._probe.machine.environ
         stated = self._profile or environ.get("USERPROFILE", "")  # the variable is here only if it is shared (WSLENV)
         for found in (_local(mapper, stated), home_from_path(environ.get("PATH", ""))):
-            if found is not None and _on_windows(mapper, found):
+            if found is not None and mapper.is_windows_backed(found):
                 return found
         return self._ask_for_profile(mapper)
 
@@ -202,12 +202,6 @@ class Surroundings:
             return None
         ran = self._probe.machine.run([path, *arguments], ANSWER_S)
         return ran.out if ran is not None and ran.code == 0 else None
-
-
-def _on_windows(mapper: PathMapper, path: str) -> bool:
-    """Tell whether a path lies on a drive or share of Windows."""
-    outcome = mapper.try_to_windows(path)
-    return outcome.error is None and parse_windows(outcome.path).host.lower() not in WSL_HOSTS
 
 
 def _local(mapper: PathMapper, path: str) -> str | None:
