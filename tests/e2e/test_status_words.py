@@ -104,6 +104,15 @@ def gone(scene: Scene) -> int:
     return window.port
 
 
+def unreachable(scene: Scene) -> int:
+    """The configuration names a host on which nobody listens either: an address of loopback, as all others here."""
+    config = scene.home / ".config/bridge/config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text('ide_host = "127.0.0.2"\n', "utf-8")
+    assert bridge("restart", cwd=scene.workspace).returncode == 0
+    return gone(scene)
+
+
 STATES: dict[LinkState, Callable[[Scene], int]] = {
     LinkState.LISTENING: listening,
     LinkState.OCCUPIED: occupied,
@@ -114,6 +123,7 @@ STATES: dict[LinkState, Callable[[Scene], int]] = {
     LinkState.NOT_ANSWERING: not_answering,
     LinkState.SLOT_LOST: slot_lost,
     LinkState.GONE: gone,
+    LinkState.UNREACHABLE: unreachable,
 }
 
 
