@@ -215,7 +215,7 @@ async def _look_for_ides(surroundings: Surroundings, directories: list[Path]) ->
     terrain = await surroundings.terrain()
     everywhere = [*directories, *surroundings.directories()]
     scan = await LockScanner(ground=surroundings.ground).settle(everywhere)
-    return terrain, scan, await find(scan.admitted, terrain, surroundings, Dialer())
+    return terrain, scan, await find(scan.admitted, terrain, surroundings, Dialer(leads=surroundings.leads))
 
 
 def _announced(found: Found, terrain: Terrain, row: Any, processes: Mapping[int, bool | None]) -> Announced:

@@ -151,7 +151,8 @@ class _Life:
         # The high bits are this life's own: an answer to a request of an earlier life matches nothing.
         ids = count((secrets.randbits(31) << 20) + 1)
         router = Router(ids, pid=os.getpid(), version=__version__)
-        surroundings, dialer = surroundings_of(self._settings), Dialer()
+        surroundings = surroundings_of(self._settings)
+        dialer = Dialer(leads=surroundings.leads)
         lookout = Lookout(Path(places.home), self._settings.takeover, surroundings=surroundings, dialer=dialer)
         sockets = partial(Sockets, dialer=dialer, open_relay=surroundings.open_relay)
         self.engine = Engine(tasks, router, self._journal, lookout.scene_of, self._saved, self._ended, sockets)

@@ -67,10 +67,14 @@ class Dialer:
 
     Args:
         clock: seconds, never set back.
+        leads: tells whether a way that was one when the route was made still is: the network may have changed.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, leads: Callable[[Way], bool] = lambda way: True
+    ) -> None:
         self._clock = clock
+        self._leads = leads
         self._winners: dict[tuple[Way, ...], Way] = {}  # a new gateway makes other ways: nothing here outlives it
         self._reaches: dict[tuple[int, tuple[Way, ...]], Reach] = {}
 
@@ -80,10 +84,10 @@ class Dialer:
         Behind NAT another user may have the port on our loopback, and answer sooner than Windows does at the gateway:
         who may not be told a token is passed over. Raises `NobodyThere`, or `NotTrustworthy` if he is the only one.
         """
-        silences: dict[str, Silence] = {}
+        ways = [way for way in route.ways if self._leads(way)]
+        silences = {way.host: Silence.UNREACHABLE for way in route.ways if way not in ways}
         winner = self._winners.get(route.ways)
-        rest = [way for way in route.ways if way != winner]
-        for group in ([winner] if winner else [], rest):
+        for group in ([way for way in ways if way == winner], [way for way in ways if way != winner]):
             found = await _race(port, group, limit_s, silences)
             if found is not None:
                 self._remember(route.ways, found[1])

@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from bridge.core.reach import WSL, Terrain, network_mode
+from bridge.core.reach import DOCKER_HOST, LOOPBACK, WSL, Terrain, Way, network_mode
 from bridge.core.windows import NOBODYS_PROFILES, home_from_path, parse_distros, parse_home, tasklist_alive
 from bridge.ides.admission import Ground
 from bridge.ides.relay import Relay, open_relay
@@ -105,6 +105,12 @@ class Surroundings:
             override=self._override,
             profile=_windows_style(mapper, self._profiles),
         )
+
+    def leads(self, way: Way) -> bool:
+        """Tell whether a way of an earlier `terrain` is one still; only a gateway may have become somebody else's."""
+        if way.host in (LOOPBACK, DOCKER_HOST, self._override):
+            return True
+        return way.host == self._probe.gateway() and "loopback0" not in self._probe.interfaces()
 
     # ---- the Windows profile
 

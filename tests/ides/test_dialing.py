@@ -118,6 +118,18 @@ async def test_the_way_that_led_there_is_tried_first_the_next_time(monkeypatch: 
     ]
 
 
+async def test_a_way_that_leads_there_no_more_is_not_dialled() -> None:
+    """The network changed since the route was made, and its gateway may be anybody now."""
+    dialer = Dialer(leads=lambda way: way.host != ELSEWHERE)
+    with listening_on(ELSEWHERE) as listener:
+        with pytest.raises(NobodyThere) as caught:
+            await dialer.connect(port_of(listener), route(ELSEWHERE, "127.0.0.3"))
+        assert caught.value.silences == {ELSEWHERE: Silence.UNREACHABLE, "127.0.0.3": Silence.REFUSED}
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+
+
 async def test_only_so_many_winners_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dialing, "WINNERS_MOST", 1)
     dialer = Dialer()

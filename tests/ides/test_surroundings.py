@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.core.reach import Mode, Terrain
+from bridge.core.reach import Mode, Terrain, Way
 from bridge.ides.admission import Ground
 from bridge.ides.relay import RelayError
 from bridge.ides.surroundings import Surroundings
@@ -51,6 +51,16 @@ async def test_the_gateway_of_a_vpn_is_not_windows(wsl: WslMachine) -> None:
     assert (await Surroundings(wsl.probe()).terrain()).gateway == GATEWAY
     wsl.system.write("/proc/net/route", f"{heading}\n{vpn}\n")
     assert (await Surroundings(wsl.probe()).terrain()).gateway is None
+
+
+async def test_the_gateway_of_before_leads_nowhere(wsl: WslMachine) -> None:
+    surroundings = Surroundings(wsl.probe(), override="10.0.0.5")
+    ways = {
+        host: surroundings.leads(Way(host, vouched=True)) for host in (GATEWAY, "172.30.0.1", "10.0.0.5", "127.0.0.1")
+    }
+    assert ways == {GATEWAY: True, "172.30.0.1": False, "10.0.0.5": True, "127.0.0.1": True}
+    wsl.join("eth0", "loopback0")
+    assert not surroundings.leads(Way(GATEWAY, vouched=True))
 
 
 async def test_a_drive_that_is_mounted_later_is_known_at_the_next_look(wsl: WslMachine) -> None:
