@@ -11,11 +11,24 @@ from typing import Final, TypedDict
 
 from bridge.core.events import LinkState
 from bridge.core.lockfile import LockFile
+from bridge.core.reach import WSL, Mode, Terrain
 from bridge.core.reviews import Review
 from bridge.core.selection import Pid, Verdict
 from bridge.core.text import visible
 
-__all__ = ["SCHEMA", "Daemon", "Ide", "Ignored", "ReviewRow", "Status", "ide_row", "render", "review_row"]
+__all__ = [
+    "SCHEMA",
+    "Daemon",
+    "Ide",
+    "Ignored",
+    "Machine",
+    "ReviewRow",
+    "Status",
+    "ide_row",
+    "machine_row",
+    "render",
+    "review_row",
+]
 
 SCHEMA: Final = 1
 
@@ -30,6 +43,15 @@ class Daemon(TypedDict):
     log: str
     capabilities: list[str]
     page: bool  # whether the page is being served
+
+
+class Machine(TypedDict):
+    """Where the daemon runs, as far as reaching IDEs goes."""
+
+    env: str  # "linux", "macos", "windows", "wsl1", "wsl2" or "container"
+    network: str | None  # WSL's networking mode
+    gateway: str | None  # where Windows is, if that is by its gateway
+    profile: str | None  # the Windows profile, in Windows' style
 
 
 class Ide(TypedDict):
@@ -78,12 +100,24 @@ class Status(TypedDict):
 
     schema: int
     daemon: Daemon
+    machine: Machine
     directory: str
     ides: list[Ide]
     ignored: list[Ignored]
     reviews: list[ReviewRow]
     warnings: list[str]
     counters: dict[str, int]
+
+
+def machine_row(terrain: Terrain) -> Machine:
+    """Describe the machine."""
+    nat = terrain.mode is Mode.NAT
+    return {
+        "env": terrain.env,
+        "network": terrain.mode,
+        "gateway": terrain.gateway if nat else None,
+        "profile": terrain.profile,
+    }
 
 
 def ide_row(verdict: Verdict, state: LinkState, detail: str) -> Ide:
@@ -132,6 +166,7 @@ def render(status: Status, now: float, *, color: bool = False, columns: int = 10
     """Write the status for people, one line for each thing; names are made visible, lines but warnings are cut."""
     daemon = status["daemon"]
     lines = [f"bridge {daemon['version']} is running (pid {daemon['pid']}, {_ago(daemon['started'], now)})"]
+    lines += _machine_lines(status["machine"])
     lines += _ide_lines(status["ides"], now, color)
     fixes = dict.fromkeys(ide["fix"] for ide in status["ides"] if ide["fix"])
     if not status["ides"]:
@@ -140,9 +175,16 @@ def render(status: Status, now: float, *, color: bool = False, columns: int = 10
     lines += [f"ignored: {visible(found['path'])}: {visible(found['reason'])}" for found in status["ignored"]]
     lines = [_cut(line, columns, color) for line in lines]
     # Whole: what is to be typed must not be cut.
-    lines += [f"to reach IDEs in Windows: {visible(fix)}" for fix in fixes]
+    lines += [f"to reach what is unreachable: {visible(fix)}" for fix in fixes]
     lines += [f"warning: {visible(warning)}" for warning in status["warnings"]]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _machine_lines(machine: Machine) -> Iterable[str]:
+    """Say how WSL is joined to Windows, for there it decides what can be reached."""
+    if machine["env"] in WSL:
+        at = f", Windows is at {machine['gateway']}" if machine["gateway"] else ""
+        yield f"in {machine['env'].upper()}, networking mode {machine['network'] or 'unknown'}{at}"
 
 
 # A lock file is written when its IDE starts, not when it is focused: then no more is known.

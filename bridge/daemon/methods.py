@@ -16,7 +16,7 @@ from bridge.core import text
 from bridge.core.events import Ask, AskDirty, Asked, CallTool, Cancel, OpenFile, Propose, Reopen, Scene, Wait
 from bridge.core.jsonrpc import RequestId
 from bridge.core.reviews import Change, Review, decision, digest
-from bridge.core.status import SCHEMA, Daemon, Status, ide_row, render, review_row
+from bridge.core.status import SCHEMA, Daemon, Status, ide_row, machine_row, render, review_row
 from bridge.daemon.engine import Engine
 from bridge.daemon.lookout import Lookout
 from bridge.daemon.pages import Pages
@@ -187,6 +187,7 @@ class Methods:
         status: Status = {
             "schema": SCHEMA,
             "daemon": self._about(),
+            "machine": machine_row(sighting.terrain),
             "directory": session.cwd,
             "ides": [ide_row(v, *links.state_of(v.candidate)) for v in links.choose(scene, now).verdicts],
             "ignored": [{"path": os.fspath(found.path), "reason": found.reason} for found in sighting.refused],

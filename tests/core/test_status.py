@@ -5,9 +5,11 @@ import pytest
 
 from bridge.core.events import LinkState
 from bridge.core.ranking import Pid
+from bridge.core.reach import Diagnosis, Mode, Route, Terrain
 from bridge.core.reviews import Outcome, Trigger, decide
 from bridge.core.selection import Verdict
-from bridge.core.status import SCHEMA, Ide, ReviewRow, Status, ide_row, render, review_row
+from bridge.core.status import SCHEMA, Ide, ReviewRow, Status, ide_row, machine_row, render, review_row
+from pathconv import Env, Facts, PathMapper
 from tests.core.candidates import ide
 from tests.playbook import review
 
@@ -34,6 +36,7 @@ def status(*ides: Ide, reviews: tuple[ReviewRow, ...] = (), **more: Any) -> Stat
             "capabilities": [],
             "page": False,
         },
+        "machine": machine_row(Terrain()),
         "directory": "/w",
         "ides": list(ides),
         "reviews": list(reviews),
@@ -185,3 +188,39 @@ def test_a_review_is_described_for_programs() -> None:
         "where": "page",
         "ide": None,
     }
+
+
+# ---- beyond the Windows boundary
+
+MAPPER = PathMapper(Facts(Env.WSL2, "linux", "Ubuntu", ()))
+NAT = Terrain(env=Env.WSL2, mode=Mode.NAT, gateway="172.21.96.1", profile="C:\\Users\\me")
+
+
+@pytest.mark.parametrize(
+    ("terrain", "said"),
+    [
+        (NAT, ["in WSL2, networking mode nat, Windows is at 172.21.96.1"]),
+        (replace(NAT, mode=Mode.MIRRORED), ["in WSL2, networking mode mirrored"]),  # its gateway is a router
+        (replace(NAT, mode=None), ["in WSL2, networking mode unknown"]),
+        (Terrain(env=Env.CONTAINER), []),
+    ],
+)
+def test_it_says_how_wsl_is_joined_to_windows(terrain: Terrain, said: list[str]) -> None:
+    assert lines(row(), machine=machine_row(terrain))[:-2] == said
+
+
+def test_the_machine_is_described_for_programs() -> None:
+    known = {"env": "wsl2", "network": "nat", "gateway": "172.21.96.1", "profile": "C:\\Users\\me"}
+    assert machine_row(NAT) == known
+    assert machine_row(replace(NAT, mode=Mode.MIRRORED)) == {**known, "network": "mirrored", "gateway": None}
+
+
+def test_what_mends_silence_is_told_once_and_whole() -> None:
+    silent = row(state=LinkState.UNREACHABLE, silence=Diagnosis("the firewall", "type " + "x" * 200))
+    text = render(status(silent, silent), NOW, columns=40)
+    assert text.count("to reach what is unreachable: type " + "x" * 200) == 1
+
+
+def test_the_side_of_an_ide_is_told_to_programs() -> None:
+    routes = [Route(), Route(here=False, mapper=MAPPER), Route(here=False)]
+    assert [row(route=route)["side"] for route in routes] == ["here", "windows", "elsewhere"]
