@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
-from pathconv.probe import Probe
-
 from bridge.agents.control import Session
 from bridge.core.events import Scene
 from bridge.core.reviews import Review
@@ -23,6 +21,7 @@ from bridge.ides.locks import candidate_directories
 from bridge.ides.projects import place
 from bridge.ides.surroundings import Surroundings
 from bridge.ides.survey import Sighting, Survey
+from pathconv.probe import Probe
 
 __all__ = ["Lookout"]
 
