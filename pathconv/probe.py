@@ -7,6 +7,8 @@ another machine. `Probe` keeps what it read as long as that holds.
 from __future__ import annotations
 
 import os
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,9 +29,12 @@ __all__ = ["Machine", "Probe", "Ran", "this_machine"]
 
 WSL: Final = frozenset({Env.WSL1, Env.WSL2})
 READ_MOST: Final = 4_000_000  # bytes of one system file; a mount table with ten thousand lines is smaller
-PATIENCE_S: Final = 5.0  # of WSL's own small programs
+PATIENCE_S: Final = 2.0  # of WSL's own small programs
 _LINKS: Final = "/run/wsl/virtiofs"
 _SOCKETS: Final = "/run/WSL"
+_INTEROP: Final = re.compile(r"[0-9]+_interop")
+# What WSL's own /init needs to start a program, and no more: WSLENV would hand variables of ours to Windows.
+_HANDED_ON: Final = ("HOME", "LANG", "PATH", "WSL_DISTRO_NAME")
 _BINFMT: Final = "/proc/sys/fs/binfmt_misc"
 _WSLINFO: Final = ("/usr/bin/wslinfo", "/bin/wslinfo")
 _WSLPATH: Final = ("/usr/bin/wslpath", "/bin/wslpath")
@@ -89,15 +94,15 @@ class Machine:
         """Find the socket through which Windows programs are started.
 
         That of the session, if the variable is there and true; it is lost under sudo and in services, where that of
-        the first process usually works; else the newest.
+        the first process usually works; else the newest. In some versions everybody may write there, and who answers
+        on the socket is Windows to us: only what root or we ourselves have made counts.
         """
-        stated = self.environ.get("WSL_INTEROP")
-        if stated and self.exists(stated):
-            return stated
-        names = [name for name in self.listdir(_SOCKETS) if name.endswith("_interop")]
-        if not names:
-            return None
-        return f"{_SOCKETS}/" + ("1_interop" if "1_interop" in names else max(names, key=self._age_of))
+        there = {name: made for name in self.listdir(_SOCKETS) if (made := self._made(name)) is not None}
+        stated = os.path.basename(self.environ.get("WSL_INTEROP", ""))
+        for name in (stated, "1_interop", *sorted(there, key=there.__getitem__, reverse=True)):
+            if name in there:
+                return f"{_SOCKETS}/{name}"
+        return None
 
     def run(self, argv: Sequence[str], seconds: float) -> Ran | None:
         """Run a short program to its end; None: it could not be started, or took longer than `seconds`.
@@ -106,27 +111,38 @@ class Machine:
         directory: from a Linux one it takes ten seconds on some builds, and cmd.exe complains.
         """
         program = self.real(argv[0])
-        socket = self.interop_socket() if program.endswith(".exe") else None
+        environ = {name: value for name in _HANDED_ON if (value := self.environ.get(name)) is not None}
+        if (socket := self.interop_socket()) is not None:
+            environ["WSL_INTEROP"] = socket
         try:
-            done = subprocess.run(
+            process = subprocess.Popen(
                 [program, *argv[1:]],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 cwd=os.path.dirname(program) if program.endswith(".exe") else self.root,
-                env={**self.environ, **({"WSL_INTEROP": socket} if socket else {})},
-                timeout=seconds,
-                check=False,
+                env=environ,
+                start_new_session=True,
             )
-        except (OSError, ValueError, subprocess.TimeoutExpired):  # ValueError: a NUL in an argument
+        except (OSError, ValueError):  # ValueError: a NUL in an argument
             return None
-        return Ran(code=done.returncode, out=done.stdout)
+        with process:
+            try:
+                out, _ = process.communicate(timeout=seconds)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)  # with all that it has started
+                return None
+        return Ran(code=process.returncode, out=out)
 
-    def _age_of(self, socket: str) -> float:
+    def _made(self, name: str) -> float | None:
+        """Tell when an interop socket was made; None: it is none, or somebody else's, or a link to one of his."""
+        path = self.real(f"{_SOCKETS}/{name}")
         try:
-            return os.stat(self.real(f"{_SOCKETS}/{socket}")).st_mtime
+            name_itself, target = os.lstat(path), os.stat(path)
         except OSError:
-            return 0.0
+            return None
+        ours = {name_itself.st_uid, target.st_uid} <= {0, os.getuid()}
+        return target.st_mtime if ours and _INTEROP.fullmatch(name) else None
 
 
 def this_machine() -> Machine:
@@ -139,22 +155,30 @@ class Probe:
 
     def __init__(self, machine: Machine | None = None) -> None:
         self.machine = this_machine() if machine is None else machine
-        self._said: dict[str, str | None] = {}  # by programs of WSL, which cost milliseconds
+        self._said: dict[str, str] = {}  # by programs of WSL, which cost milliseconds
         self._facts: tuple[object, PathMapper] | None = None
 
     @cached_property
     def env(self) -> Env:
         """What kind of machine this is; that does not change."""
+        return self._detect(self.machine.environ)
+
+    @cached_property
+    def _is_evident(self) -> bool:
+        """Whether the machine itself shows that it is WSL: variables alone are somebody's word."""
+        return self._detect({}) in WSL
+
+    def _detect(self, environ: Mapping[str, str]) -> Env:
         files = frozenset(filter(self.machine.exists, MARKERS))
         release = self.machine.text("/proc/sys/kernel/osrelease")
-        return detect(EnvFacts(self.machine.platform, release, self.machine.environ, files))
+        return detect(EnvFacts(self.machine.platform, release, environ, files))
 
     @property
     def distro(self) -> str | None:
         """The name of this distribution: WSL's variable, which sudo and services lack; else ``wslpath`` knows."""
         if self.env not in WSL:
             return None
-        return self.machine.environ.get("WSL_DISTRO_NAME") or self._once("distro", self._ask_distro)
+        return self.machine.environ.get("WSL_DISTRO_NAME") or self._once("distro", self._ask_distro) or None
 
     def facts(self) -> Facts:
         """Give the facts of now, by reading the mount table: the same object as long as nothing changed."""
@@ -179,10 +203,18 @@ class Probe:
         return PathMapper(Facts(Env.WSL2, "windows", name, (Mount("/", None), *mounts)))
 
     def mode(self) -> str | None:
-        """Ask WSL how its network is joined to Windows': ``nat``, ``mirrored``, …; None: it does not say."""
+        """Ask WSL how its network is joined to Windows': ``nat``, ``mirrored``, …
+
+        None where WSL has no ``wslinfo``, so that others may infer. "" where nothing may be inferred: it was asked and
+        did not say, which is asked again the next time, or only variables say that this is WSL at all.
+        """
         if self.env is Env.WSL1:
             return "wsl1"
-        return self._once("mode", self._ask_mode) if self.env is Env.WSL2 else None
+        if self.env is not Env.WSL2:
+            return None
+        if not any(map(self.machine.exists, _WSLINFO)):
+            return None if self._is_evident else ""
+        return self._once("mode", lambda: self._ask(_WSLINFO, "--networking-mode")) or ""
 
     def gateway(self) -> str | None:
         """Give the default gateway of WSL's own interface, an IPv4 address; that of a VPN would be a stranger."""
@@ -230,19 +262,17 @@ class Probe:
         return parse_wsl_conf(self.machine.text("/etc/wsl.conf"))
 
     def _once(self, name: str, ask: Callable[[], str | None]) -> str | None:
-        if name not in self._said:
-            self._said[name] = ask()
+        """Ask until there is an answer."""
+        if name not in self._said and (said := ask()) is not None:
+            self._said[name] = said
         return self._said.get(name)
 
-    def _ask_mode(self) -> str | None:
-        return self._ask(_WSLINFO, "--networking-mode")
-
-    def _ask_distro(self) -> str | None:
+    def _ask_distro(self) -> str:
         try:
             root = parse_windows(self._ask(_WSLPATH, "-w", "/") or "")
         except PathConvError:
-            return None
-        return root.share if root.host.lower() in WSL_HOSTS and root.share else None
+            return ""
+        return root.share if root.host.lower() in WSL_HOSTS else ""
 
     def _ask(self, places: Iterable[str], *arguments: str) -> str | None:
         for program in filter(self.machine.exists, places):

@@ -89,7 +89,7 @@ def parse_distros(out: bytes) -> tuple[str, ...]:
 
 
 def tasklist_alive(pid: int, stdout: str, rc: int | None) -> bool | None:
-    """Tell whether Windows has a process, from ``tasklist.exe /NH /FO CSV``; None: it did not say.
+    """Tell whether Windows has a process, from ``tasklist.exe /NH /FO CSV``; None: it did not say, or said nothing.
 
     The second field decides. Exit status and message are no answer: the first is 0 without a match too, and the
     second is translated. It explains, and is never a reason to call a lock dead.
@@ -97,7 +97,9 @@ def tasklist_alive(pid: int, stdout: str, rc: int | None) -> bool | None:
     Args:
         rc: the exit status; None: the program did not run.
     """
-    if rc != 0:
+    if rc != 0 or not stdout.strip():
         return None
-    rows = csv.reader(stdout.splitlines())
-    return any(len(row) > 1 and row[1].strip() == str(pid) for row in rows)
+    try:
+        return any(len(row) > 1 and row[1].strip() == str(pid) for row in csv.reader(stdout.splitlines()))
+    except csv.Error:  # a field without end
+        return None

@@ -23,7 +23,8 @@ BANNER = "'\\\\wsl.localhost\\Ubuntu\\home'\r\nUNC paths are not supported.  Def
         (7, '"a, b.exe","7","Console","1","1 K"\r\n' + IDEA, 0, True),
         (7, "INFO: No tasks are running which match the specified criteria.\r\n", 0, False),
         (7, "INFORMATION: Es werden keine Aufgaben mit den angegebenen Kriterien ausgeführt.\r\n", 0, False),
-        (7, "", 0, False),
+        (7, "", 0, None),  # it always says something
+        (7, '"' + "x" * 200_000 + '","7"', 0, None),
         (1234, IDEA, 1, None),
         (1234, "", None, None),  # it did not run
     ],

@@ -10,6 +10,7 @@ import pytest
 
 from pathconv import Env, Mount, probe
 from pathconv.probe import Machine, Probe, Ran, this_machine
+from tests.e2e.support import wait_gone
 from tests.pathconv.tree import DRIVE_C, RELEASE, TABLE, WSL2, link, program, tree, write
 
 GUID = "11111111-2222-3333-4444-555555555555"
@@ -97,12 +98,26 @@ def test_a_wslpath_that_does_not_know(tmp_path: Path, script: str) -> None:
 def test_how_the_network_is_joined(tmp_path: Path) -> None:
     seen = Probe(tree(tmp_path))
     assert seen.mode() is None  # no wslinfo
+    program(tmp_path, "/bin/wslinfo", "exit 1")
+    assert seen.mode() == ""  # it does not say, so nothing may be inferred
     program(tmp_path, "/bin/wslinfo", "[ \"$1\" = --networking-mode ] && printf 'mirrored\\n'")
-    assert seen.mode() is None  # remembered
+    assert seen.mode() == "mirrored"  # and it is asked again
+    program(tmp_path, "/bin/wslinfo", "echo nat")
+    assert seen.mode() == "mirrored"  # remembered
     seen.forget()
-    assert seen.mode() == "mirrored"
+    assert seen.mode() == "nat"
     write(tmp_path, RELEASE, "4.4.0-19041-Microsoft")
     assert Probe(seen.machine).mode() == "wsl1"  # nobody is asked
+    write(tmp_path, RELEASE, "6.1.0-generic")
+    assert Probe(seen.machine).mode() is None
+
+
+def test_variables_alone_allow_no_conclusion_about_the_network(tmp_path: Path) -> None:
+    """Else whoever sets one could have a gateway of any network taken for Windows."""
+    claimed = Probe(tree(tmp_path, {RELEASE: "6.1.0-generic"}, {"WSL_DISTRO_NAME": "Ubuntu"}))
+    assert (claimed.env, claimed.mode()) == (Env.WSL2, "")
+    write(tmp_path, "/run/WSL/1_interop", "")
+    assert Probe(claimed.machine).mode() is None
 
 
 def test_the_network_as_the_kernel_has_it(tmp_path: Path) -> None:
@@ -148,13 +163,38 @@ def test_the_socket_that_starts_windows_programs(tmp_path: Path) -> None:
     assert seen.interop_socket() == "/run/WSL/9_interop"  # the session's own
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
+def test_a_socket_that_another_user_made_starts_nothing(tmp_path: Path) -> None:
+    """In some versions everybody may write there; whoever answers would be Windows to us."""
+    seen = Probe(tree(tmp_path, environ={"WSL_INTEROP": "/run/WSL/9_interop"}))
+    os.chown(write(tmp_path, "/run/WSL/9_interop", ""), 65534, -1)
+    link(tmp_path, "/run/WSL/8_interop", f"{tmp_path}/run/WSL/7_interop")
+    os.lchown(tmp_path / "run/WSL/8_interop", 65534, -1)
+    assert seen.interop_socket() is None
+    write(tmp_path, "/run/WSL/7_interop", "")
+    assert seen.interop_socket() == "/run/WSL/7_interop"
+
+
+def test_the_variable_names_no_socket_elsewhere(tmp_path: Path) -> None:
+    write(tmp_path, "/tmp/3_interop", "")
+    write(tmp_path, "/run/WSL/1_interop", "")
+    assert Probe(tree(tmp_path, environ={"WSL_INTEROP": "/tmp/3_interop"})).interop_socket() == "/run/WSL/1_interop"
+
+
 def test_a_windows_program_runs_in_its_own_directory(tmp_path: Path) -> None:
     program(tmp_path, "/mnt/c/System32/cmd.exe", 'pwd; echo "$1 $WSL_INTEROP"')
     machine = tree(tmp_path, {"/run/WSL/1_interop": ""}, {"WSL_INTEROP": "/gone"})
     ran = machine.run(["/mnt/c/System32/cmd.exe", "word"], 30)
     assert ran == Ran(code=0, out=f"{tmp_path}/mnt/c/System32\nword /run/WSL/1_interop\n".encode())
     program(tmp_path, "/bin/linux", 'pwd; echo "$WSL_INTEROP"; exit 3')
-    assert machine.run(["/bin/linux"], 30) == Ran(code=3, out=f"{tmp_path}\n/gone\n".encode())
+    assert machine.run(["/bin/linux"], 30) == Ran(code=3, out=f"{tmp_path}\n/run/WSL/1_interop\n".encode())
+
+
+def test_a_program_gets_no_more_variables_than_it_needs(tmp_path: Path) -> None:
+    program(tmp_path, "/bin/env", "env")
+    ran = tree(tmp_path, environ={"SECRET": "x", "WSLENV": "SECRET/w"}).run(["/bin/env"], 30)
+    assert ran is not None
+    assert b"SECRET" not in ran.out
 
 
 def test_a_program_that_does_not_run(tmp_path: Path) -> None:
@@ -163,6 +203,10 @@ def test_a_program_that_does_not_run(tmp_path: Path) -> None:
     assert machine.run(["/bin/absent", "\0"], 30) is None
     program(tmp_path, "/bin/slow.exe", "exec tail -f /dev/null")  # and no socket is there
     assert machine.run(["/bin/slow.exe"], 0.05) is None
+    told = tmp_path / "child"
+    program(tmp_path, "/bin/parent.exe", f"tail -f /dev/null & echo $! > {told}; wait")
+    assert machine.run(["/bin/parent.exe"], 1) is None
+    wait_gone(int(told.read_text(encoding="ascii")))
 
 
 # Reading
