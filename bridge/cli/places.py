@@ -12,19 +12,21 @@ __all__ = ["here"]
 def here(path: str) -> str:
     r"""Give the path of a file on this machine: in WSL also for ``C:\src\a.py`` and ``\\wsl.localhost\…``.
 
-    A file that really has such a name here is that file. Raises `BadData` for a Windows path that has no name here.
+    A file of that very name counts only where Windows has none: a repository could bring one along. Raises `BadData`
+    for a Windows path that has no name here.
     """
     if not (path[1:3] in (":\\", ":/") and path[:1].isalpha()) and not path.startswith("\\\\"):
-        return path
-    if os.path.lexists(path):
         return path
     from pathconv import PathConvError
     from pathconv.probe import Probe
 
     mapper = Probe().mapper()
-    if mapper is None:  # not WSL: it is the name of a file that is not there
+    if mapper is None:  # not WSL: it is a name like any other
         return path
     try:
-        return mapper.to_linux(path)
+        there = mapper.to_linux(path)
     except PathConvError as error:
+        if os.path.lexists(path):
+            return path
         raise BadData(f"{path} has no name in WSL: {error}", "bridge path --explain") from error
+    return path if os.path.lexists(path) and not os.path.lexists(there) else there

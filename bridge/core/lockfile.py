@@ -81,14 +81,17 @@ class LockFile(BaseModel):
     """None: the plugin asks for none, a weak lock."""
 
     running_in_windows: bool = False
+    """By its own word; admission makes it true where the rest of the file shows it (`core.reach.runs_in_windows`)."""
 
     @cached_property
     def ide_id(self) -> str:
         """Name this life of the IDE: its port, and 48 bits of its token's SHA-256 (``31439-a1b2c3d4e5f6``).
 
-        A new token on the same port is another IDE. Lives without a token cannot be told apart.
+        A new token on the same port is another IDE, and so is one on the other side of the Windows boundary. Lives
+        without a token cannot be told apart.
         """
-        return f"{self.port}-{hashlib.sha256((self.auth_token or '').encode()).hexdigest()[:12]}"
+        secret = (self.auth_token or "") + ("\n" if self.running_in_windows else "")  # no token holds one
+        return f"{self.port}-{hashlib.sha256(secret.encode()).hexdigest()[:12]}"
 
     @classmethod
     def parse(cls, name: str, data: bytes) -> LockFile:

@@ -188,9 +188,12 @@ def inspect_ides(environ: Mapping[str, str], places: Paths, rows: list[Any], bro
     surroundings = surroundings_of(_settings(places))
     directories = candidate_directories(environ, Path(places.home))
     terrain, scan, found = asyncio.run(_look_for_ides(surroundings, directories))
-    known = {row["port"]: row for row in rows}
-    processes = surroundings.alive(one.admitted.lock.pid for one in found if one.admitted.in_windows)
-    announced = [_announced(one, terrain, known.get(one.admitted.lock.port), processes) for one in found]
+    known = {(row["port"], row.get("side", "here") == "here"): row for row in rows}
+    silent = [one.admitted.lock.pid for one in found if one.admitted.lock.running_in_windows and one.silences]
+    processes = surroundings.alive(silent)
+    announced = [
+        _announced(one, terrain, known.get((one.admitted.lock.port, one.route.here)), processes) for one in found
+    ]
     return IdeFacts(
         environ=environ,
         announced=tuple(announced),

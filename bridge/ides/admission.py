@@ -43,7 +43,7 @@ class AdmittedLock:
     path: str
     modified: float  # mtime, epoch seconds
     weak: tuple[str, ...] = ()  # what a careful plugin does better: "no token", "mode 0644"
-    in_windows: bool = False  # its IDE is a Windows program
+    guarded: bool = False  # Windows says who may write there, not we
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +105,9 @@ def admit(
         return status, Refused(path=path, reason=exc.reason)
     guarded = ground is Ground.GUARDED
     weak = _weaknesses(lock, None if guarded else status)
-    in_windows = runs_in_windows(lock, guarded)
-    return status, AdmittedLock(lock=lock, path=path, modified=status.st_mtime, weak=weak, in_windows=in_windows)
+    if runs_in_windows(lock, guarded) and not lock.running_in_windows:
+        lock = lock.model_copy(update={"running_in_windows": True})
+    return status, AdmittedLock(lock=lock, path=path, modified=status.st_mtime, weak=weak, guarded=guarded)
 
 
 def _why_not_opened(path: str, exc: OSError) -> str:

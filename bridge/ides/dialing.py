@@ -19,13 +19,14 @@ from typing import Final, NamedTuple
 
 from bridge.core.reach import LOOPBACK, Route, Silence, Way
 from bridge.core.selection import Listener
-from bridge.ides.ports import is_other_end_here, snapshot
+from bridge.ides.ports import OtherEnd, has_stranger, other_end, snapshot
 
 __all__ = ["CONNECT_S", "Connected", "Dialer", "NobodyThere", "NotTrustworthy", "Reach"]
 
 CONNECT_S: Final = 0.4
 KNOWN_S: Final = 2.0  # for so long a look at a port on the other side is good enough
-KNOWN_MOST: Final = 256
+KNOWN_MOST: Final = 4096
+LOOKS_MOST: Final = 128  # at the same time, of two sockets at most; a process may have 1024 files
 WINNERS_MOST: Final = 16
 _REFUSALS: Final = frozenset({errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED})
 
@@ -40,6 +41,9 @@ class NobodyThere(Exception):
 
 class NotTrustworthy(Exception):
     """Who answers may not be told a token: another user, or somebody whom the system does not name."""
+
+
+_Port = tuple[int, tuple[Way, ...]]
 
 
 class Connected(NamedTuple):
@@ -76,7 +80,9 @@ class Dialer:
         self._clock = clock
         self._leads = leads
         self._winners: dict[tuple[Way, ...], Way] = {}  # a new gateway makes other ways: nothing here outlives it
-        self._reaches: dict[tuple[int, tuple[Way, ...]], Reach] = {}
+        self._reaches: dict[_Port, Reach] = {}
+        self._looking: dict[_Port, asyncio.Future[Reach]] = {}
+        self._places = asyncio.Semaphore(LOOKS_MOST)
 
     async def connect(self, port: int, route: Route, *, limit_s: float = CONNECT_S) -> Connected:
         """Connect to the first way that answers, and look who is there.
@@ -103,30 +109,46 @@ class Dialer:
         be `KNOWN_S` old.
         """
         key = (port, route.ways)
-        known = self._reaches.pop(key, None)
-        if known is None or self._clock() - known.seen >= KNOWN_S:
-            known = await self._look(port, route)
-        self._reaches[key] = known
-        if len(self._reaches) > KNOWN_MOST:
-            del self._reaches[next(iter(self._reaches))]
-        return known
+        known = self._reaches.get(key)
+        if known is not None and self._clock() - known.seen < KNOWN_S:
+            return known
+        look = self._looking.get(key)
+        if look is None:
+            look = self._looking[key] = asyncio.ensure_future(self._look(port, route))
+        return await asyncio.shield(look)  # others may wait for it too
 
     def forget(self, port: int, route: Route) -> None:
         """Look anew the next time: the connection ended."""
         self._reaches.pop((port, route.ways), None)
 
     async def _look(self, port: int, route: Route) -> Reach:
+        key = (port, route.ways)
+        try:
+            async with self._places:
+                found = Reach(await self._silences(port, route), self._clock())
+        finally:
+            del self._looking[key]
+        self._reaches.pop(key, None)
+        self._reaches[key] = found
+        if len(self._reaches) > KNOWN_MOST:
+            del self._reaches[next(iter(self._reaches))]
+        return found
+
+    async def _silences(self, port: int, route: Route) -> dict[str, Silence] | None:
         try:
             connected = await self.connect(port, route)
         except NobodyThere as nobody:
-            return Reach(nobody.silences, self._clock())
+            return nobody.silences
         except NotTrustworthy:
-            return Reach({way.host: Silence.UNTRUSTED for way in route.ways}, self._clock())
+            return {way.host: Silence.UNTRUSTED for way in route.ways}
         connected.endpoint.close()
-        return Reach(None, self._clock())
+        return None
 
     def _remember(self, ways: tuple[Way, ...], winner: Way) -> None:
+        """Remember who won, but not a program of ours: that it has one port says nothing of the next."""
         self._winners.pop(ways, None)
+        if not winner.vouched:
+            return
         self._winners[ways] = winner
         if len(self._winners) > WINNERS_MOST:
             del self._winners[next(iter(self._winners))]
@@ -173,7 +195,10 @@ async def _race(
 
 async def _connect(host: str, port: int, limit_s: float) -> socket.socket | Silence:
     loop = asyncio.get_running_loop()
-    endpoint = socket.socket()
+    try:
+        endpoint = socket.socket()
+    except OSError:  # we have too many files open
+        return Silence.UNREACHABLE
     try:
         endpoint.setblocking(False)
         async with asyncio.timeout(limit_s):
@@ -210,14 +235,18 @@ def _judge(way: Way, endpoint: socket.socket, port: int) -> Connected | Silence:
 def _is_here(way: Way, endpoint: socket.socket, port: int) -> bool:
     """Look who accepted the connection, now that it is made: before, the port might have changed hands.
 
-    Returns whether it is our own user on this machine; raises `NotTrustworthy` if it may not be told a token.
+    Whose socket the other end is counts, and who listens: the first may be unknown until it is accepted, the second
+    may change hands. Returns whether it is our own user on our loopback; raises `NotTrustworthy` if it may not be told
+    a token.
     """
-    listener = snapshot([port])[port].listener if way.host == LOOPBACK else Listener.NONE
-    if listener is Listener.OURS:
-        return True
-    if listener is Listener.FOREIGN or not way.vouched:
+    end = other_end(port, endpoint.getsockname()[1])
+    if end in (OtherEnd.STRANGERS, OtherEnd.UNKNOWN):  # what is not known when files run out is not trusted either
         raise NotTrustworthy
-    # Where the system does not tell (WSL1), the way's word counts.
-    if way.host == LOOPBACK and is_other_end_here(port, endpoint.getsockname()[1]):
+    if way.host == LOOPBACK and snapshot([port])[port].listener is Listener.OURS and end is OtherEnd.OURS:
+        return True
+    if not way.vouched:
+        raise NotTrustworthy
+    # A host that the configuration names may be this machine by another name.
+    if end is OtherEnd.OURS and (way.host == LOOPBACK or has_stranger(*endpoint.getpeername())):
         raise NotTrustworthy
     return False

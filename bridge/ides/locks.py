@@ -195,11 +195,15 @@ def _identity(status: os.stat_result) -> _Identity:
 
 
 def _one_per_port(locks: Iterable[AdmittedLock]) -> tuple[list[AdmittedLock], list[Refused]]:
-    """Keep the newest lock of each port of each side; one that says the same is the same IDE and needs no word."""
+    """Keep the newest lock of each port of each side; one that says the same is the same IDE and needs no word.
+
+    What lies where only we can write comes before what Windows guards.
+    """
     kept: dict[tuple[bool, int], AdmittedLock] = {}
     refused = []
-    for found in sorted(locks, key=lambda found: -found.modified):
-        newest = kept.setdefault((found.in_windows, found.lock.port), found)
-        if newest is not found and newest.lock != found.lock:
-            refused.append(Refused(path=found.path, reason=f"names the same port as {newest.path}, which is newer"))
+    for found in sorted(locks, key=lambda found: (found.guarded, -found.modified)):
+        best = kept.setdefault((found.lock.running_in_windows, found.lock.port), found)
+        if best is not found and best.lock != found.lock:
+            better = "newer" if best.guarded == found.guarded else "better guarded"
+            refused.append(Refused(path=found.path, reason=f"names the same port as {best.path}, which is {better}"))
     return list(kept.values()), refused

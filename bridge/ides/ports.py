@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Final
 
 import psutil
@@ -23,7 +24,7 @@ from bridge.core.selection import Listener
 from bridge.ides.sock_diag import connections_of, from_netlink
 from bridge.ides.tcp import Report, Socket, address_of, from_proc, from_psutil
 
-__all__ = ["PortFacts", "facts", "is_client_ours", "is_other_end_here", "snapshot"]
+__all__ = ["OtherEnd", "PortFacts", "facts", "has_stranger", "is_client_ours", "other_end", "snapshot"]
 
 _Source = Callable[[Collection[int]], Report]
 # The first that tells anything is believed: netlink is refused in some sandboxes, and by kernels before 4.16.
@@ -74,22 +75,38 @@ def is_client_ours(client_port: int, server_port: int) -> bool:
     return any(s.uid == os.geteuid() for s in connections if s.remote_port == server_port)
 
 
-def is_other_end_here(port: int, our_port: int) -> bool | None:
-    """Tell whether a socket of this machine is the other end of our connection from `our_port` to `port`.
+class OtherEnd(Enum):
+    """Whose socket is the other end of a connection of ours."""
 
-    If none is, the connection left this machine, as those to 127.0.0.1 do where WSL shares it with Windows. None:
-    the system does not tell.
-    """
+    ELSEWHERE = auto()  # of another machine; or of Windows, where WSL shares 127.0.0.1 with it
+    OURS = auto()  # of our own user, or not accepted yet, for then older kernels give it to root
+    STRANGERS = auto()
+    UNKNOWN = auto()  # the system does not tell
+
+
+def other_end(port: int, our_port: int) -> OtherEnd:
+    """Look for the other end of our connection from `our_port` to `port` among the sockets of this machine."""
     if sys.platform != "linux":
-        return None
+        return OtherEnd.UNKNOWN
     try:
-        found = connections_of(port)
-    except OSError:
         try:
-            found = from_proc([port]).sockets
+            sockets = connections_of(port)
         except OSError:
-            return None
-    return any(connection.remote_port == our_port for connection in found)
+            sockets = from_proc([port]).sockets
+    except OSError:
+        return OtherEnd.UNKNOWN
+    owners = {found.uid for found in sockets if found.remote_port == our_port}
+    if not owners:
+        return OtherEnd.ELSEWHERE
+    return OtherEnd.OURS if owners <= {os.geteuid(), 0} else OtherEnd.STRANGERS
+
+
+def has_stranger(host: str, port: int) -> bool:
+    """Tell whether another user listens where a connection to an address of this machine gets; if unknown, yes."""
+    report = _report([port])
+    reached = {address_of(host), *map(address_of, ("0.0.0.0", "::"))}
+    owners = {found.uid for found in report.sockets if found.remote_port is None and found.address in reached}
+    return not report.complete or not owners <= {os.geteuid()}
 
 
 def facts(ports: Iterable[int], report: Report, *, me: int) -> dict[int, PortFacts]:

@@ -11,7 +11,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,7 @@ from bridge.core.reach import DOCKER_HOST, LOOPBACK, WSL, Terrain, Way, network_
 from bridge.core.windows import NOBODYS_PROFILES, home_from_path, parse_distros, parse_home, tasklist_alive
 from bridge.ides.admission import Ground
 from bridge.ides.relay import Relay, open_relay
-from pathconv import Env, PathMapper
+from pathconv import Env, Mount, PathMapper
 from pathconv.probe import Probe
 
 __all__ = ["Surroundings"]
@@ -58,10 +58,11 @@ class Surroundings:
         self._override = override
         self._container_host = container_host
         self._profile = profile
-        self._profiles: tuple[str, ...] = ()
+        self._profile_found: str | None = None
         self._named: str | None = None  # the profile that something names
         self._searched_until = -math.inf
-        self._profiles_of: PathMapper | None = None
+        self._profile_of: PathMapper | None = None
+        self._drives: tuple[Mount, ...] | None = None  # when the profile was looked for
         self._distros: dict[str, PathMapper] = {}  # by lock directory
         self._distros_until = -math.inf
         self._network: tuple[str | None, tuple[str, ...]] | None = None
@@ -94,7 +95,7 @@ class Surroundings:
             self._probe.forget()  # it may be joined to Windows in another way now
         mapper = self._probe.mapper()
         if mapper is not None:
-            self._note_profiles(mapper)
+            self._note_profile(mapper)
         gateway, interfaces = network
         return Terrain(
             env=self.env,
@@ -103,7 +104,7 @@ class Surroundings:
             mapper=mapper,
             interop=self._probe.interop(),
             override=self._override,
-            profile=_windows_style(mapper, self._profiles),
+            profile=_windows_style(mapper, self._profile_found),
         )
 
     def leads(self, way: Way) -> bool:
@@ -116,32 +117,34 @@ class Surroundings:
 
     def directories(self) -> list[Path]:
         """List where IDEs on the other side write their lock files, as far as `terrain` has found out."""
-        return [*(Path(profile, *_LOCKS) for profile in self._profiles), *map(Path, self._distros)]
+        profile = [] if self._profile_found is None else [Path(self._profile_found, *_LOCKS)]
+        return [*profile, *map(Path, self._distros)]
 
     def ground(self, directory: str) -> Ground:
         """Tell what a directory lies on; of the profile only what `terrain` has found counts."""
         if directory in self._distros:
             return Ground.GUARDED
-        mapper = self._profiles_of
+        mapper = self._profile_of
         if mapper is None:
             return Ground.OURS
         real = os.path.realpath(directory)
-        if any(mapper.contains(profile, real) for profile in self._profiles):
+        if self._profile_found is not None and mapper.contains(self._profile_found, real):
             return Ground.GUARDED
         return Ground.WINDOWS if mapper.is_windows_backed(real) else Ground.OURS
 
-    def _note_profiles(self, mapper: PathMapper) -> None:
+    def _note_profile(self, mapper: PathMapper) -> None:
         """Find the user's Windows profile; one that nobody names shows itself when an IDE first writes its lock."""
-        if mapper != self._profiles_of:
-            self._named = self._find_profile(mapper)
+        drives = tuple(mount for mount in mapper.facts.mounts if mount.windows is not None)
+        if drives != self._drives:  # other mounts come and go, and Windows is not asked each time
+            self._drives, self._named = drives, self._find_profile(mapper)
             self._searched_until = -math.inf
         now = self._clock()
         if self._named is not None:
-            self._profiles = (self._named,) if self._named else ()
+            self._profile_found = self._named or None
         elif now >= self._searched_until:
             self._searched_until = now + RECENT_S
-            self._profiles = tuple(_profiles_with_locks(mapper))
-        self._profiles_of = mapper
+            self._profile_found = _profile_with_locks(mapper)
+        self._profile_of = mapper
 
     def _find_profile(self, mapper: PathMapper) -> str | None:
         """Find the profile by what names it: the user, Windows' variables, Windows itself; "" if none is wanted."""
@@ -215,21 +218,22 @@ def _local(mapper: PathMapper, path: str) -> str | None:
     return None if outcome.error else outcome.path
 
 
-def _windows_style(mapper: PathMapper | None, profiles: tuple[str, ...]) -> str | None:
-    return mapper.try_to_windows(profiles[0]).path if mapper is not None and profiles else None
+def _windows_style(mapper: PathMapper | None, profile: str | None) -> str | None:
+    return None if mapper is None or profile is None else mapper.try_to_windows(profile).path
 
 
-def _profiles_with_locks(mapper: PathMapper) -> Iterator[str]:
-    """Look through the profiles of all drives for those with a lock directory that we may read."""
-    for mount in mapper.facts.mounts:
-        if mount.windows is None:
-            continue
-        users = os.path.join(mount.linux, "Users")
-        try:
-            names = sorted(os.listdir(users))[:PROFILES_MOST]
-        except OSError:
-            continue
-        for name in names:
-            profile = os.path.join(users, name)
-            if name.casefold() not in NOBODYS_PROFILES and os.access(os.path.join(profile, *_LOCKS), os.R_OK):
-                yield profile
+def _profile_with_locks(mapper: PathMapper) -> str | None:
+    """Look on Windows' own drive for the profile with a lock directory that we may read; of several none is ours.
+
+    On other drives anybody may make a directory called Users.
+    """
+    users = _local(mapper, "C:\\Users")
+    if users is None or not os.path.isdir(os.path.join(os.path.dirname(users), "Windows", "System32")):
+        return None
+    try:
+        names = sorted(os.listdir(users))[:PROFILES_MOST]
+    except OSError:
+        return None
+    profiles = [os.path.join(users, name) for name in names if name.casefold() not in NOBODYS_PROFILES]
+    found = [profile for profile in profiles if os.access(os.path.join(profile, *_LOCKS), os.R_OK)]
+    return found[0] if len(found) == 1 else None

@@ -68,7 +68,7 @@ async def find(
     taken = {found.lock.port for found in locks if _is_here(found, ports[found.lock.port])}
     routes = [_route(found, ports[found.lock.port], terrain, surroundings) for found in locks]
     routes = [
-        _beside(route) if found.in_windows and found.lock.port in taken else route
+        _beside(route) if found.lock.running_in_windows and found.lock.port in taken else route
         for found, route in zip(locks, routes, strict=True)
     ]
     reaches = await asyncio.gather(
@@ -84,13 +84,13 @@ def _route(found: AdmittedLock, port: PortFacts, terrain: Terrain, surroundings:
     """An IDE like us is on our loopback; where another side exists, one that is not here may be there."""
     if terrain.env is Env.WINDOWS and (mapper := surroundings.mapper_into(os.path.dirname(found.path))) is not None:
         return Route(here=False, mapper=mapper)  # Windows forwards its loopback to the distribution's
-    if port.listener is not Listener.NONE and not found.in_windows:
+    if port.listener is not Listener.NONE and not found.lock.running_in_windows:
         return HERE
-    return terrain.route(found.in_windows)
+    return terrain.route(found.lock.running_in_windows)
 
 
 def _is_here(found: AdmittedLock, port: PortFacts) -> bool:
-    return port.listener is Listener.OURS and not found.in_windows
+    return port.listener is Listener.OURS and not found.lock.running_in_windows
 
 
 def _beside(route: Route) -> Route:
@@ -175,7 +175,7 @@ class Survey:
     ) -> Candidate:
         lock, living = found.admitted.lock, found.listener in _LIVING
         pid = pid_of(found)
-        named, foreign = _folders(found)
+        named, foreign = _folders(found) if living else (lock.workspace_folders, None)
         folders = tuple(map(_real, named)) if living else named
         elsewhere = found.listener in (Listener.HIDDEN, Listener.UNREACHABLE)
         return Candidate(
@@ -204,7 +204,7 @@ def pid_of(found: Found) -> Pid:
     Its number may even be that of a process of ours.
     """
     lock = found.admitted.lock
-    elsewhere = found.admitted.in_windows or not found.route.here
+    elsewhere = found.admitted.lock.running_in_windows or not found.route.here
     return Pid.UNKNOWN if elsewhere else pid_state(lock.pid, found.admitted.modified)
 
 
@@ -213,7 +213,9 @@ def _folders(found: Found) -> tuple[tuple[str, ...], str | None]:
     lock, route = found.admitted.lock, found.route
     if route.mapper is None:
         return lock.workspace_folders, None
-    outcomes = [route.mapper.try_ide_folder(name, found.admitted.in_windows) for name in lock.workspace_folders]
+    outcomes = [
+        route.mapper.try_ide_folder(name, found.admitted.lock.running_in_windows) for name in lock.workspace_folders
+    ]
     foreign = bool(outcomes) and all(o.error is not None and o.error.code is Code.FOREIGN_DISTRO for o in outcomes)
     here = route.mapper.facts.distro or "this one"
     reason = (

@@ -32,9 +32,12 @@ def test_every_other_path_stays_as_it_is(wsl: WslMachine) -> None:
         assert here(path) == path
 
 
-def test_a_file_that_really_has_such_a_name_is_that_file(wsl: WslMachine, tmp_path: Path) -> None:
-    (tmp_path / "C:\\a.py").touch()
-    assert here("C:\\a.py") == "C:\\a.py"
+def test_a_file_that_really_has_such_a_name_counts_where_windows_has_none(wsl: WslMachine, tmp_path: Path) -> None:
+    for name in ("C:\\a.py", "Z:\\a.py"):
+        (tmp_path / name).touch()
+        assert here(name) == name
+    (wsl.mounts / "c/a.py").touch()
+    assert here("C:\\a.py") == f"{wsl.mounts}/c/a.py"
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,7 @@ def everything_ends(started: Sequence[Any]) -> Iterator[None]:
     try:
         yield
     finally:
-        for one in started:
+        for one in reversed(started):  # who waits for a daemon would start the next one
             if hasattr(one, "close"):
                 one.close()
             elif one.process.poll() is None:

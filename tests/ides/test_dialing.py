@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import socket
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -15,7 +16,7 @@ from bridge.core.reach import HERE, Route, Silence, Way
 from bridge.core.selection import Listener
 from bridge.ides import dialing
 from bridge.ides.dialing import CONNECT_S, Dialer, NobodyThere, NotTrustworthy
-from bridge.ides.ports import PortFacts, snapshot
+from bridge.ides.ports import OtherEnd, PortFacts, snapshot
 from tests.ides.listeners import listening, port_of, stranger_listening
 
 ELSEWHERE = "127.0.0.2"  # stands for another host; what listens on it is not asked for its owner
@@ -176,16 +177,39 @@ async def test_who_stops_listening_before_we_look_is_seen_by_his_end_of_the_conn
     accepted[0].close()
 
 
-async def test_where_the_system_tells_nothing_the_way_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in WSL1, which has one network with Windows and no tables."""
-    monkeypatch.setattr(dialing, "snapshot", lambda ports: dict.fromkeys(ports, PortFacts(listener=Listener.UNKNOWN)))
-    monkeypatch.setattr(dialing, "is_other_end_here", lambda port, our_port: None)
+@pytest.mark.parametrize("there", [SHARED, HERE, route(ELSEWHERE)])
+async def test_where_the_system_does_not_tell_nobody_is_believed(monkeypatch: pytest.MonkeyPatch, there: Route) -> None:
+    """As when files run out, which another user may bring about."""
+    monkeypatch.setattr(dialing, "other_end", lambda port, our_port: OtherEnd.UNKNOWN)
+    with listening_on(there.ways[0].host) as listener, pytest.raises(NotTrustworthy):
+        await Dialer().connect(port_of(listener), there)
+
+
+async def test_what_leaves_this_machine_is_windows_where_loopback_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stories in namespaces have the real thing; here the kernel's word is replaced."""
+    monkeypatch.setattr(dialing, "other_end", lambda port, our_port: OtherEnd.ELSEWHERE)
+    monkeypatch.setattr(dialing, "snapshot", lambda ports: dict.fromkeys(ports, PortFacts()))
     with listening() as listener:
         endpoint, here = await Dialer().connect(port_of(listener), SHARED)
         endpoint.close()
         assert not here
         with pytest.raises(NotTrustworthy):
             await Dialer().connect(port_of(listener), HERE)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can listen as somebody else")
+@pytest.mark.parametrize("spelled", ["127.0.0.1", "127.1", "0.0.0.0", "2130706433"])
+async def test_a_named_host_that_is_this_machine_is_looked_at_like_it(spelled: str) -> None:
+    with stranger_listening() as port, pytest.raises(NotTrustworthy):
+        await Dialer().connect(port, route(spelled))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can listen as somebody else")
+async def test_who_has_the_connection_counts_also_if_we_listen_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stranger accepts and stops listening, and an IDE of ours takes the port before we look."""
+    monkeypatch.setattr(dialing, "snapshot", lambda ports: dict.fromkeys(ports, PortFacts(listener=Listener.OURS)))
+    with stranger_listening() as port, pytest.raises(NotTrustworthy):
+        await Dialer().connect(port, HERE)
 
 
 # ---- looking whether anybody is there
@@ -212,6 +236,63 @@ async def test_only_so_many_looks_are_remembered(monkeypatch: pytest.MonkeyPatch
     for port in (free_port(), free_port(), free_port()):
         await dialer.reach(port, route(ELSEWHERE))
     assert len(dialer._reaches) == 2
+
+
+async def test_those_who_ask_at_the_same_time_share_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+    race = dialing._race
+
+    async def counting(*args: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return await race(*args)
+
+    monkeypatch.setattr(dialing, "_race", counting)
+    dialer = Dialer()
+    with listening_on(ELSEWHERE) as listener:
+        ask = [asyncio.ensure_future(dialer.reach(port_of(listener), route(ELSEWHERE))) for _ in range(8)]
+        await asyncio.sleep(0)
+        ask.pop().cancel()  # one who leaves takes nothing from the others
+        assert all(reach.answers for reach in await asyncio.gather(*ask))
+    assert looks == 2  # of the way that led there before, of which there is none, and of the others
+
+
+async def test_a_thousand_dead_locks_take_turns_and_no_more_files_than_there_are() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    dialer, ports = Dialer(), range(20_000, 21_000)
+    here = len(os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (here + 2 * dialing.LOOKS_MOST + 50, hard))
+    try:
+        both = route("127.0.0.3", ELSEWHERE)
+        looks = await asyncio.gather(*(dialer.reach(port, both) for port in ports))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    refused = {"127.0.0.3": Silence.REFUSED, ELSEWHERE: Silence.REFUSED}
+    assert all(look.silences == refused for look in looks)
+
+
+async def test_without_a_file_left_a_way_is_unreachable() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with listening_on(ELSEWHERE) as listener:
+        os.close(free := os.dup(0))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+        try:
+            with pytest.raises(NobodyThere) as caught:
+                await Dialer().connect(port_of(listener), route(ELSEWHERE))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert caught.value.silences == {ELSEWHERE: Silence.UNREACHABLE}
+
+
+async def test_a_program_of_ours_that_won_once_is_not_tried_first_ever_after() -> None:
+    nat = Route(here=False, ways=(Way(ELSEWHERE, vouched=True), Way("127.0.0.1")))
+    dialer = Dialer()
+    with listening() as ours:
+        (await dialer.connect(port_of(ours), nat)).endpoint.close()
+        with listening_on(ELSEWHERE, port_of(ours)) as windows:
+            endpoint, _ = await dialer.connect(port_of(ours), nat)
+            with closing(endpoint):
+                assert endpoint.getpeername() == windows.getsockname()
 
 
 async def test_cancelling_leaves_no_socket_behind() -> None:

@@ -119,14 +119,33 @@ async def test_windows_is_asked(wsl: WslMachine) -> None:
     assert await locks(Surroundings(wsl.probe())) == [wsl.mounts / "c/Users/me/.claude/ide"]
 
 
-async def test_without_interop_the_drives_are_searched(wsl: WslMachine) -> None:
+async def test_without_interop_windows_drive_is_searched(wsl: WslMachine) -> None:
     wsl.system.install_windows_programs()
     wsl.system.write("/etc/wsl.conf", "[interop]\nenabled=false\n")
-    for name, drive in (("me", "c"), ("you", "d"), ("Public", "c")):
+    for name, drive in (("me", "c"), ("evil", "d"), ("Public", "c")):  # on D: anybody may have made Users
         wsl.profile(name, drive)
     (wsl.mounts / "c/Users/none").mkdir()
-    found = await locks(Surroundings(wsl.probe()))
-    assert found == [wsl.mounts / "c/Users/me/.claude/ide", wsl.mounts / "d/Users/you/.claude/ide"]
+    assert await locks(Surroundings(wsl.probe())) == [wsl.mounts / "c/Users/me/.claude/ide"]
+    wsl.profile("you")
+    assert await locks(Surroundings(wsl.probe())) == []  # one of them is somebody else's
+
+
+async def test_only_the_drive_that_holds_windows_is_searched(wsl: WslMachine) -> None:
+    wsl.profile()
+    (wsl.mounts / "c/Windows/System32").rmdir()
+    assert await locks(Surroundings(wsl.probe())) == []
+    wsl.system.mount({"D": f"{wsl.mounts}/d"})
+    assert await locks(Surroundings(wsl.probe())) == []
+
+
+async def test_windows_is_not_asked_again_when_something_else_is_mounted(wsl: WslMachine) -> None:
+    wsl.system.install_windows_programs()
+    surroundings = Surroundings(wsl.probe())
+    assert await locks(surroundings) == [wsl.mounts / "c/Users/me/.claude/ide"]
+    (wsl.mounts / "c/Windows/System32/cmd.exe").unlink()
+    table = wsl.system.root / "proc/self/mountinfo"
+    table.write_text(table.read_text("utf-8") + "200 77 0:99 / /var/x rw - overlay overlay rw\n", "utf-8")
+    assert await locks(surroundings) == [wsl.mounts / "c/Users/me/.claude/ide"]
 
 
 async def test_a_profile_that_nobody_names_shows_itself_when_its_ide_starts(wsl: WslMachine) -> None:

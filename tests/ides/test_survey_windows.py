@@ -185,3 +185,33 @@ async def test_what_answers_here_on_the_port_of_an_ide_of_ours_is_that_ide(wsl: 
         seen = (await look(wsl, own)).candidates
     ways = {candidate.lock.auth_token: [way.host for way in candidate.route.ways] for candidate in seen}
     assert ways == {"ours": ["127.0.0.1"], "theirs": [HOST]}
+
+
+async def test_no_lock_in_the_profile_takes_the_place_of_one_that_only_we_can_write(
+    wsl: WslMachine, locks: Path
+) -> None:
+    own = ide_directory(Path(os.environ["HOME"], ".claude"))
+    with listening() as ours:
+        os.utime(write_lock(own, port_of(ours), pid=os.getpid(), authToken="ours"), (1, 1))
+        theirs = write_lock(locks, port_of(ours), authToken="theirs", workspaceFolders=["/home/me"])
+        sighting = await look(wsl, own)
+    assert [candidate.lock.auth_token for candidate in sighting.candidates] == ["ours"]
+    assert [(found.path, found.reason) for found in sighting.refused] == [
+        (str(theirs), f"names the same port as {own}/{port}.lock, which is better guarded")
+    ]
+
+
+async def test_two_ides_without_a_token_on_one_port_are_told_apart_by_their_side(wsl: WslMachine, locks: Path) -> None:
+    """Else the link of one, and its way of naming files, would be taken for the other's."""
+    own = ide_directory(Path(os.environ["HOME"], ".claude"))
+    with listening() as ours, socket.create_server((HOST, port_of(ours))):
+        write_lock(own, port_of(ours), pid=os.getpid(), authToken=None)
+        write_lock(locks, port_of(ours), authToken=None, workspaceFolders=["C:\\src"])
+        seen = (await look(wsl, own)).candidates
+    assert len({candidate.lock.ide_id for candidate in seen}) == len(seen) == 2
+
+
+async def test_a_lock_that_shows_its_side_is_taken_by_what_it_shows(wsl: WslMachine, locks: Path) -> None:
+    with windows_listens() as port:
+        write_lock(locks, port, workspaceFolders=["c:\\src"])
+        assert (await look_at_one(wsl)).lock.running_in_windows

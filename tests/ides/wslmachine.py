@@ -25,6 +25,7 @@ class WslMachine:
         drives = {letter: self.mounts / letter.lower() for letter in "CD"}
         for drive in drives.values():
             drive.mkdir(parents=True)
+        (drives["C"] / "Windows/System32").mkdir(parents=True)
         root = directory / "system"
         self.system = System(root, drives, {letter: str(place) for letter, place in drives.items()})
         (root / "proc/net").unlink()
