@@ -187,13 +187,12 @@ async def test_what_answers_here_on_the_port_of_an_ide_of_ours_is_that_ide(wsl: 
     assert ways == {"ours": ["127.0.0.1"], "theirs": [HOST]}
 
 
-async def test_no_lock_in_the_profile_takes_the_place_of_one_that_only_we_can_write(
-    wsl: WslMachine, locks: Path
-) -> None:
+async def test_a_lock_that_only_we_can_have_written_keeps_its_place(wsl: WslMachine, locks: Path) -> None:
     own = ide_directory(Path(os.environ["HOME"], ".claude"))
     with listening() as ours:
-        os.utime(write_lock(own, port_of(ours), pid=os.getpid(), authToken="ours"), (1, 1))
-        theirs = write_lock(locks, port_of(ours), authToken="theirs", workspaceFolders=["/home/me"])
+        port = port_of(ours)
+        os.utime(write_lock(own, port, pid=os.getpid(), authToken="ours"), (1, 1))
+        theirs = write_lock(locks, port, authToken="theirs", workspaceFolders=["/home/me"])
         sighting = await look(wsl, own)
     assert [candidate.lock.auth_token for candidate in sighting.candidates] == ["ours"]
     assert [(found.path, found.reason) for found in sighting.refused] == [
