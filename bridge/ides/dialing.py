@@ -242,7 +242,8 @@ def _is_here(way: Way, endpoint: socket.socket, port: int) -> bool:
     end = other_end(port, endpoint.getsockname()[1])
     if end in (OtherEnd.STRANGERS, OtherEnd.UNKNOWN):  # what is not known when files run out is not trusted either
         raise NotTrustworthy
-    if way.host == LOOPBACK and snapshot([port])[port].listener is Listener.OURS and end is OtherEnd.OURS:
+    listener = snapshot([port])[port].listener if way.host == LOOPBACK else Listener.NONE
+    if listener is Listener.OURS and end in (OtherEnd.OURS, OtherEnd.UNTOLD):
         return True
     if not way.vouched:
         raise NotTrustworthy

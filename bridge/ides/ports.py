@@ -81,13 +81,14 @@ class OtherEnd(Enum):
     ELSEWHERE = auto()  # of another machine; or of Windows, where WSL shares 127.0.0.1 with it
     OURS = auto()  # of our own user, or not accepted yet, for then older kernels give it to root
     STRANGERS = auto()
-    UNKNOWN = auto()  # the system does not tell
+    UNKNOWN = auto()  # the system did not tell, though it could
+    UNTOLD = auto()  # the system never tells: who listens must do
 
 
 def other_end(port: int, our_port: int) -> OtherEnd:
     """Look for the other end of our connection from `our_port` to `port` among the sockets of this machine."""
     if sys.platform != "linux":
-        return OtherEnd.UNKNOWN
+        return OtherEnd.UNTOLD
     try:
         try:
             sockets = connections_of(port)

@@ -185,6 +185,21 @@ async def test_where_the_system_does_not_tell_nobody_is_believed(monkeypatch: py
         await Dialer().connect(port_of(listener), there)
 
 
+async def test_where_no_connection_is_ever_told_the_listener_must_be_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on macOS."""
+    monkeypatch.setattr(dialing, "other_end", lambda port, our_port: OtherEnd.UNTOLD)
+    with listening() as listener, listening_on(ELSEWHERE) as named:
+        endpoint, here = await Dialer().connect(port_of(listener), HERE)
+        endpoint.close()
+        assert here
+        endpoint, here = await Dialer().connect(port_of(named), route(ELSEWHERE))
+        endpoint.close()
+        assert not here
+        monkeypatch.setattr(dialing, "snapshot", lambda ports: dict.fromkeys(ports, PortFacts()))
+        with pytest.raises(NotTrustworthy):
+            await Dialer().connect(port_of(listener), HERE)
+
+
 async def test_what_leaves_this_machine_is_windows_where_loopback_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stories in namespaces have the real thing; here the kernel's word is replaced."""
     monkeypatch.setattr(dialing, "other_end", lambda port, our_port: OtherEnd.ELSEWHERE)

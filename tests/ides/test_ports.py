@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Collection
 from ipaddress import ip_address
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from bridge.core.selection import Listener
 from bridge.ides import ports, sock_diag, tcp
-from bridge.ides.ports import PortFacts, facts, snapshot
+from bridge.ides.ports import OtherEnd, PortFacts, facts, has_stranger, other_end, snapshot
 from bridge.ides.tcp import Report, Socket, from_proc, from_psutil
 from tests.ides.listeners import connected, listening, port_of, stranger_listening
 
@@ -172,3 +173,48 @@ def test_where_the_system_tells_nothing_nothing_is_known(monkeypatch: pytest.Mon
     monkeypatch.setattr(sock_diag, "_NETLINK_SOCK_DIAG", NO_PROTOCOL)
     monkeypatch.setattr(tcp, "_TABLES", ("/proc/self/mem",))  # opens, but cannot be read
     assert snapshot([4001]) == {4001: PortFacts(listener=Listener.UNKNOWN)}
+
+
+# ---- the other end of a connection of ours
+
+
+@linux
+@pytest.mark.parametrize("protocol", [sock_diag._NETLINK_SOCK_DIAG, NO_PROTOCOL])
+def test_the_other_end_is_ours_accepted_or_not(monkeypatch: pytest.MonkeyPatch, protocol: int) -> None:
+    monkeypatch.setattr(sock_diag, "_NETLINK_SOCK_DIAG", protocol)
+    with listening() as listener, socket.create_connection(listener.getsockname()) as client:
+        mine = port_of(client)
+        assert other_end(port_of(listener), mine) is OtherEnd.OURS
+        with listener.accept()[0]:
+            assert other_end(port_of(listener), mine) is OtherEnd.OURS
+        assert other_end(port_of(listener), 1) is OtherEnd.ELSEWHERE
+
+
+@linux
+@needs_root
+def test_the_other_end_may_be_a_stranger_s() -> None:
+    with stranger_listening() as port, socket.create_connection(("127.0.0.1", port)) as client:
+        assert other_end(port, port_of(client)) is OtherEnd.STRANGERS
+        assert has_stranger("127.0.0.1", port)
+        assert not has_stranger("127.0.0.2", port)  # he listens on the other address only
+
+
+@linux
+def test_nothing_is_known_of_the_other_end_where_the_system_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sock_diag, "_NETLINK_SOCK_DIAG", NO_PROTOCOL)
+    monkeypatch.setattr(tcp, "_TABLES", ("/proc/self/mem",))
+    assert other_end(4001, 4002) is OtherEnd.UNKNOWN
+    assert has_stranger("127.0.0.1", 4001)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert other_end(4001, 4002) is OtherEnd.UNTOLD
+
+
+def test_nobody_is_no_stranger_and_neither_are_we() -> None:
+    with listening("::") as listener:
+        assert not has_stranger("127.0.0.1", port_of(listener))
+    assert not has_stranger("127.0.0.1", port_of_nobody())
+
+
+def port_of_nobody() -> int:
+    with listening() as listener:
+        return port_of(listener)
