@@ -10,12 +10,16 @@ from pathlib import Path
 import pytest
 
 from bridge.core.daemonchecks import NAMESPACES, Answer
+from bridge.core.reach import Mode
 from bridge.core.selection import Listener, Pid
 from bridge.daemon.inspection import inspect_bridge, inspect_daemon, inspect_ides
 from bridge.errors import Unavailable
 from bridge.paths import Paths, make_private, paths
+from pathconv import probe
 from tests.ides.listeners import connected, listening, port_of
 from tests.ides.lockfiles import ide_directory, write_lock
+from tests.ides.wslmachine import WslMachine
+from tests.wsl.system import WINDOWS_PID
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
 
@@ -90,3 +94,49 @@ def test_without_a_daemon_a_connected_ide_is_occupied(places: Paths, home: Path)
         write_lock(ide_directory(home / ".claude"), port_of(listener))
         (window,) = inspect_ides(os.environ, places, [], browser=False).announced
     assert (window.listener, window.state) == (Listener.OURS, "occupied")
+
+
+# ---- beyond the Windows boundary
+
+
+@pytest.fixture
+def wsl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WslMachine:
+    """We are in WSL, with a profile that has an IDE's lock on port 9, whose process Windows has not."""
+    machine = WslMachine(tmp_path)
+    machine.system.install_wsl_programs("mirrored")
+    machine.system.install_windows_programs()
+    machine.join("eth0", "loopback0")
+    monkeypatch.setattr(probe, "this_machine", lambda: machine.probe().machine)
+    write_lock(machine.profile() / ".claude" / "ide", 9, runningInWindows=True, pid=WINDOWS_PID + 1)
+    return machine
+
+
+def test_windows_is_asked_about_an_ide_that_does_not_answer(places: Paths, wsl: WslMachine) -> None:
+    facts = inspect_ides(os.environ, places, [], browser=False)
+    (silent,) = facts.announced
+    assert (silent.pid, silent.listener, silent.ended) == (Pid.UNKNOWN, Listener.UNREACHABLE, True)
+    assert silent.silence is not None
+    assert (facts.terrain.mode, facts.terrain.profile) == (Mode.MIRRORED, "C:\\Users\\me")
+    assert facts.directories[-1] == f"{wsl.mounts}/c/Users/me/.claude/ide"
+
+
+def test_windows_is_not_asked_about_ides_of_this_side(places: Paths, wsl: WslMachine, home: Path) -> None:
+    (wsl.mounts / "c/Users/me/.claude/ide/9.lock").unlink()
+    asked = wsl.mounts / "asked"
+    (wsl.mounts / "c/Windows/System32/tasklist.exe").write_text(f"#!/bin/sh\ntouch {asked}\n", "utf-8")
+    write_lock(ide_directory(home / ".claude"), 9)
+    inspect_ides(os.environ, places, [], browser=False)
+    assert not asked.exists()
+
+
+def test_what_the_daemon_knows_of_one_side_is_not_told_of_the_other(places: Paths, wsl: WslMachine, home: Path) -> None:
+    write_lock(ide_directory(home / ".claude"), 9, authToken="ours")
+    rows = [{"port": 9, "side": "windows", "state": "refused", "detail": ""}]
+    announced = inspect_ides(os.environ, places, rows, browser=False).announced
+    assert {ide.lock.running_in_windows: ide.state for ide in announced} == {True: "refused", False: "listening"}
+
+
+def test_a_configuration_that_cannot_be_read_is_told_elsewhere(places: Paths) -> None:
+    Path(places.config).parent.mkdir(parents=True)
+    Path(places.config).write_text("nonsense", "utf-8")
+    assert inspect_ides(os.environ, places, [], browser=False).announced == ()
