@@ -22,6 +22,10 @@ READ = [
     ("idle_minutes = 5", Settings(idle_minutes=5.0)),
     ("# mine\nidle_minutes = 0.5\ntakeover = false\n", Settings(idle_minutes=0.5)),
     ("idle_minutes = inf", Settings(idle_minutes=float("inf"))),
+    ("ide_host = '10.0.0.5'", Settings(ide_host="10.0.0.5")),
+    ("ide_host = 'build-7.example'", Settings(ide_host="build-7.example")),
+    ("container_host = true", Settings(container_host=True)),
+    ("windows_profile = ''", Settings(windows_profile="")),
 ]
 
 
@@ -45,6 +49,12 @@ WRONG = [
     (b"idle_minutes = -1.5", "idle_minutes: "),
     (b"idle_minutes = nan", "idle_minutes: "),
     (b"[takeover]\nx = 1", "takeover: "),
+    (b"ide_host = 'localhost'", "ide_host: "),  # may be ::1
+    (b"ide_host = 'LocalHost'", "ide_host: "),
+    (b"ide_host = 'a..b'", "ide_host: "),
+    (b"ide_host = '::1'", "ide_host: "),
+    (b"ide_host = 'http://10.0.0.5'", "ide_host: "),
+    (b"ide_host = ''", "ide_host: "),
     (b"takeover =", "is not TOML"),
     (b"takeover = true\ntakeover = true", "is not TOML"),
     (b"# \xff", "cannot read"),

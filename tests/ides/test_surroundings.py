@@ -6,12 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from bridge.core.lockfile import LockFile
 from bridge.core.reach import Mode, Terrain, Way
-from bridge.ides.admission import Ground
+from bridge.core.selection import Listener
+from bridge.ides.admission import AdmittedLock, Ground
+from bridge.ides.dialing import Dialer
 from bridge.ides.relay import RelayError
 from bridge.ides.surroundings import Surroundings
+from bridge.ides.survey import find
 from pathconv import Env
 from pathconv.probe import Machine, Probe
+from tests.ides.listeners import listening, port_of
 from tests.ides.wslmachine import GATEWAY, WslMachine
 from tests.wsl.system import WINDOWS_PID
 
@@ -256,6 +261,21 @@ async def test_from_windows_only_distributions_that_run_are_looked_into(tmp_path
     now = 60.0
     await surroundings.terrain()
     assert surroundings.directories() == [Path("\\\\wsl.localhost\\Debian\\home\\ann\\.claude\\ide")]
+
+
+async def test_an_ide_in_a_distribution_is_reached_through_windows_loopback_in_its_own_style(tmp_path: Path) -> None:
+    windows = Windows(tmp_path)
+    windows.install("Ubuntu-22.04", "ann")
+    surroundings = Surroundings(Probe(windows.machine()))
+    terrain = await surroundings.terrain()
+    (directory,) = surroundings.directories()
+    with listening() as listener:
+        lock = LockFile(port=port_of(listener), pid=1, workspace_folders=("/home/ann/p",))
+        admitted = AdmittedLock(lock=lock, path=f"{directory}/{lock.port}.lock", modified=0.0)
+        (found,) = await find([admitted], terrain, surroundings, Dialer())
+    assert (found.listener, [way.host for way in found.route.ways]) == (Listener.OURS, ["127.0.0.1"])
+    assert found.route.mapper is not None
+    assert found.route.mapper.to_local("/home/ann/p") == "\\\\wsl.localhost\\Ubuntu-22.04\\home\\ann\\p"
 
 
 async def test_from_a_windows_without_wsl_there_is_nothing_to_look_into(tmp_path: Path) -> None:

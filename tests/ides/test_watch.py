@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bridge.ides import watch as module
-from bridge.ides.watch import watch
+from bridge.ides.watch import is_silent, watch
 from tests.ides.lockfiles import ide_directory, write_lock
 
 PATIENCE_S = 10.0
@@ -178,7 +178,7 @@ _AT_THE_LIMIT = """
 import asyncio, ctypes, os
 import anyio._backends._asyncio
 from pathlib import Path
-from bridge.ides.watch import watch
+from bridge.ides.watch import is_silent, watch
 
 async def main():
     warned = asyncio.Event()
@@ -240,3 +240,27 @@ async def test_a_directory_that_vanishes_before_it_is_watched_is_looked_for_agai
         await seen.tells()
         write_lock(directory, 4001)
         await seen.tells()
+
+
+async def test_where_there_is_nothing_to_watch_yet_one_waits_for_it(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for the Windows profile, which is found later."""
+    monkeypatch.setattr(module, "RECHECK_MS", 50)
+    wanted: list[Path] = []
+    told = asyncio.Event()
+    task = asyncio.ensure_future(watch(lambda: wanted, told.set))
+    await asyncio.sleep(0)
+    assert not told.is_set()
+    wanted.append(directory)
+    await asyncio.wait_for(told.wait(), PATIENCE_S)
+    task.cancel()
+
+
+def test_a_directory_that_is_not_there_is_as_silent_as_the_one_above_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(module, "needs_polling", lambda env, fstype, path: asked.append(path) or True)
+    assert is_silent(tmp_path / "a" / "b")
+    assert asked == [str(tmp_path)]
