@@ -8,12 +8,16 @@ from dataclasses import dataclass
 
 __all__ = ["WslConf", "parse_route", "parse_wsl_conf"]
 
-_SECTION = re.compile(r"\s*\[\s*([A-Za-z0-9]+)\s*\]\s*(?:#.*)?")
-_KEY = re.compile(r"\s*([A-Za-z0-9]+)\s*=\s*")
-# A value, piece by piece: an escape, a quoted part (it may lack its end), what is plain; ``#`` ends it.
-_PIECE = re.compile(r'\\(.)|"((?:[^"\\]|\\.)*)"?|([^"#\\]+)')
-_ESCAPED = re.compile(r"\\(.)")
-_ESCAPES = {"n": "\n", "t": "\t", "b": "\b"}
+_NAME = "[A-Za-z][A-Za-z0-9]*+"
+_QUOTED = r'"(?:[^"\\\n]++|\\[\\"bnt\n])*'  # without its closing quote
+# One line, which a backslash at its end continues. It is invalid if its rest is no comment, or a quote is left open.
+_LINE = re.compile(
+    rf"[ \t]*+(?:\[(?P<section>{_NAME})\][ \t]*+"
+    rf'|(?P<key>{_NAME})[ \t]*+=[ \t]*+(?P<value>(?:[^"\\#\n]++|\\[\\"bnt\n]|{_QUOTED}")*)(?P<open>{_QUOTED})?)?'
+    r"(?P<rest>[^\n]*+)(?:\n|\Z)"
+)
+_MARK = re.compile(r'"|\\.', re.DOTALL)
+_MARKS = {'"': "", '\\"': '"', "\\\\": "\\", "\\b": "\b", "\\n": "\n", "\\t": "\t", "\\\n": ""}
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -28,7 +32,9 @@ class WslConf:
 
 def parse_wsl_conf(text: str) -> WslConf:
     """Read ``/etc/wsl.conf`` as WSL does, not as others think: the first of two equal keys counts, only ``"`` quotes,
-    ``#`` comments anywhere and ``;`` nowhere, ``\\`` escapes, case of names does not matter.
+    ``#`` comments anywhere and ``;`` nowhere, case of names does not matter, a backslash continues a line. An invalid
+    line counts for nothing: one with a quote left open, with an escape other than ``\\\\ \\" \\b \\n \\t``, or without
+    a name of letters and digits before its ``=``.
 
     >>> parse_wsl_conf('[AutoMount]\\nroot = "/my drives" # here')
     WslConf(automount=True, root='/my drives/', interop=True)
@@ -36,7 +42,7 @@ def parse_wsl_conf(text: str) -> WslConf:
     found: dict[tuple[str, str], str] = {}
     for where, value in _settings(text):
         found.setdefault(where, value)
-    root = found.get(("automount", "root")) or WslConf().root
+    root = found.get(("automount", "root"), WslConf().root)
     return WslConf(
         _BOOLEANS.get(found.get(("automount", "enabled"), "").lower(), True),
         root if root.endswith("/") else root + "/",
@@ -45,30 +51,19 @@ def parse_wsl_conf(text: str) -> WslConf:
 
 
 def _settings(text: str) -> Iterator[tuple[tuple[str, str], str]]:
+    """Give section, key and value of all valid lines; after an invalid section line there is no section."""
     section = ""
-    for line in text.removeprefix("\ufeff").replace("\r", "").split("\n"):
-        if line.lstrip().startswith("["):
-            header = _SECTION.fullmatch(line)
-            section = header[1].lower() if header else ""
-        elif key := _KEY.match(line):
-            yield (section, key[1].lower()), _value(line[key.end() :])
+    for line in _LINE.finditer(text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")):
+        name, key, value, left_open, rest = line.group("section", "key", "value", "open", "rest")
+        valid = left_open is None and rest[:1] in ("", "#")
+        if name is not None or rest.startswith("["):
+            section = name.lower() if valid else ""
+        elif key is not None and valid:
+            yield (section, key.lower()), _MARK.sub(_meant, value.rstrip(" \t"))
 
 
-def _value(text: str) -> str:
-    """Take quotes, escapes and a comment off; blanks at the end count only where they are quoted."""
-    pieces, at = [""], 0
-    while piece := _PIECE.match(text, at):
-        escape, quoted, plain = piece.groups()
-        at = piece.end()
-        if plain is None:
-            pieces.append(_ESCAPES.get(escape, escape) if escape else _ESCAPED.sub(_unescaped, quoted))
-        else:
-            pieces.append(plain if text[at : at + 1] in ('"', "\\") else plain.rstrip())
-    return "".join(pieces)
-
-
-def _unescaped(escape: re.Match[str]) -> str:
-    return _ESCAPES.get(escape[1], escape[1])
+def _meant(mark: re.Match[str]) -> str:
+    return _MARKS[mark[0]]
 
 
 _UP, _GATEWAY, _REJECT = 0x1, 0x2, 0x200  # flags of a route, from linux/route.h

@@ -2,8 +2,8 @@ r"""Names of one file on both sides of WSL. The mount table decides; nothing is 
 
 * Linux to Windows: the last mount that covers the path, as the kernel has it. One of Windows gives its own
   directory, any other file system ``\\wsl.localhost\<distro>``.
-* Windows to Linux: the mount of the deepest directory that holds the path, unless something else is mounted over the
-  result; then the next one.
+* Windows to Linux: the mount of the deepest directory that holds the path, of two mounts of it the later, unless
+  something else is mounted over the result; then the next one.
 
 ``..`` never leaves a drive, a share or a distribution. Facts: docs/protocol.md "Paths between Windows and WSL".
 """

@@ -16,11 +16,14 @@ from pathconv.parse import parse_windows
 __all__ = ["parse_mountinfo"]
 
 _OCTAL = re.compile(r"\\([0-7]{3})")
-_DRVFS = re.compile(r"[,\s]aname=drvfs(?=[;,\s]|$)")
-# ``path=`` is written raw, and a directory may be called "a,b;c": it ends where a known option follows.
-_PATH = re.compile(
-    r";path=(.*?)(?=;(?:uid|gid|umask|fmask|dmask|symlinkroot|metadata|case|cache|fallback)(?:[=;,]|$)"
-    r"|,(?:mmap|access|cache|msize|trans|rfd|wfd|version|debug|posixacl|loose)(?:[=,]|$)|$)"
+_DRVFS = re.compile(r"[,\s]aname=drvfs")  # what follows is not looked at, by WSL neither: ``drvfsa`` is an admin's
+_PATH = ";path="
+# It is written raw, and a directory may be called "a,b;c": the path ends where a known option follows. WSL's own are
+# part of the same name and mostly there; the kernel's come after the name, or before it on some versions.
+_WSL_OPTION = re.compile(r";(?:(?:uid|gid|umask|fmask|dmask|symlinkroot|case|cache|fallback)=|metadata(?=[;,]|$))")
+_KERNEL_OPTION = re.compile(
+    r",(?:(?:debug|dfltuid|dfltgid|afid|uname|cache|cachetag|access|locktimeout|msize|version|trans|rfd|wfd|port|context)="
+    r"|(?:nodevmap|mmap|loose|fscache|ignoreqv|directio|posixacl|noxattr|noextend|privport|seclabel)(?=,|$))"
 )
 _CASE_SENSITIVE = re.compile(r"[;,]case=(?:dir|force)(?=[;,\s]|$)")
 _AGGREGATE = re.compile(r"/([^/]+)(/.*)?", re.DOTALL)
@@ -42,16 +45,16 @@ def parse_mountinfo(text: str, virtiofs_links: Mapping[str, str]) -> list[Mount]
 
 def _mount(line: str, links: Mapping[str, str]) -> Mount | None:
     before, dash, after = line.partition(" - ")
-    fields, kind = before.split(" "), after.split(" ", 1)
-    if not dash or len(fields) < 6 or len(kind) < 2 or not fields[4].startswith("/"):
+    fields = before.split(" ")
+    fstype, _, rest = after.partition(" ")
+    source, _, options = rest.partition(" ")  # if they hold blanks, their border is not to be found
+    if not (dash and fstype and options and _sound(fields)):
         return None
     root, point = _octal(fields[3]), _octal(fields[4])
-    fstype, rest = kind  # the source and the options, whose border is not to be found if they hold blanks
-    source = rest.split(" ", 1)[0]
     windows = None
     if fstype == "9p" and (drvfs := _DRVFS.search(rest)):
-        path = _PATH.search(rest, drvfs.end())
-        windows = path[1] if path else _octal(source)
+        path = _path(rest, drvfs.end())
+        windows = _octal(source) if path is None else path
     elif fstype == "drvfs":
         windows = _octal(source)
     elif fstype == "virtiofs" and not (point + "/").startswith(_STAGING + "/"):
@@ -59,6 +62,21 @@ def _mount(line: str, links: Mapping[str, str]) -> Mount | None:
         windows = links.get(share)
     joined = None if windows is None else _joined(windows, root)
     return Mount(point, joined, joined is not None and bool(_CASE_SENSITIVE.search(line)), fstype)
+
+
+def _sound(fields: list[str]) -> bool:
+    """Tell whether the fields before the dash are what they should be: none missing, none empty and so none shifted."""
+    return len(fields) >= 6 and all(fields) and ":" in fields[2] and fields[4].startswith("/")
+
+
+def _path(options: str, start: int) -> str | None:
+    """Give the Windows path that the options of a 9p mount hold behind `start`; None if they hold none."""
+    at = options.find(_PATH, start)
+    if at < 0:
+        return None
+    at += len(_PATH)
+    end = _WSL_OPTION.search(options, at) or _KERNEL_OPTION.search(options, at)
+    return options[at : end.start()] if end else options[at:]
 
 
 def _share(source: str, root: str) -> tuple[str, str]:

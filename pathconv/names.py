@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from pathconv.errors import Code, PathConvError
 from pathconv.values import WinPath
 
 __all__ = ["escape", "fold", "hazards", "to_posix_names", "to_windows_names", "unescape"]
@@ -31,7 +32,13 @@ def escape(name: str) -> str:
 
     >>> ascii(escape("a:b"))
     "'a\\uf03ab'"
+
+    Raises `PathConvError` for what no name on either side holds: ``nul``, and ``invalid-char`` for a slash.
     """
+    if "\0" in name:
+        raise PathConvError(Code.NUL, name)
+    if "/" in name:
+        raise PathConvError(Code.INVALID_CHAR, name, "a name cannot hold a slash")
     return name.translate(_ESCAPE)
 
 

@@ -50,8 +50,9 @@ class Table:
 
     @cached_property
     def _windows(self) -> tuple[View, ...]:
-        """The directories of Windows that can be seen, the deepest first; of two names for one the older first."""
-        return tuple(sorted((v for v in self.views if v.root is not None), key=lambda view: -len(view.prefix)))
+        """The directories of Windows that can be seen, the deepest first; of two names for one the later first."""
+        shown = (view for view in reversed(self.views) if view.root is not None)
+        return tuple(sorted(shown, key=lambda view: -len(view.prefix)))
 
     def at(self, posix: str) -> View | None:
         """Give the mount that a normalised Linux path lies on: the last one that covers it; None: not Windows'."""
@@ -75,18 +76,19 @@ class Table:
         if view is None or view.root is None:
             return (self._mark(view) + posix[len(view.base) :] if view else posix) or "/"
         windows = view.root + to_windows_names(posix[len(view.base) :])
-        widest = min(self.covering(windows), key=lambda view: len(view.prefix))
+        widest = _widest(self.covering(windows))
         names = to_posix_names(windows[len(widest.prefix) - 1 :])
         return self._mark(widest) + (names if widest.case_sensitive else fold(names)) or "/"
 
     def windows_key(self, path: WinPath) -> str:
-        """Give the key of a Windows path; below a distribution's share letter case counts."""
+        """Give the key of a Windows path; letter case counts as in `posix_key`, and below a distribution's share."""
         if path.host.lower() in WSL_HOSTS:
             key = fold(rf"\\wsl.localhost\{path.share}") + path.tail
         else:
             full = str(path)
-            sensitive = [view for view in self.covering(full) if view.case_sensitive]
-            folded = len(sensitive[-1].prefix) if sensitive else len(full)
+            covering = self.covering(full)
+            widest = _widest(covering) if covering else None
+            folded = len(widest.prefix) if widest and widest.case_sensitive else len(full)
             key = fold(full[:folded]) + full[folded:]
         return key.rstrip("\\").replace("\\", "/")
 
@@ -111,6 +113,10 @@ def within(path: str, root: str) -> bool:
 def parent(posix: str) -> str:
     """Give the directory that a Linux path without a closing slash lies in."""
     return posix.rpartition("/")[0] or "/"
+
+
+def _widest(views: list[View]) -> View:
+    return min(views, key=lambda view: len(view.prefix))
 
 
 def _view(mount: Mount) -> View | None:

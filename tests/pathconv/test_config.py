@@ -13,27 +13,69 @@ ROOTS = [
     ('root = "/a "', "/a /"),
     ('root = "/a" ', "/a/"),
     ('root = /a" b "c', "/a b c/"),
-    ('root = "/a', "/a/"),
     ("root = '/a'", "'/a'/"),  # only double quotes are quotes
-    (r"root = /a\\b\#c", r"/a\b#c/"),
-    (r'root = "/a\"b\tc"', '/a"b\tc/'),
-    ("root = /a \\  ", "/a  /"),  # an escaped blank is one of the value's
-    ("root = /a\\", "/a/"),
+    (r"root = /a\\b", r"/a\b/"),
+    (r'root = "/a\"b\tc\n"\b', '/a"b\tc\n\b/'),
+    ("root = /a\t ", "/a/"),
+    ("root = /a\\t ", "/a\t/"),  # an escape is no blank
+    ("root = /a \\\n  b", "/a   b/"),  # a line that goes on, blanks and all
+    ('root = "/a # \\\nb"', "/a # b/"),
+    ("root = /a\\\r\nb", "/ab/"),
+    ("root = /a \\", "/a /"),  # goes on with the empty line that ends the file
+    ("root = ", "/"),  # an empty prefix gets its slash
+    ('root = ""', "/"),
+    ('root = "" # x', "/"),
     ("ROOT=/a", "/a/"),
     ("root=/a\nroot=/b", "/a/"),  # the first counts
     ("ro-ot=/a", "/mnt/"),
     ("root /a", "/mnt/"),
-    ("root=", "/mnt/"),
     ("root=/a\r", "/a/"),
+    ("root=/a\rroot=/b", "/a/"),
     ("[other]\nroot=/a", "/mnt/"),
     ("[auto-mount]\nroot=/a", "/mnt/"),
-    ("[other]\n[ AUTOMOUNT ] # again\nroot=/a", "/a/"),
+    ("[other]\n\t[AUTOMOUNT] # again\nroot=/a", "/a/"),
+    ("[other]\n[ automount ]\nroot=/a", "/mnt/"),  # none has blanks in its name
+    ("[automount ]\nroot=/a", "/mnt/"),
+    ("[automount] x\nroot=/a", "/mnt/"),
+    ("[automount\nroot=/a", "/mnt/"),
+    ("[]\nroot=/a", "/mnt/"),
+    ("[1]\nroot=/a", "/mnt/"),
+    ("[broken\n[automount]\nroot=/a", "/a/"),
+    ("[\u00e4]\nroot=/a", "/mnt/"),
+]
+INVALID = [
+    'root = "/a',
+    'root = "/a # b',
+    'root = "/a\\\nroot=/c',  # the quote is open on the line that goes on too
+    r"root = /a\x",
+    r"root = /a\#b",
+    r"root = /a\ b",
+    r'root = "/a\x"',
+    r'root = "/a" "\x',
+    "root = /a\\\nroot=/c\\x",
+    "root",
+    "root /a",
+    "1root=/a",
+    "ro ot=/a",
+    "; root=/a",
+    "=/a",
+    "garbage # root=/a",
 ]
 
 
 @pytest.mark.parametrize(("lines", "root"), ROOTS)
 def test_where_the_drives_are_mounted(lines: str, root: str) -> None:
     assert parse_wsl_conf(f"[automount]\n{lines}\n").root == root
+
+
+@pytest.mark.parametrize("line", INVALID)
+def test_an_invalid_line_counts_for_nothing_and_the_next_counts(line: str) -> None:
+    assert parse_wsl_conf(f"[automount]\n{line}").root == "/mnt/"
+    assert parse_wsl_conf(f"[automount]\n{line}\nroot = /b\nroot = /c") == WslConf(True, "/b/", True)
+
+
+def test_an_escape_that_nothing_follows_is_invalid() -> None:
+    assert parse_wsl_conf("[automount]\nroot=/a\\").root == "/mnt/"
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,17 @@ def test_a_mount_over_a_directory_hides_what_is_below() -> None:
     assert DISK.to_linux("C:\\diskette") == "/mnt/c/diskette"
     twice = machine(Mount("/mnt/c/disk", None), Mount("/again", "C:\\"))
     assert twice.to_linux("C:\\disk\\x") == "/again/disk/x"  # another name leads there
-    assert twice.to_linux("C:\\x") == "/mnt/c/x"  # the older mount has the first word
+    assert twice.to_linux("C:\\x") == "/again/x"  # the later mount has the first word, as with wslpath
+
+
+def test_of_two_mounts_of_one_directory_the_later_gives_the_name() -> None:
+    twice = machine(Mount("/again", "c:"), Mount("/work", "C:\\src"), Mount("/work2", "C:\\SRC\\"))
+    assert twice.to_linux("C:\\x") == "/again/x"
+    assert twice.to_linux("C:\\src\\x") == "/work2/x"
+    assert twice.same("/work/x", "/work2/x")
+    hidden = machine(Mount("/a/again", "C:\\"), Mount("/a/again/src", None), Mount("/b", "C:\\"), Mount("/b", None))
+    assert hidden.to_linux("C:\\x") == "/a/again/x"
+    assert hidden.to_linux("C:\\src\\x") == "/mnt/c/src/x"  # the next one, where the later one is covered
 
 
 def test_a_drive_mounted_over_another() -> None:
@@ -263,6 +273,16 @@ def test_letter_case_counts_where_the_mount_says_so(local: Literal["linux", "win
     assert mapper.same("E:\\dir\\x", "e:\\DIR\\x")
     assert not mapper.same("E:\\Dir\\x", "E:\\Dir\\X")
     assert mapper.same("C:\\X", "C:\\x")
+
+
+@pytest.mark.parametrize("local", ["linux", "windows"])
+@pytest.mark.parametrize(("wide", "deep"), [(True, False), (False, True)])
+def test_the_widest_mount_says_whether_letter_case_counts(
+    local: Literal["linux", "windows"], wide: bool, deep: bool
+) -> None:
+    mapper = machine(Mount("/mnt/e", "E:\\", wide), Mount("/work", "E:\\src", deep), local=local)
+    assert mapper.same("E:\\src\\x", "E:\\src\\X") is not wide
+    assert mapper.same("E:\\y", "E:\\Y") is not wide
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ WINDOWS = [
     (line("9p C:\\my dir " + NINE.format("C:\\my dir")),                       "C:\\my dir"),  # blanks in two fields
     (line("9p x " + NINE.format("UNC\\nas\\my media")),                        "\\\\nas\\my media"),
     (line("9p c:\\134 rw,aname=drvfs,trans=fd"),                               "C:\\"),  # no path: the source
+    (line("9p C:\\134 " + NINE.format("")),                                     None),
     (line("9p C:\\134 rw,aname=drvfs;path=C:\\Users"),                         "C:\\Users"),
     (line("9p C:\\134 rw,aname=drvfs;path=C:\\a;metadata,trans=fd"),           "C:\\a"),
     (line("9p C:\\134 rw,aname=drvfs;path=C:\\a,msize=1"),                     "C:\\a"),
@@ -44,7 +45,11 @@ WINDOWS = [
     (line(f"virtiofs {GUID} rw", "/", "/run/wsl/virtiofs-mounts/x"),           None),  # where WSL prepares them
     (line(f"virtiofs {GUID} rw", "/", "/run/wsl/virtiofs-mountsx"),            "C:\\"),
     (line("9p drivers ro,aname=drivers;fmask=222;dmask=222,trans=fd"),         None),  # WSL's own libraries
-    (line("9p C:\\134 rw,aname=drvfsx;path=C:\\"),                             None),
+    (line("9p drvfsa " + VIRTIO.replace("drvfs", "drvfsa").format("C:\\")),     "C:\\"),  # only the beginning counts
+    (line("9p C:\\134 rw,aname=drvfsx;path=C:\\"),                             "C:\\"),
+    (line("9p C:\\134 rw,xaname=drvfs;path=C:\\"),                             None),
+    (line("9p C:\\134 rw,aname=drv;path=C:\\"),                                None),
+    (line("9p drvfsa rw,aname=drvfsa,trans=virtio"),                           None),  # no path, and a tag for a source
     (line("9p host rw,trans=virtio"),                                          None),
     (line("drvfs nonsense rw"),                                                None),
     (line("ext4 C:\\134 rw,aname=drvfs;path=C:\\"),                            None),
@@ -55,6 +60,33 @@ WINDOWS = [
 def test_what_of_windows_a_mount_shows(text: str, windows: str | None) -> None:
     (mount,) = parse_mountinfo(text, LINKS)
     assert mount.windows == windows
+
+
+KERNELS = [  # what the kernel prints of a 9p mount, in this order or before the name
+    "debug=f", "dfltuid=1000", "dfltgid=1000", "afid=1", "uname=root", "nodevmap", "mmap", "loose", "fscache",
+    "cache=0xf", "cachetag=3", "access=client", "ignoreqv", "directio", "posixacl", "noxattr", "locktimeout=30",
+    "msize=65536", "noextend", "version=9p2000.L", "trans=fd", "rfd=8", "wfd=8", "port=564", "privport", "seclabel",
+    "context=a",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("option", KERNELS)
+@pytest.mark.parametrize("path", ["C:\\a", "C:\\a,b;c", "C:\\a, nodevmaps;uids=1,xuname=b"])
+def test_an_option_of_the_kernel_ends_a_path(option: str, path: str) -> None:
+    (mount,) = parse_mountinfo(line(f"9p x rw,aname=drvfs;path={path},{option}"), {})
+    assert mount.windows == path
+    (mount,) = parse_mountinfo(line(f"9p x rw,aname=drvfs;path={path},{option},trans=virtio"), {})
+    assert mount.windows == path
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["uid=0", "gid=0", "umask=22", "fmask=11", "dmask=11", "symlinkroot=/mnt/", "metadata", "case=off", "fallback=1"],
+)
+def test_an_option_of_wsl_ends_a_path_before_any_of_the_kernel_does(option: str) -> None:
+    for rest in ("", ";gid=0", ",trans=fd"):
+        (mount,) = parse_mountinfo(line(f"9p x rw,aname=drvfs;path=C:\\a,mmap,b;c,trans=d;{option}{rest}"), {})
+        assert mount.windows == "C:\\a,mmap,b;c,trans=d"
 
 
 @pytest.mark.parametrize(
@@ -101,7 +133,26 @@ def test_all_mounts_are_told_in_their_order_since_one_hides_another() -> None:
         "25 1 8:32 / / rw ext4 /dev/sdc rw",
         "25 1 8:32 / / rw - ext4",
         "25 1 8:32 / mnt rw - ext4 /dev/sdc rw",
+        "25 1 8:32 / / rw - ext4 /dev/sdc",  # without the options of the file system
+        "25 1 8:32 / / rw - ext4 /dev/sdc ",
+        "12 2 012 / /mnt/d rw - drvfs D: rw",
+        " 12 2 0:12 / /mnt/d rw - drvfs D: rw",
+        "12  2 0:12 / /mnt/d rw - drvfs D: rw",
+        "12 2 0:12  / /mnt/d rw - drvfs D: rw",  # what was the root field would be the mount point
+        "12 2 0:12 /  /mnt/d rw - drvfs D: rw",
+        "12 2 0:12 / /mnt/d  rw - drvfs D: rw",
+        "12 2 0:12 / /mnt/d rw  - drvfs D: rw",
+        "12 2 0:12 / /mnt/d rw -  drvfs D: rw",
     ],
 )
 def test_garbage_is_no_mount(text: str) -> None:
     assert parse_mountinfo(text, {}) == []
+
+
+def test_what_the_kernel_writes_although_it_looks_odd() -> None:
+    nameless = "25 1 0:33 / /mnt rw - tmpfs  rw"  # mounted with an empty source; it hides what is below all the same
+    namespace = "26 1 0:4 net:[4026531840] /run/netns/a rw shared:1 master:2 - nsfs nsfs rw"
+    assert parse_mountinfo(f"{nameless}\n{namespace}", {}) == [
+        Mount("/mnt", None, fstype="tmpfs"),
+        Mount("/run/netns/a", None, fstype="nsfs"),
+    ]

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from pathconv import escape, hazards, parse_windows, unescape
+from pathconv import Code, PathConvError, escape, hazards, parse_windows, unescape
 from pathconv.names import fold, to_posix_names, to_windows_names
 
 FORBIDDEN = "".join(map(chr, range(1, 32))) + '"*:<>?\\|'
-UNTOUCHED = "/\0 .\x7f\x85\uf000\uf02f\uf020\uf07f\uff08\uff1aé"  # not escaped, not read back
+UNTOUCHED = " .\x7f\x85\uf000\uf02f\uf020\uf07f\uff08\uff1aé"  # not escaped, not read back
 
 
 def test_exactly_the_39_characters_are_escaped_and_read_back() -> None:
@@ -14,6 +14,16 @@ def test_exactly_the_39_characters_are_escaped_and_read_back() -> None:
     assert escape(FORBIDDEN) == "".join(chr(0xF000 + ord(c)) for c in FORBIDDEN)
     assert unescape(escape(FORBIDDEN)) == FORBIDDEN
     assert escape(UNTOUCHED) == unescape(UNTOUCHED) == UNTOUCHED
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("a\0", Code.NUL), ("a/b", Code.INVALID_CHAR), ("/", Code.INVALID_CHAR), ("/\0", Code.NUL)]
+)
+def test_what_no_linux_name_holds_is_not_escaped(name: str, code: Code) -> None:
+    with pytest.raises(PathConvError) as caught:
+        escape(name)
+    assert (caught.value.code, caught.value.path) == (code, name)
+    assert unescape(name) == name
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote
 
 import pytest
@@ -152,6 +154,16 @@ def test_p6_containment_is_the_same_on_both_sides(mapper: PathMapper, root: str,
 
 
 @THOROUGH
+@given(mappers(), either_paths(), either_paths())
+def test_p6_both_sides_agree_on_what_is_the_same(mapper: PathMapper, a: str, b: str) -> None:
+    sides: list[Literal["linux", "windows"]] = ["linux", "windows"]
+    one, other = (PathMapper(dataclasses.replace(mapper.facts, local=side)) for side in sides)
+    paths = [one.try_to_local(path) for path in (a, b)]
+    assume(not any(path.error or other.try_to_local(path.path).error for path in paths))
+    assert one.same(paths[0].path, paths[1].path) == other.same(paths[0].path, paths[1].path)
+
+
+@THOROUGH
 @given(mappers(), posix_paths(), st.lists(NAMES, max_size=3))
 def test_a_directory_contains_what_lies_below_it(mapper: PathMapper, root: str, names: list[str]) -> None:
     assume(not set("".join(names)) & ESCAPED)
@@ -241,15 +253,21 @@ def test_p10_a_megabyte_is_no_attack(start: str, unit: str) -> None:
     """Whatever is not linear takes minutes here, and the test's time is out; `benchmarks.paths` measures it."""
     path = start + unit * ((1 << 20) // len(unit))
     mapper = PathMapper(pathconv.Facts(pathconv.Env.WSL2, "linux", "Ubuntu", USUAL))
-    for work in (mapper.try_to_linux, mapper.try_to_windows, mapper.try_local_uri, mapper.key, escape, unescape):
+    for work in (mapper.try_to_linux, mapper.try_to_windows, mapper.try_local_uri, mapper.key, unescape):
         work(path)
+    escape(path.replace("/", "|"))
     mapper.match([path, path], path)
     parse_mountinfo(f"1 1 0:1 / {path} rw - 9p C: rw,aname=drvfs;path={path}", {})
-    pathconv.parse_wsl_conf(f"[automount]\nroot={path}")
+    parse_mountinfo(f"1 1 0:1 / /x rw - 9p C: rw,aname=drvfs;path={';path=' * (len(path) // 6)}", {})
+    parse_mountinfo(path, {})
+    for head in ("", "[automount]\nroot=", '[automount]\nroot="', "[", "root"):
+        pathconv.parse_wsl_conf(head + path)
     pathconv.parse_route(path)
 
 
-GARBAGE = st.text(max_size=40).filter(lambda text: "\n" not in text and " - " not in text)
+GARBAGE = st.text(max_size=40).filter(lambda text: "\n" not in text and " - " not in text) | st.sampled_from(
+    ["1 2 0:3  / /mnt/c rw - drvfs E: rw", "1 2 03 / /mnt rw - ext4 x rw", "1 2 0:3 / /mnt rw - ext4 x"]
+)
 LINES = [
     "25 1 8:32 / / rw,relatime - ext4 /dev/sdc rw",
     "91 25 0:91 / /mnt/c rw - 9p C:\\134 rw,aname=drvfs;path=C:\\;uid=1000,trans=fd",
