@@ -9,6 +9,7 @@ come out as ASCII. What we write ourselves is always ASCII.
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, Final
 
 import msgspec
@@ -119,11 +120,20 @@ def _load(data: bytes | str | msgspec.Raw) -> Any:
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeError):
-        return json.loads(data if isinstance(data, str) else bytes(data), parse_constant=_refuse)
+        text = data if isinstance(data, str) else bytes(data)
+        return json.loads(text, parse_constant=_refuse, parse_float=_finite)
 
 
 def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
+
+
+def _finite(number: str) -> float:
+    """Refuse 1e999, as `msgspec` does: what is infinite here could not be written again."""
+    value = float(number)
+    if math.isinf(value):
+        raise ValueError(f"{number[:20]} is too big a number")
+    return value
 
 
 def compact(data: bytes | msgspec.Raw) -> bytes:

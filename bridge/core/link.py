@@ -20,10 +20,11 @@ from bridge.core.lockfile import LockFile
 from bridge.core.ranking import Candidate
 from bridge.core.reach import HERE, Route
 
-__all__ = ["FAILED", "FOR_GOOD", "UP", "Call", "Done", "Job", "Link"]
+__all__ = ["FAILED", "FOR_GOOD", "RELAY_PAUSE_S", "UP", "Call", "Done", "Job", "Link"]
 
 STEADY_S: Final = 10.0  # a link that lived so long was no accident: the pause starts afresh
 PAUSE_S: Final = (0.5, 60.0)  # first and longest
+RELAY_PAUSE_S: Final = 20.0  # after a relay missed, at least: longer than looking for the next IDE may take
 MOST_LEFTOVERS: Final = 20
 FOR_GOOD: Final = frozenset({LinkState.REFUSED, LinkState.PORT_TAKEN})
 UP: Final = frozenset({LinkState.CONNECTING, LinkState.LIVE})
@@ -75,6 +76,8 @@ class Link:
     queue: list[str] = field(default_factory=list)  # reviews that wait for their turn
     failures: int = 0
     retry_at: float = 0.0
+    hidden: bool = False  # it was dialled where only a relay leads
+    missed_at: float | None = None  # when a relay last failed to get to it
     failed_lock: float | None = None  # the lock's mtime when the link failed
     leftovers: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_LEFTOVERS))  # tabs to close when live
     tells_closing: bool = False  # it has answered that a diff's tab was closed: then its "rejected" means no
@@ -108,14 +111,17 @@ class Link:
         """Take note that the link ended, and how long it is to be let alone."""
         steady = self.live_since is not None and now - self.live_since >= STEADY_S
         self.failures = 0 if steady else self.failures + 1
-        self.retry_at = now + self._pause()
+        missed = self.hidden and not self.ready
+        if missed:
+            self.missed_at = now
+        self.retry_at = now + self._pause(RELAY_PAUSE_S if missed else 0.0)
         self.rest(state, reason)
 
-    def _pause(self) -> float:
+    def _pause(self, least: float) -> float:
         """Double the pause with every failure; the jitter is the IDE's own, so that two daemons differ."""
-        first, longest = PAUSE_S
+        first, longest = max(PAUSE_S[0], least / 2), PAUSE_S[1]
         jitter = hashlib.sha256(f"{self.id} {self.failures}".encode()).digest()[0] / 255
-        return min(first * 2.0 ** min(self.failures, 16), longest) * (0.75 + jitter / 2)
+        return max(min(first * 2.0 ** min(self.failures, 16), longest) * (0.75 + jitter / 2), least)
 
     def rest(self, state: LinkState, reason: str) -> None:
         """Forget what belonged to the connection, but for calls and jobs: they are still to be told."""

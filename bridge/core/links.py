@@ -14,14 +14,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from bridge.core import dialects, jsonrpc, translate
+from bridge.core import dialects, jsonrpc, relays, translate
 from bridge.core.answers import Answer, read_answer
 from bridge.core.dialects import Tools
 from bridge.core.events import Command, Dial, HangUp, LinkState, Log, Scene, Send
 from bridge.core.jsonrpc import Message
-from bridge.core.link import FAILED, FOR_GOOD, UP, Call, Done, Job, Link
-from bridge.core.reach import Diagnosis
+from bridge.core.link import FOR_GOOD, UP, Call, Done, Job, Link
 from bridge.core.selection import Candidate, Listener, Selection, select
+from bridge.errors import BadData
 
 __all__ = ["CALL_S", "HANDSHAKE_S", "IDLE_S", "MOST_LINKS", "RELAY_S", "Links"]
 
@@ -57,19 +57,20 @@ class Links:
 
     def choose(self, scene: Scene, now: float) -> Selection:
         """Choose among the scene's IDEs, with what the links know added to what the shell saw."""
-        known = [self._informed(candidate, scene, now) for candidate in scene.candidates]
+        spent = relays.are_spent(self.links.values(), now)
+        known = [self._informed(candidate, scene, spent, now) for candidate in scene.candidates]
         if self._last is None or self._last.scene is not scene or self._last.known != known:
             selection = select(known, scene.place, scene.terminal, named=scene.named, takeover=scene.takeover)
             self._last = _Choice(scene, known, selection)
         return self._last.selection
 
-    def _informed(self, candidate: Candidate, scene: Scene, now: float) -> Candidate:
+    def _informed(self, candidate: Candidate, scene: Scene, spent: bool, now: float) -> Candidate:
         link = self.links.get(candidate.lock.ide_id)
+        if candidate.listener is Listener.HIDDEN:
+            candidate = relays.sought(candidate, link, spent, now)
         if link is None:
             traits = dialects.traits_of(candidate.lock.ide_name, Tools())
             return replace(candidate, shareable=traits.several_clients)
-        if candidate.listener is Listener.HIDDEN:
-            candidate = _sought(candidate, link, now)
         return replace(
             candidate,
             shareable=link.traits.several_clients,
@@ -109,7 +110,7 @@ class Links:
         if link.state not in UP:
             patience = HANDSHAKE_S + (RELAY_S if link.route.relay else 0.0)
             link.state, link.reason, link.deadline = LinkState.CONNECTING, "", now + patience
-            link.failed_lock = candidate.modified
+            link.failed_lock, link.hidden = candidate.modified, candidate.listener is Listener.HIDDEN
             self._out.append(Dial(link.lock, link.route))
 
     def _adopt(self, candidate: Candidate, link: Link | None, now: float) -> Link:
@@ -185,7 +186,8 @@ class Links:
     ) -> None:
         """Call a tool; `arguments` is JSON already, `patience` None means that a human answers.
 
-        Raises `Unmappable`, before anything is sent, for a path of ours that the IDE has no name for.
+        Raises before anything is sent: `Unmappable` for a path of ours that the IDE has no name for, or that means
+        another file there; `BadData` for arguments that cannot be read.
         """
         if link.route.mapper is not None:
             arguments = translate.to_ide(link.route.mapper, tool, arguments)
@@ -204,7 +206,11 @@ class Links:
     def close_tab(self, link: Link, tab: str, now: float) -> None:
         """Close a diff's tab, now or when the IDE is next live: it is not dialled for that."""
         if link.ready:
-            self.call(link, "close_tab", jsonrpc.dump(dialects.close_tab_arguments(link.tools, tab)), None, now)
+            arguments = jsonrpc.dump(dialects.close_tab_arguments(link.tools, tab))
+            try:
+                self.call(link, "close_tab", arguments, None, now)
+            except BadData:
+                return  # its schema wants a path of its own that is none: the tab stays, which harms nobody
         else:
             link.leftovers.append(tab)
 
@@ -212,20 +218,27 @@ class Links:
         """Take a message; give the id of an answer that belongs to no call, for the desk to look up."""
         link = self.links[ide_id]
         if message.is_response:
-            call = link.calls.pop(message.id, None) if isinstance(message.id, int) else None
-            if call is None:
-                if isinstance(message.id, int):
-                    return message.id
-                self.dropped += 1
-                return None
-            if call.done is not None:
-                message = self._translated(link, call.tool, message)
-                call.done(link, read_answer(message), message, now)
-            link.note_idle(now)
-        elif message.is_request and message.id is not None:
+            return self._answered(link, message, now)
+        if message.is_request and message.id is not None:
             self._out.append(Send(ide_id, _answer_ide(message)))
         elif message.method == "selection_changed":
             link.last_focus = now
+        return None
+
+    def _answered(self, link: Link, message: Message, now: float) -> int | None:
+        request_id = message.id
+        if not isinstance(request_id, int):
+            self.dropped += 1
+            return None
+        call = link.calls.get(request_id)
+        if call is None:
+            return request_id
+        if call.done is not None:
+            message = self._translated(link, call.tool, message)
+        del link.calls[request_id]  # not before: should translating fail, the call still has its deadline
+        if call.done is not None:
+            call.done(link, read_answer(message), message, now)
+        link.note_idle(now)
         return None
 
     def _translated(self, link: Link, tool: str, message: Message) -> Message:
@@ -289,17 +302,6 @@ class Links:
             if link.idle_since is not None and not link.traits.keep_open:
                 yield link.idle_since + IDLE_S
             yield from (call.deadline for call in link.calls.values() if call.deadline is not None)
-
-
-def _sought(candidate: Candidate, link: Link, now: float) -> Candidate:
-    """Add what a relay found where the shell could not look, until the link need not pause any more."""
-    if link.state in UP:
-        return replace(candidate, listener=Listener.OURS, silence=None)
-    if link.state in FAILED and now < link.retry_at:
-        why, fix = candidate.silence or Diagnosis("")
-        both = "; ".join(filter(None, (why, link.reason)))
-        return replace(candidate, listener=Listener.UNREACHABLE, silence=Diagnosis(both, fix))
-    return candidate
 
 
 def _answer_ide(message: Message) -> bytes:

@@ -4,12 +4,9 @@ Paths are translated by field, from `TABLE`, never by search and replace: conten
 that are not listed cross untouched. In a request, a path that has no name on the other side is an error to the
 asker, never a guess; in results and notifications it passes unchanged and is counted.
 
-Whose style a path is in is seen from each string, in both directions, since the two styles of absolute paths have
-nothing in common: an IDE on Windows may write ``/mnt/c/…`` (JetBrains does), and an agent may hand back what it
-read elsewhere. What an IDE on Windows calls ``/mnt/c`` is its drive C:, wherever that is mounted here.
-
 Structured results are JSON in a string (``content[].text``). They are parsed, mapped and written again in the style
-they had; a text that is no JSON, or in which nothing had to change, stays as it was byte for byte.
+they had; a text that is no JSON, or in which nothing had to change, stays as it was byte for byte. What becomes of one
+string says `bridge.core.naming`.
 """
 
 from __future__ import annotations
@@ -18,28 +15,27 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import Enum, auto
 from functools import reduce
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
 from bridge.core import jsonrpc
 from bridge.core.jsonrpc import Message
+from bridge.core.jsontext import write_like
+from bridge.core.naming import Direction, Kind, Names
+from bridge.core.unmappable import Unmappable
 from bridge.errors import BadData
-from pathconv import Code, PathConvError, PathMapper
+from pathconv import PathConvError, PathMapper
 
 __all__ = ["TABLE", "Direction", "Kind", "Row", "Unmappable", "map_message", "to_agent", "to_agent_result", "to_ide"]
 
-Direction = Literal["to_ide", "to_agent"]
+_Where = tuple[str, str, str]  # direction, method, tool
 
-
-class Kind(Enum):
-    """What a field holds. Lists and JSON in a string are said by the field's name, see `Row`."""
-
-    PATH = auto()  # an absolute path; also, where a plugin writes that instead, a ``file`` URI
-    URI = auto()  # a URI; also, where a plugin writes that instead, a path
+# Bytes of what an IDE says at once, if it is to be mapped: a MiB may take half a second, in which the daemon does
+# nothing else. All that a human has open, and a workspace full of problems, fits in.
+MOST_BYTES: Final = 2 * 2**20
 
 
 class Row(NamedTuple):
@@ -98,57 +94,61 @@ TABLE: Final[tuple[Row, ...]] = (
 )
 
 
-class Unmappable(BadData):
-    """A request names a path that the IDE's side has no name for; `path` is the asker's, `reason` the code."""
-
-    def __init__(self, error: PathConvError) -> None:
-        super().__init__(f"the IDE has no name for this path ({error.code}): {error}", _HINTS.get(error.code, _HINT))
-        self.path = error.path
-        self.reason = error.code
-
-
-_HINT: Final = "bridge path -w --explain PATH says which rule; an IDE on this side of the boundary knows every path"
-_HINTS: Final[dict[Code, str]] = {
-    Code.RELATIVE: "give the absolute path",
-    Code.NO_DISTRO: "start the bridge in a WSL terminal, where WSL_DISTRO_NAME has the distribution's name",
-    Code.NOT_UTF8: "rename the file: Windows has no names that are not text",
-}
-
-
 # ---- what links need: messages whose members are still raw
 
 
 def to_ide(mapper: PathMapper, tool: str, arguments: bytes) -> bytes:
-    """Map the arguments of a call, for the IDE. Raises `Unmappable` for a path without a name there."""
+    """Map the arguments of a call, for the IDE.
+
+    Raises `Unmappable` for a path without a name there, or by whose name Windows means another file; `BadData` for
+    what cannot be read, since nobody knows what an IDE would make of it.
+    """
     try:
-        return _mapped(arguments, (*_CALL, tool), _Names(mapper, "to_ide", strict=True)) or arguments
+        return _mapped(arguments, (*_CALL, tool), Names(mapper, "to_ide", strict=True, exact=True)) or arguments
     except PathConvError as exc:
-        raise Unmappable(exc) from exc
+        raise Unmappable.nameless(exc) from exc
+    except (ValueError, RecursionError) as exc:
+        raise BadData(f"the arguments of {tool} are not JSON: {exc}") from exc
 
 
 def to_agent_result(mapper: PathMapper, tool: str, answer: Message) -> tuple[Message, int]:
-    """Map the answer to a call of `tool`, for the agent; count the paths that pass unchanged for want of a name."""
-    names = _Names(mapper, "to_agent")
-    result = _mapped(answer.result, (*_RESULT, tool), names)
+    """Map the answer to a call of `tool`, for the agent; count the paths that pass unchanged for want of a name.
+
+    Never raises for what an IDE said: an answer that is too big or cannot be read passes as it came, and counts as one.
+    """
+    names = Names(mapper, "to_agent")
+    result = _passed(answer.result, (*_RESULT, tool), names)
     return replace(answer, result=msgspec.Raw(result)) if result else answer, names.untranslated
 
 
 def to_agent(mapper: PathMapper, said: Message) -> tuple[Message, int]:
     """Map a notification of the IDE's, for the agent; with the same count."""
-    names = _Names(mapper, "to_agent")
-    params = _mapped(said.params, ("to_agent", said.method or "", ""), names)
+    names = Names(mapper, "to_agent")
+    params = _passed(said.params, ("to_agent", said.method or "", ""), names)
     return replace(said, params=msgspec.Raw(params)) if params else said, names.untranslated
 
 
-def _mapped(raw: bytes | msgspec.Raw, where: tuple[str, str, str], names: _Names) -> bytes | None:
-    """Map a member, or give None where nothing changes; it is not decoded when no field of it is listed."""
+def _passed(raw: msgspec.Raw, where: _Where, names: Names) -> bytes | None:
+    """Map a member of what an IDE says, or give None where it passes as it came."""
+    if where in _TREES and len(raw) > MOST_BYTES:
+        names.untranslated += 1
+        return None
+    try:
+        return _mapped(raw, where, names)
+    except (ValueError, RecursionError, MemoryError):
+        names.untranslated += 1
+        return None
+
+
+def _mapped(raw: bytes | msgspec.Raw, where: _Where, names: Names) -> bytes | None:
+    """Map a member, or give None where nothing changes; it is not decoded when no field of it is listed.
+
+    Raises `PathConvError` if `names` is strict, `ValueError` or `RecursionError` for what cannot be read or written.
+    """
     tree = _TREES.get(where)
     if tree is None:
         return None
-    try:
-        value = jsonrpc.load(raw)
-    except ValueError:
-        return None  # not ours to complain of: whoever reads it does
+    value = jsonrpc.load(raw)
     mapped = tree.map(value, names)
     return None if mapped is value else jsonrpc.dump(mapped)
 
@@ -173,7 +173,7 @@ def map_message(mapper: PathMapper, direction: Direction, message: Any, *, tool:
     member, tree = _member(message, tool)
     value = message.get(member)
     strict = direction == "to_ide" and message.get("method") == "tools/call"
-    mapped = tree.map(value, _Names(mapper, direction, strict))
+    mapped = tree.map(value, Names(mapper, direction, strict))
     return message if mapped is value else message | {member: mapped}
 
 
@@ -213,7 +213,7 @@ class _Tree:
             return self.json
         return self.fields.setdefault(step, _Tree())
 
-    def map(self, value: Any, names: _Names) -> Any:
+    def map(self, value: Any, names: Names) -> Any:
         """Give `value` with its paths mapped: a copy, or itself when nothing changed."""
         match value:
             case str() if self.kind is not None:
@@ -229,22 +229,28 @@ class _Tree:
                 return value | changed if changed else value
         return value
 
-    def map_json(self, text: str, names: _Names) -> str:
+    def map_json(self, text: str, names: Names) -> str:
         """Give a JSON text with its paths mapped, in the style that it had."""
         try:
             value = json.loads(text)
-            mapped = self.map(value, names)
-            return text if mapped is value else _write_like(text, mapped)
         except (ValueError, RecursionError):
+            return text  # no JSON, but words
+        mapped = self.map(value, names)
+        if mapped is value:
+            return text
+        try:
+            return write_like(text, mapped)
+        except (ValueError, RecursionError):
+            names.untranslated += 1
             return text
 
 
 _STEP: Final = re.compile(r"\w+|\[\]|\{\}")
 
 
-def _trees(rows: Iterable[Row]) -> dict[tuple[str, str, str], _Tree]:
+def _trees(rows: Iterable[Row]) -> dict[_Where, _Tree]:
     """Build one tree for each member that the table speaks of."""
-    trees: dict[tuple[str, str, str], _Tree] = {}
+    trees: dict[_Where, _Tree] = {}
     for row in rows:
         root = trees.setdefault((row.direction, row.method, row.tool), _Tree())
         reduce(_Tree.grow, _STEP.findall(row.field), root).kind = row.kind
@@ -254,68 +260,3 @@ def _trees(rows: Iterable[Row]) -> dict[tuple[str, str, str], _Tree]:
 _TREES: Final = _trees(TABLE)
 _ANY_RESULT: Final = _trees(row._replace(tool="") for row in TABLE if row[:2] == _RESULT)[*_RESULT, ""]
 _NOTHING: Final = _Tree()
-
-_INDENTED: Final = re.compile(r"\s*[\[{]\s*?\n([ \t]*)")
-_SPACED: Final = re.compile(r'[\s\[{]*"[^"]*": ')
-
-
-def _write_like(text: str, value: Any) -> str:
-    """Write `value` in the style of the JSON that it came from. Raises `ValueError` for what is no JSON (1e999)."""
-    indented = _INDENTED.match(text)
-    spaced = indented or _SPACED.match(text)
-    return json.dumps(
-        value,
-        indent=indented[1] if indented else None,
-        separators=("," if indented or not spaced else ", ", ": " if spaced else ":"),
-        ensure_ascii=text.isascii(),
-        allow_nan=False,
-    )
-
-
-# ---- one string
-
-_FILE_URI: Final = re.compile(r"(?:file|vscode-remote):", re.IGNORECASE)
-_DIFF_URI: Final = re.compile(r"(_claude_\w+:)(//?[^/].*)", re.DOTALL)  # a side of official's diff: its own scheme
-_OTHER_URI: Final = re.compile(r"\w[\w+.-]+:")  # two letters at least: one is a drive
-_SAYS_NOTHING: Final = frozenset({Code.RELATIVE, Code.EMPTY})  # the same on both sides
-
-
-@dataclass(slots=True)
-class _Names:
-    """Finds the other side's names for what the strings of one message mean."""
-
-    mapper: PathMapper
-    direction: Direction
-    strict: bool = False  # a path without a name is an error
-    untranslated: int = 0  # otherwise: such paths, that passed unchanged
-
-    def other(self, text: str, kind: Kind) -> str:
-        """Give the other side's name, `text` itself if that is it. Raises `PathConvError` if strict."""
-        try:
-            name = self._other(text, kind)
-        except PathConvError as exc:
-            if self.strict and exc.code is not Code.EMPTY:
-                raise PathConvError(exc.code, text, exc.why) from exc  # in the asker's own spelling
-            self.untranslated += exc.code not in _SAYS_NOTHING
-            return text
-        return text if name == text else name
-
-    def _other(self, text: str, kind: Kind) -> str:
-        if _FILE_URI.match(text):
-            return self._uri(text)
-        if diff := _DIFF_URI.match(text):
-            rest = self._uri("file:" + ("" if diff[2].startswith("//") else "//") + diff[2]).removeprefix("file:")
-            return diff[1] + (rest.removeprefix("//") if rest.startswith("///") else rest)
-        if kind is Kind.URI and _OTHER_URI.match(text):
-            return text  # untitled:, git:, output:, … name no file
-        return self._path(text)
-
-    def _uri(self, uri: str) -> str:
-        here = self.mapper.local_uri(uri)
-        return here if self.direction == "to_agent" else self.mapper.peer_uri(here)
-
-    def _path(self, path: str) -> str:
-        if self.direction == "to_ide":
-            return self.mapper.to_peer(self.mapper.to_local(path))
-        ide_in_windows = self.mapper.facts.local == "linux"
-        return self.mapper.ide_folder(path, True) if ide_in_windows else self.mapper.to_local(path)

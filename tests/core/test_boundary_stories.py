@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.core import jsonrpc
-from bridge.core.dialects import tab_name
+from bridge.core import jsonrpc, translate
+from bridge.core.dialects import Tools, tab_name
 from bridge.core.events import (
     AskDirty,
     CallTool,
@@ -21,15 +21,17 @@ from bridge.core.events import (
     Reply,
     Save,
     Send,
+    Tick,
     Watch,
 )
+from bridge.core.links import CALL_S
 from bridge.core.ranking import Candidate
 from bridge.core.reach import Route
 from bridge.core.reviews import Review, Surface, Trigger, decide
 from bridge.errors import BadData
 from pathconv import PathMapper
 from tests.core.boundaries import WSL, boundary
-from tests.core.stories import ID, NAME, WAIT, ends, saved, tell, then, unshown
+from tests.core.stories import ID, NAME, WAIT, could_not, ends, saved, tell, then, unshown
 from tests.playbook import ANN, CODE, Playbook, answers, asks, bring_up, calls, review, says, scene, tools
 
 HERE, THERE = "/mnt/c/w/a.py", "C:\\w\\a.py"
@@ -111,6 +113,23 @@ def test_a_diff_of_a_file_without_a_name_there_goes_to_the_page_with_the_reason(
     assert nameless.link().idle_since == 1000.0
 
 
+MISREAD = "the IDE would open 'C:\\\\w\\\\a.py' instead of this path (trailing-dot-or-space): '/mnt/c/w/a.py.'"
+RENAME = "rename the file, or decide on the page, or use an IDE in WSL, which takes every name"
+
+
+def test_a_file_that_windows_takes_for_another_is_not_opened_and_the_asker_is_told(live: Playbook) -> None:
+    live >> asks(OpenFile(path=HERE + "."), scene=scene(beyond())) << Refuse(ANN, 1, BadData(MISREAD, RENAME))
+    live >> asks(AskDirty(path=HERE + "."), 2, scene=scene(beyond())) << Reply(ANN, 2, {"dirty": None})
+
+
+def test_a_diff_of_a_file_that_windows_takes_for_another_goes_to_the_page_with_the_reason(live: Playbook) -> None:
+    new = review(path=HERE.encode() + b".")
+    live.quietly(asks(Propose(review=new), 1, scene=scene(beyond())), saved(new))
+    back = unshown(live.router.desk.seats["r1"].review, surface=Surface.PAGE)
+    open_ = live.router.desk.seats["r1"].review
+    live >> asks(WAIT, 2) >> saved(open_) << Watch(ID, closely=False) << Save(back) << tell("page", reason=MISREAD)
+
+
 def relays(live: Playbook, tool: str, asked: dict[str, str], sent: dict[str, str], said: str, told: str) -> None:
     """Tell how a call goes there and how its answer, JSON in a string, comes back."""
     live >> asks(CallTool(tool=tool, arguments=jsonrpc.dump(asked)), scene=scene(beyond())) << calls(tool, sent, 4)
@@ -154,3 +173,62 @@ def test_an_error_of_the_ide_is_told_in_its_words(live: Playbook) -> None:
 def told(command: Command) -> str:
     assert isinstance(command, Refuse)
     return command.error.message
+
+
+# ---- whatever an IDE answers, the asker is answered (design.md D10)
+
+URIS = '{"tabs":[{"uri":"file:///c%3A/x"}]}'
+UNREADABLE = [b"[" * 5000 + b"]" * 5000, b"NaN", b"1e999", b"1" * 5000, b"oops"]
+
+
+def answered(live: Playbook, result: bytes) -> Command:
+    """Let the IDE answer getOpenEditors with `result`; give what the asker is told."""
+    live.quietly(asks(LOOK, scene=scene(beyond())))
+    frame = jsonrpc.result(live.next_id(), result)
+    (command,) = live.router.handle(LinkMessage(1000.0, ID, jsonrpc.decode(frame)))
+    assert not live.link().calls
+    return command
+
+
+@pytest.mark.parametrize("more", UNREADABLE, ids=lambda raw: repr(raw[:9]))
+def test_an_answer_that_cannot_be_translated_answers_the_asker_all_the_same(live: Playbook, more: bytes) -> None:
+    body = jsonrpc.dump({"content": [{"type": "text", "text": URIS}]})[:-1] + b',"x":%b}' % more
+    try:
+        jsonrpc.decode(jsonrpc.result(1, body))
+    except ValueError:
+        return  # no message at all: the link drops it, and the call has its deadline
+    command = answered(live, body)
+    assert isinstance(command, Reply | Refuse)
+    assert live.router.links.untranslated == 1
+
+
+def test_an_answer_that_is_too_big_is_passed_on_untranslated_and_counted(live: Playbook) -> None:
+    text = json.dumps({"tabs": [{"uri": "file:///c%3A/x"}] * 100_000})
+    body = jsonrpc.dump({"content": [{"type": "text", "text": text}]})
+    assert answered(live, body) == Reply(ANN, 1, body)
+    assert live.router.links.untranslated == 1
+
+
+def test_a_bug_in_translating_leaves_the_call_its_deadline(live: Playbook, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("a bug")
+
+    live >> asks(LOOK, scene=scene(beyond())) << calls("getOpenEditors", {}, 4)
+    monkeypatch.setattr(translate, "to_agent_result", fail)
+    with pytest.raises(KeyError):
+        live.router.handle(answers(4))
+    live >> Tick(1000.0 + CALL_S) << could_not(1, f"getOpenEditors: {NAME} did not answer getOpenEditors in time")
+
+
+def test_arguments_that_cannot_be_read_are_refused_and_nothing_is_sent(live: Playbook) -> None:
+    ask = CallTool(tool="saveDocument", arguments=b'{"filePath":"/mnt/c/x","x":1e999}')
+    why = "the arguments of saveDocument are not JSON: 1e999 is too big a number"
+    live >> asks(ask, scene=scene(beyond())) << Refuse(ANN, 1, BadData(why))
+    assert not live.link().calls
+
+
+def test_a_plugin_that_wants_a_path_of_its_own_to_close_a_tab_keeps_the_tab(live: Playbook) -> None:
+    required = {"required": ["path"], "properties": {"path": {"default": "no path"}}}
+    live.link().tools = Tools({"close_tab": required})
+    live.router.links.close_tab(live.link(), "a tab", 1000.0)
+    assert (live.link().calls, live.link().idle_since) == ({}, 1000.0)

@@ -112,6 +112,7 @@ def test_half_of_a_surrogate_pair_survives_and_leaves_as_ascii() -> None:
     assert load(message.result) == ["\ud83d", "ä"]
     assert bytes(message.result).isascii()
     assert dump("\ud83d") == SURROGATE
+    assert load(b"[1.5,%b]" % SURROGATE) == [1.5, "\ud83d"]
 
 
 def test_an_absent_member_is_none() -> None:
@@ -123,7 +124,7 @@ def _short(value: Any) -> str:
 
 
 NO_JSON = [b"[", b"NaN", b"-Infinity", b"[" * 5000 + b"]" * 5000]
-UNREADABLE = [*NO_JSON, b'"\xff"', b"1" * 5000]  # `compact` needs not understand these
+UNREADABLE = [*NO_JSON, b'"\xff"', b"1" * 5000, b"[-1e999]"]  # `compact` needs not understand these
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
-from bridge.core.events import Dial, HangUp, LinkState, Tick
-from bridge.core.links import HANDSHAKE_S, RELAY_S
+from bridge import client
+from bridge.core.events import Dial, Event, HangUp, LinkState, Scene, Tick
+from bridge.core.link import RELAY_PAUSE_S
+from bridge.core.links import HANDSHAKE_S, IDLE_S, RELAY_S
 from bridge.core.ranking import Candidate, Listener
 from bridge.core.reach import Diagnosis, Route, Way
+from bridge.core.relays import RELAYS_MOST
 from bridge.core.selection import select
 from bridge.core.terminal import Terminal
 from tests.core.candidates import ide
@@ -95,3 +98,93 @@ def test_what_may_not_be_there_comes_after_what_is() -> None:
         (4002, "its folder /w holds the file"),
         (4001, "only a relay may get to it, so it comes last"),
     ]
+
+
+# ---- stale lock files: how many relays one request starts
+
+
+def stale(count: int) -> list[Candidate]:
+    """Hidden IDEs, the newest first; nobody knows whether they are there."""
+    return [
+        ide(port, "/w", token=f"t{port}", modified=9000.0 - port, route=NAT, listener=Listener.HIDDEN, silence=SILENCE)
+        for port in range(5001, 5001 + count)
+    ]
+
+
+def dialled(story: Playbook, event: Event) -> list[int]:
+    """Give the ports that the router dials upon `event`."""
+    return [command.lock.port for command in story.router.handle(event) if isinstance(command, Dial)]
+
+
+def looked_for(story: Playbook, world: Scene, at: float, attempt_s: float = HANDSHAKE_S + RELAY_S) -> list[int]:
+    """Let a session ask at `at`, and every relay find nobody after `attempt_s`; give the ports that were dialled."""
+    ports: list[int] = []
+    event: Event = asks(LOOK, scene=world, at=at)
+    while new := dialled(story, event):
+        ports += new
+        (candidate,) = (candidate for candidate in world.candidates if candidate.lock.port == new[0])
+        at += attempt_s
+        event = closed(LinkState.GONE, "nobody", candidate, at=at)
+    return ports
+
+
+# As long as the shell waits for a relay, for Windows' refusal, and for the slowest that comes up and is silent then.
+ATTEMPTS = [0.1, 2.8, 10.8, HANDSHAKE_S + RELAY_S, RELAY_S + 3 * HANDSHAKE_S]
+
+
+@pytest.mark.parametrize("attempt_s", ATTEMPTS)
+def test_one_request_starts_two_relays_and_no_more(story: Playbook, attempt_s: float) -> None:
+    assert looked_for(story, scene(*stale(30)), 1000.0, attempt_s) == [5001, 5002]
+
+
+def test_two_relays_that_take_their_whole_time_end_before_the_askers_patience_does() -> None:
+    assert RELAYS_MOST * (HANDSHAKE_S + RELAY_S) < client.CALL_S
+    assert RELAY_PAUSE_S > RELAY_S + 3 * HANDSHAKE_S  # else the first might be tried again after the second
+
+
+def test_the_others_are_unreachable_for_a_while_and_say_why(story: Playbook) -> None:
+    world = scene(*stale(3))
+    looked_for(story, world, 1000.0, 1.0)
+    (first, second, third) = story.router.links.choose(world, 1002.0).verdicts
+    assert first.reason == second.reason == f"{SILENCE.reason}; nobody"
+    assert third.reason == f"{SILENCE.reason}; a relay found nobody twice a moment ago"
+    assert third.candidate.silence == (third.reason, SILENCE.fix)
+    assert story.router.links.state_of(third.candidate) == (LinkState.UNREACHABLE, third.reason)
+    story >> asks(LOOK, 2, scene=world, at=1002.0)
+    story << refused(2, f"no IDE can be used here: {SILENCE.reason}; nobody")
+
+
+def test_one_behind_many_stale_ones_has_its_turn(story: Playbook) -> None:
+    """For each that was missed twice pauses longer than the others must wait."""
+    world = scene(*stale(5))
+    turns = [looked_for(story, world, at, 2.0) for at in (1000.0, 1030.0, 1060.0, 1090.0, 1120.0, 1150.0)]
+    assert all(len(turn) <= RELAYS_MOST for turn in turns)
+    assert {port for turn in turns for port in turn} == {5001, 5002, 5003, 5004, 5005}
+
+
+def test_one_that_a_relay_got_to_before_is_let_try(story: Playbook) -> None:
+    story.quietly(asks(LOOK, scene=scene(HIDDEN)))
+    bring_up(story)
+    story.quietly(answers(3), Tick(1000.0 + IDLE_S))  # closed for want of work
+    looked_for(story, scene(*stale(3)), 1100.0, 1.0)
+    story >> asks(LOOK, 2, scene=scene(HIDDEN, *stale(3)), at=1103.0) << Dial(CODE.lock, NAT)
+
+
+@pytest.mark.parametrize("lived_s", [1.0, 100.0])
+def test_one_that_ended_after_a_relay_got_to_it_is_not(story: Playbook, lived_s: float) -> None:
+    story.quietly(asks(LOOK, scene=scene(HIDDEN)))
+    bring_up(story)
+    story.quietly(closed(LinkState.GONE, at=1000.0 + lived_s))
+    assert story.link().missed_at is None
+    assert story.link().retry_at < 1002.0 + lived_s  # it was no relay that missed
+    looked_for(story, scene(*stale(3)), 1200.0, 1.0)
+    assert dialled(story, asks(LOOK, 2, scene=scene(HIDDEN), at=1203.0)) == []
+
+
+def test_what_a_way_leads_to_is_no_concern_of_relays(story: Playbook) -> None:
+    """Its route has a relay, but it need not be started: the IDE answered when it was looked for."""
+    looked_for(story, scene(*stale(3)), 1000.0, 1.0)
+    near = replace(CODE, route=NAT)
+    story >> asks(LOOK, 2, scene=scene(near), at=1003.0) << Dial(CODE.lock, NAT)
+    story >> closed(LinkState.NOT_ANSWERING, at=1003.0) << refused(2, "no IDE can be used here: not answering: why")
+    assert story.link().retry_at < 1005.0

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from bridge.core import jsonrpc
 from bridge.core.jsonrpc import Message
 from bridge.core.translate import (
+    MOST_BYTES,
     TABLE,
     Direction,
     Kind,
@@ -22,6 +24,7 @@ from bridge.core.translate import (
     to_agent_result,
     to_ide,
 )
+from bridge.errors import BadData
 from pathconv import Code, PathConvError, PathMapper
 from tests.core.boundaries import ELSEWHERE, WSL, boundary, told
 from tests.pathconv.test_cases import mapper as profile_mapper
@@ -239,7 +242,6 @@ UNTOUCHED = [
     '{"filePath": "E:\\\\x"}',
     "Opened file: C:\\p\\a.py",
     '{"filePath": "C:\\\\p"',
-    '{"filePath": "C:\\\\p", "x": 1e999}',
     "[" * 100_000,
     '"C:\\\\p"',
     "[]",
@@ -251,6 +253,11 @@ UNTOUCHED = [
 def test_a_text_in_which_nothing_changes_stays_as_it_is(text: str) -> None:
     answer = result(text)
     assert to_agent_result(WSL, "openFile", answer)[0] is answer
+
+
+def test_a_text_that_cannot_be_written_again_stays_as_it_is_and_counts() -> None:
+    answer = result('{"filePath": "C:\\\\p", "x": 1e999}', '{"filePath": "C:\\\\p", "x": NaN}')
+    assert to_agent_result(WSL, "openFile", answer) == (answer, 2)
 
 
 def test_every_item_that_is_json_is_mapped() -> None:
@@ -314,9 +321,78 @@ def test_a_response_whose_request_is_not_known_is_read_like_that_of_any_tool() -
     assert json.loads(mapped["result"]["content"][0]["text"])["folders"][0] == {"path": "/mnt/c/p"}
 
 
-@pytest.mark.parametrize("raw", [b"not JSON", b"", b"5", b"null"])
-def test_what_is_not_json_is_not_ours_to_complain_of(raw: bytes) -> None:
+@pytest.mark.parametrize("raw", [b"", b"5", b"null"])
+def test_arguments_that_hold_nothing_stay_as_they_are(raw: bytes) -> None:
     assert to_ide(WSL, "openFile", raw) == raw
+
+
+DEEP = b"[" * 5000 + b"]" * 5000
+UNREADABLE = [b"NaN", b"-Infinity", b"1e999", b"1" * 5000, DEEP, b"not JSON"]
+
+
+@pytest.mark.parametrize("more", UNREADABLE, ids=lambda raw: repr(raw[:9]))
+def test_arguments_that_cannot_be_read_are_an_error_to_the_asker(more: bytes) -> None:
+    """Else the IDE would be told a path of ours, and take it for a file of its own."""
+    with pytest.raises(BadData, match=r"the arguments of openFile are not JSON: ."):
+        to_ide(WSL, "openFile", b'{"filePath":"/mnt/c/x","x":%b}' % more)
+
+
+@pytest.mark.parametrize("more", UNREADABLE, ids=lambda raw: repr(raw[:9]))
+def test_what_an_ide_says_and_cannot_be_read_passes_as_it_came_and_is_counted(more: bytes) -> None:
+    said = Message(method="selection_changed", params=Raw(b'{"filePath":"C:\\\\x","x":%b}' % more))
+    assert to_agent(WSL, said) == (said, 1)
+    answer = Message(id=1, result=Raw(b'{"content":[{"text":"[{\\"uri\\":\\"C:/x\\"}]"}],"x":%b}' % more))
+    assert to_agent_result(WSL, "getDiagnostics", answer) == (answer, 1)
+
+
+@pytest.mark.parametrize("trouble", [RecursionError, MemoryError, ValueError])
+def test_what_can_be_read_but_not_written_passes_too(trouble: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    """How deep that is depends on the interpreter."""
+
+    def fail(value: object) -> bytes:
+        raise trouble("too much")
+
+    answer = result_of_openers("C:\\x")
+    arguments = b'{"filePath":"/mnt/c/x"}'
+    monkeypatch.setattr(jsonrpc, "dump", fail)
+    assert to_agent_result(WSL, "getOpenEditors", answer) == (answer, 1)
+    with pytest.raises(MemoryError if trouble is MemoryError else BadData):
+        to_ide(WSL, "openFile", arguments)
+
+
+# ---- hostile sizes
+
+
+def result_of_openers(*uris: str, blanks: int = 0, padding: int = 0) -> Message:
+    tabs = ",".join(json.dumps({"uri": uri}) for uri in uris)
+    text = "{\n" + " " * blanks + f'"tabs":[{tabs}],"x":"' + "x" * padding + '"}'
+    return Message(id=1, result=Raw(json.dumps({"content": [{"type": "text", "text": text}]}).encode()))
+
+
+def test_an_indent_that_would_make_gigabytes_is_not_kept() -> None:
+    answer = result_of_openers(*["file:///c%3A/x"] * 2000, blanks=100_000)
+    mapped, count = to_agent_result(WSL, "getOpenEditors", answer)
+    assert len(mapped.result) < len(answer.result)
+    assert (json.loads(texts(mapped)[0])["tabs"], count) == ([{"uri": "file:///mnt/c/x"}] * 2000, 0)
+
+
+def test_what_is_too_big_passes_as_it_came_undecoded_and_counts_as_one() -> None:
+    spare = MOST_BYTES - len(result_of_openers("C:\\x", "C:\\y").result)
+    fits, too_big = (result_of_openers("C:\\x", "C:\\y", padding=spare + more) for more in (0, 1))
+    assert len(fits.result) == MOST_BYTES
+    mapped, count = to_agent_result(WSL, "getOpenEditors", fits)
+    assert (mapped is fits, count) == (False, 0)
+    assert to_agent_result(WSL, "getOpenEditors", too_big) == (too_big, 1)
+    no_paths = to_agent_result(WSL, "openDiff", too_big)
+    assert no_paths == (too_big, 0)
+    said = Message(method="diagnostics_changed", params=Raw(b'{"uris":[%b' % (b'"file:///c%3A/x",' * 200_000)))
+    assert to_agent(WSL, said) == (said, 1)
+
+
+def test_a_request_may_be_as_big_as_a_file() -> None:
+    contents = "x" * (2 * MOST_BYTES)
+    told = ask({"new_file_path": HERE, "new_file_contents": contents}, tool="openDiff")
+    assert told == {"new_file_path": THERE, "new_file_contents": contents}
 
 
 def test_a_member_that_holds_no_path_is_not_even_decoded() -> None:

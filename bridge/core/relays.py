@@ -1,0 +1,52 @@
+"""Relays, rationed: how many Windows programs one request may start to look for IDEs (design.md D10).
+
+Where no way leads to an IDE, only a relay can tell whether it is there, and each is a program started in Windows that
+may take its whole time and find nobody. Stale lock files may be many. So after `RELAYS_MOST` that missed, the
+other hidden IDEs are not looked for until `RELAY_PAUSE_S` have passed; then the next ones have their turn, for those
+that were missed pause longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from bridge.core.events import LinkState
+from bridge.core.link import FAILED, RELAY_PAUSE_S, UP, Link
+from bridge.core.ranking import Candidate, Listener
+from bridge.core.reach import Diagnosis
+
+__all__ = ["RELAYS_MOST", "are_spent", "sought"]
+
+RELAYS_MOST: Final = 2  # two that take their whole time end before the client's patience of 30 s does
+SPENT: Final = "a relay found nobody twice a moment ago"
+
+
+def are_spent(links: Iterable[Link], now: float) -> bool:
+    """Tell whether as many relays missed of late as one request may start."""
+    missed = (link.missed_at for link in links if link.missed_at is not None)
+    return sum(now < at + RELAY_PAUSE_S for at in missed) >= RELAYS_MOST
+
+
+def sought(candidate: Candidate, link: Link | None, spent: bool, now: float) -> Candidate:
+    """Add to a hidden candidate what a relay found, where the shell could not look.
+
+    What it found holds until the link need not pause any more. One that a relay got to before is let try when the
+    relays are `spent`.
+    """
+    if link is not None and link.state in UP:
+        return replace(candidate, listener=Listener.OURS, silence=None)
+    if link is not None and link.state in FAILED and now < link.retry_at:
+        why = link.reason
+    elif spent and not _is_proven(link):
+        why = SPENT
+    else:
+        return candidate
+    before, fix = candidate.silence or Diagnosis("")
+    both = "; ".join(filter(None, (before, why)))  # the first is what the user can mend
+    return replace(candidate, listener=Listener.UNREACHABLE, silence=Diagnosis(both, fix))
+
+
+def _is_proven(link: Link | None) -> bool:
+    return link is not None and link.state is LinkState.LISTENING and not link.failures
