@@ -79,20 +79,13 @@ def _is_within(host: str, network: IPv4Network) -> bool:
 
 
 def host_candidates(
-    env: Env,
-    mode: str | None,
-    gateway: str | None,
-    *,
-    ide_on_windows: bool,
-    override: str | None = None,
-    interfaces: Collection[str] = (),
+    env: Env, mode: Mode | None, gateway: str | None, *, ide_on_windows: bool, override: str | None = None
 ) -> tuple[str, ...]:
     """List the hosts at which an IDE may listen, all to be tried at once.
 
     Args:
-        mode: as ``wslinfo`` states it, or None.
+        mode: as `network_mode` decided; None: not known.
         override: the host that the user's configuration names; then no other is tried.
-        interfaces: names of the network interfaces.
 
     In a container ``host.docker.internal`` is among them; dial it only with the user's consent.
     """
@@ -100,8 +93,7 @@ def host_candidates(
         return (override,)
     if env is Env.CONTAINER:
         return (LOOPBACK, DOCKER_HOST)
-    behind_nat = env is Env.WSL2 and network_mode(mode, interfaces, gateway) is Mode.NAT
-    if ide_on_windows and behind_nat and gateway is not None:
+    if ide_on_windows and env is Env.WSL2 and mode is Mode.NAT and gateway is not None:
         return (gateway, LOOPBACK)
     return (LOOPBACK,)
 

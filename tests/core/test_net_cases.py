@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bridge.core.reach import host_candidates
+from bridge.core.reach import host_candidates, network_mode
 from bridge.core.windows import home_from_path, needs_polling, tasklist_alive
 from pathconv import Env, EnvFacts, detect
 
@@ -21,13 +21,13 @@ def _detect(given: dict[str, Any]) -> str:
 
 
 def _hosts(given: dict[str, Any]) -> list[str]:
+    mode = network_mode(given["mode"], given.get("interfaces", ()), given["gateway"])
     hosts = host_candidates(
         Env(given["env"]),
-        given["mode"],
+        mode,
         given["gateway"],
         ide_on_windows=given["ide_on_windows"],
         override=given["override"],
-        interfaces=given.get("interfaces", ()),
     )
     return list(hosts)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bridge.core.lockfile import LockFile
-from bridge.core.reach import HERE, Mode, Route, Silence, Terrain, Way, host_candidates, network_mode, runs_in_windows
+from bridge.core.reach import HERE, Mode, Route, Silence, Terrain, Way, network_mode, runs_in_windows
 from pathconv import Env, Facts, Mount, PathMapper
 
 GATEWAY = "172.21.96.1"
@@ -34,21 +34,23 @@ def lock(*folders: str, windows: bool = False) -> LockFile:
         (None, ("lo",), None, None),
         (None, ("lo",), "fe80::1", None),
         ("teleport", ("lo", "eth0"), GATEWAY, None),  # a mode of the future
+        ("", ("lo", "eth0"), GATEWAY, None),  # it was asked, and did not say
     ],
 )
 def test_the_networking_mode(stated: str | None, interfaces: tuple[str, ...], gateway: str, mode: Mode | None) -> None:
     assert network_mode(stated, interfaces, gateway) is mode
 
 
+@pytest.mark.parametrize("gateway", [GATEWAY, ROUTER])  # a LAN may lie in 172.16/12 too
 @pytest.mark.parametrize("mode", [*Mode, None])
-def test_the_gateway_is_dialled_behind_nat_alone(mode: Mode | None) -> None:
+def test_the_gateway_is_dialled_behind_nat_alone(mode: Mode | None, gateway: str) -> None:
     hosts = {
-        host
+        way.host
         for env in Env
         for in_windows in (True, False)
-        for host in host_candidates(env, mode, ROUTER, ide_on_windows=in_windows, interfaces=("lo", "eth0"))
+        for way in Terrain(env=env, mode=mode, gateway=gateway).route(in_windows).ways
     }
-    assert (ROUTER in hosts) is (mode is Mode.NAT)
+    assert (gateway in hosts) is (mode is Mode.NAT)
 
 
 @pytest.mark.parametrize("mode", [Mode.MIRRORED, Mode.CONSOMME, Mode.VIRTIOPROXY, Mode.WSL1])

@@ -18,7 +18,7 @@ from typing import Any
 
 from tests.e2e.outsiders import Stranger, token_of
 from tests.e2e.support import EMULATOR, ROOT, Ide, Running, bridge, everything_ends
-from tests.wsl.network import Mode, Network, network
+from tests.wsl.network import ROUTER, Mode, Network, network
 from tests.wsl.system import DISTRO, PROFILE, WINDOWS_PID, System
 
 __all__ = ["Boundary", "boundary"]
@@ -185,7 +185,13 @@ _APPS = rf"{PROFILE[3:]}\AppData\Local\Microsoft\WindowsApps"
 
 @contextmanager
 def boundary(
-    directory: Path, mode: Mode = "nat", *, automount: str = "/mnt/", letters: str = "CD", mounted: str | None = None
+    directory: Path,
+    mode: Mode = "nat",
+    *,
+    automount: str = "/mnt/",
+    letters: str = "CD",
+    mounted: str | None = None,
+    router: str = ROUTER,
 ) -> Iterator[Boundary]:
     """Make a WSL machine and its Windows host; take all of it away at the end.
 
@@ -194,6 +200,7 @@ def boundary(
         automount: the root below which drives are mounted.
         letters: the drives of Windows.
         mounted: those of them that WSL sees; by default all.
+        router: the address of the local network's router.
     """
     drives = {letter: directory / "windows" / letter.lower() for letter in letters}
     points = {letter: f"{automount}{letter.lower()}" for letter in (letters if mounted is None else mounted)}
@@ -201,7 +208,7 @@ def boundary(
         drive.mkdir(parents=True)
     system = System(directory / "system", drives, points)
     binds = {point: drives[letter] for letter, point in points.items()}
-    with network(mode, directory / "network", binds) as joined:
+    with network(mode, directory / "network", binds, router) as joined:
         system.install_wsl_programs(mode)
         system.install_windows_programs()
         made = Boundary(joined, system, drives, points)

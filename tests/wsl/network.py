@@ -78,10 +78,13 @@ class Network:
     Args:
         wsl, windows, lan: the machines, not joined yet.
         log: an empty directory for what reaches the router.
+        router: its address.
     """
 
-    def __init__(self, mode: Mode, wsl: Space, windows: Space, lan: Space, log: Path) -> None:
+    def __init__(self, mode: Mode, wsl: Space, windows: Space, lan: Space, log: Path, router: str = ROUTER) -> None:
         self.mode = mode
+        self.router = router
+        self.host = f"{router.rpartition('.')[0]}.5"  # who is in the local network: Windows, or WSL itself
         self.wsl = wsl
         self.windows = windows
         self.lan = lan
@@ -101,12 +104,12 @@ class Network:
         self.windows.ip(
             f"link add lan type veth peer name lan netns {self.lan.pid}",
             f"link add vEthernet type veth peer name eth0 netns {self.wsl.pid}",
-            "addr add 192.168.77.5/24 dev lan",
+            f"addr add {self.host}/24 dev lan",
             "link set lan up",
-            f"route add default via {ROUTER} onlink dev lan",
+            f"route add default via {self.router} onlink dev lan",
             "link set vEthernet up",
         )
-        self.lan.ip(f"addr add {ROUTER}/24 dev lan", "link set lan up")
+        self.lan.ip(f"addr add {self.router}/24 dev lan", "link set lan up")
         self.windows.sysctl("net.ipv4.ip_forward=1")
         self.windows.nft(_WINDOWS_NAT)
         self.move_host(GATEWAY)
@@ -114,12 +117,12 @@ class Network:
     def _join_lan(self) -> None:
         self.wsl.ip(
             f"link add eth0 type veth peer name lan netns {self.lan.pid}",
-            "addr add 192.168.77.5/24 dev eth0",
+            f"addr add {self.host}/24 dev eth0",
             "link set eth0 up",
-            f"route add default via {ROUTER} onlink dev eth0",
+            f"route add default via {self.router} onlink dev eth0",
         )
-        self.lan.ip(f"addr add {ROUTER}/24 dev lan", "link set lan up")
-        self.gateway = ROUTER
+        self.lan.ip(f"addr add {self.router}/24 dev lan", "link set lan up")
+        self.gateway = self.router
 
     def _mirror(self) -> None:
         self.wsl.ip(
@@ -175,7 +178,7 @@ class Network:
         Every time a word is sent to the router first, and seen there: else it would prove nothing.
         """
         word = secrets.token_hex(16)
-        self.wsl.run("bash", "-c", f"echo {word} > /dev/udp/{ROUTER}/7")
+        self.wsl.run("bash", "-c", f"echo {word} > /dev/udp/{self.router}/7")
         until(lambda: word.encode() in self._frames(), "the router does not hear us")
         spoken = [*self.lan_calls().values(), self._frames()]
         return any(form in heard for heard in spoken for form in _forms(secret))
@@ -210,12 +213,15 @@ def until(fits: Callable[[], bool], otherwise: str) -> None:
 
 
 @contextmanager
-def network(mode: Mode, directory: Path, binds: Mapping[str, Path] | None = None) -> Iterator[Network]:
+def network(
+    mode: Mode, directory: Path, binds: Mapping[str, Path] | None = None, router: str = ROUTER
+) -> Iterator[Network]:
     """Make the three machines and join them; take all of it away at the end, also after a failure.
 
     Args:
         directory: an empty one, for what reaches the router and for the root of the WSL machine.
         binds: what the WSL machine sees, by mount point: its Windows drives.
+        router: the router's address; the local network is its /24.
     """
     root, log = directory / "root", directory / "router"
     root.mkdir(parents=True)
@@ -227,7 +233,7 @@ def network(mode: Mode, directory: Path, binds: Mapping[str, Path] | None = None
             stack.callback(made.close)
             return made
 
-        joined = Network(mode, space(root, binds), space(), space(), log)
+        joined = Network(mode, space(root, binds), space(), space(), log, router)
         stack.enter_context(_router(joined.lan, log))
         yield joined
 

@@ -24,7 +24,7 @@ _DRIVE_MOUNT = (
     r"aname=drvfs;path={drive}:\;uid=1000;gid=1000;symlinkroot=/mnt/,mmap,access=client,msize=65536,trans=fd,rfd=5,wfd=5"
 )
 
-_WSLINFO = "[ \"$1\" = --networking-mode ] && echo '{mode}'"
+_WSLINFO = "[ \"$1\" = --networking-mode ] && [ -n '{mode}' ] && echo '{mode}'"
 _WSLPATH = "printf '%s\\n' '\\\\wsl.localhost\\{distro}\\'"
 # cmd.exe /u /d /c echo %USERPROFILE%: UTF-16LE because of /u, after a banner if it stands where Windows cannot.
 _CMD = """

@@ -156,6 +156,33 @@ def test_where_no_way_to_windows_is_known_nobody_is_dialled(wsl: Make, stated: s
     assert (machine.leaks(), machine.network.lan_calls()) == ([], {})
 
 
+@pytest.mark.parametrize("stated", ["bridged", "something new", ""])
+def test_a_router_with_an_address_like_those_of_wsl_is_not_taken_for_windows(wsl: Make, stated: str) -> None:
+    """Local networks may lie in 172.16/12 too; "" stands for a ``wslinfo`` that fails."""
+    machine = wsl("bridged", router="172.20.77.1")
+    machine.system.install_wsl_programs(stated)
+    machine.write(FILE, "text\n")
+    machine.windows_ide(PROJECT)
+    machine.start_daemon()
+    assert "networking mode" in unopened(machine, machine.seen(FILE))
+    assert (machine.leaks(), machine.network.lan_calls()) == ([], {})
+
+
+def test_variables_alone_make_no_gateway_windows(wsl: Make) -> None:
+    """On plain Linux, whoever starts the daemon may have set them."""
+    machine = wsl("bridged", router="172.20.77.1")
+    for path in ("/usr/bin/wslpath", "/usr/bin/wslinfo", "/run/WSL/1_interop"):
+        machine.system.remove(path)
+    (machine.system.root / "run/WSL").rmdir()
+    machine.system.write("/proc/sys/kernel/osrelease", "6.1.0-18-amd64\n")
+    machine.system.remove("/proc/sys/fs/binfmt_misc/WSLInterop")
+    machine.write(FILE, "text\n")
+    machine.windows_ide(PROJECT)
+    machine.start_daemon()
+    unopened(machine, machine.seen(FILE))
+    assert (machine.leaks(), machine.network.lan_calls()) == ([], {})
+
+
 # ---- who is believed
 
 
