@@ -77,7 +77,7 @@ class Link:
     failures: int = 0
     retry_at: float = 0.0
     hidden: bool = False  # it was dialled where only a relay leads
-    missed_at: float | None = None  # when a relay last failed to get to it
+    missed_at: float | None = None  # when a relay failed to get to it, and none has since
     failed_lock: float | None = None  # the lock's mtime when the link failed
     leftovers: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_LEFTOVERS))  # tabs to close when live
     tells_closing: bool = False  # it has answered that a diff's tab was closed: then its "rejected" means no
@@ -101,7 +101,7 @@ class Link:
 
     def is_spare(self, now: float) -> bool:
         """Tell whether nothing is lost when the link is forgotten, but for a lasting trouble."""
-        return self.state not in UP and not self.busy and now >= self.retry_at
+        return self.state not in UP and not self.busy and now >= max(self.retry_at, self.relay_at)
 
     def note_idle(self, now: float) -> None:
         """See whether there is work left; if not, `Links` closes the link after a while."""
@@ -111,17 +111,22 @@ class Link:
         """Take note that the link ended, and how long it is to be let alone."""
         steady = self.live_since is not None and now - self.live_since >= STEADY_S
         self.failures = 0 if steady else self.failures + 1
-        missed = self.hidden and not self.ready
-        if missed:
+        if self.hidden and not self.ready:
             self.missed_at = now
-        self.retry_at = now + self._pause(RELAY_PAUSE_S if missed else 0.0)
+        self.retry_at = now + self._pause(PAUSE_S[0])
         self.rest(state, reason)
 
-    def _pause(self, least: float) -> float:
+    @property
+    def relay_at(self) -> float:
+        """When a relay may look for it again; a way that leads to it meanwhile may be taken from `retry_at` on."""
+        if self.missed_at is None:
+            return 0.0
+        return self.missed_at + max(self._pause(RELAY_PAUSE_S / 2), RELAY_PAUSE_S)
+
+    def _pause(self, first: float) -> float:
         """Double the pause with every failure; the jitter is the IDE's own, so that two daemons differ."""
-        first, longest = max(PAUSE_S[0], least / 2), PAUSE_S[1]
         jitter = hashlib.sha256(f"{self.id} {self.failures}".encode()).digest()[0] / 255
-        return max(min(first * 2.0 ** min(self.failures, 16), longest) * (0.75 + jitter / 2), least)
+        return min(first * 2.0 ** min(self.failures, 16), PAUSE_S[1]) * (0.75 + jitter / 2)
 
     def rest(self, state: LinkState, reason: str) -> None:
         """Forget what belonged to the connection, but for calls and jobs: they are still to be told."""

@@ -159,7 +159,7 @@ class Links:
     def _ready(self, link: Link, tools: Tools, now: float) -> None:
         """Start what waited: the IDE's tools are known, or will not be."""
         link.tools, link.traits = tools, dialects.traits_of(link.name, tools)
-        link.ready, link.deadline = True, None
+        link.ready, link.deadline, link.missed_at = True, None, None
         while link.leftovers:
             self.close_tab(link, link.leftovers.popleft(), now)
         held, link.held = link.held, []

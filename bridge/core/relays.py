@@ -37,7 +37,7 @@ def sought(candidate: Candidate, link: Link | None, spent: bool, now: float) -> 
     """
     if link is not None and link.state in UP:
         return replace(candidate, listener=Listener.OURS, silence=None)
-    if link is not None and link.state in FAILED and now < link.retry_at:
+    if link is not None and (now < link.relay_at or (link.state in FAILED and now < link.retry_at)):
         why = link.reason
     elif spent and not _is_proven(link):
         why = SPENT

@@ -181,6 +181,22 @@ def test_one_that_ended_after_a_relay_got_to_it_is_not(story: Playbook, lived_s:
     assert dialled(story, asks(LOOK, 2, scene=scene(HIDDEN), at=1203.0)) == []
 
 
+def test_a_way_that_leads_to_it_meanwhile_is_taken_at_once(story: Playbook) -> None:
+    """The user has let WSL through the firewall: it answers now, and no relay need be started."""
+    assert looked_for(story, scene(HIDDEN), 1000.0, 1.0) == [4001]
+    assert dialled(story, asks(LOOK, scene=scene(HIDDEN), at=1004.0)) == []
+    story >> asks(LOOK, 2, scene=scene(replace(HIDDEN, listener=Listener.OURS)), at=1004.0) << Dial(CODE.lock, NAT)
+    bring_up(story, at=1004.0)
+    assert (story.link().missed_at, story.link().relay_at) == (None, 0.0)
+
+
+def test_one_that_breaks_off_before_it_is_ready_was_missed_too(story: Playbook) -> None:
+    story.quietly(asks(LOOK, scene=scene(HIDDEN)), closed(LinkState.LISTENING, "it closed the connection"))
+    assert dialled(story, asks(LOOK, 2, scene=scene(HIDDEN), at=1000.0 + RELAY_PAUSE_S - 0.1)) == []
+    assert not story.link().is_spare(1000.0 + RELAY_PAUSE_S - 0.1)
+    assert dialled(story, asks(LOOK, 3, scene=scene(HIDDEN), at=1000.0 + 1.25 * RELAY_PAUSE_S)) == [4001]
+
+
 def test_what_a_way_leads_to_is_no_concern_of_relays(story: Playbook) -> None:
     """Its route has a relay, but it need not be started: the IDE answered when it was looked for."""
     looked_for(story, scene(*stale(3)), 1000.0, 1.0)
