@@ -141,6 +141,8 @@ class Silence(StrEnum):
     TIMEOUT = "timeout"
     UNREACHABLE = "unreachable"  # no route, or no such name
     UNTRUSTED = "untrusted"  # somebody answers who is to be told no token
+    MOVED = "moved"  # the network has changed since the host was found
+    NO_FILES = "no files"  # we may open no more
 
 
 class Diagnosis(NamedTuple):
@@ -189,6 +191,10 @@ class Terrain:
         Args:
             silences: what became of each host that was tried.
         """
+        if Silence.NO_FILES in silences.values():
+            return Diagnosis("the bridge has too many files open", "bridge doctor names the limit; then try again")
+        if Silence.MOVED in silences.values():
+            return Diagnosis("the network has just changed", "try again")
         if self.override is not None:
             why = silences.get(self.override, Silence.UNREACHABLE)
             return Diagnosis(

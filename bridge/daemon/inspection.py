@@ -25,15 +25,12 @@ from bridge.core.checks import Directory, Facts, File, Quota
 from bridge.core.daemonchecks import NAMESPACES, Answer, DaemonFacts, World
 from bridge.core.events import LinkState
 from bridge.core.idechecks import Announced, Distrusted, IdeFacts
-from bridge.core.reach import Terrain
-from bridge.core.selection import Listener
 from bridge.daemon.settings import Settings, read_settings, surroundings_of
 from bridge.errors import BadConfiguration, BridgeError
 from bridge.ides.admission import Refused
 from bridge.ides.dialing import Dialer
-from bridge.ides.locks import LockScanner, Scan, candidate_directories
-from bridge.ides.surroundings import Surroundings
-from bridge.ides.survey import Found, find, pid_of
+from bridge.ides.locks import LockScanner, candidate_directories
+from bridge.ides.survey import Found, look_around
 from bridge.paths import Paths, check_private, socket_path
 
 __all__ = ["inspect_bridge", "inspect_daemon", "inspect_ides"]
@@ -187,13 +184,13 @@ def inspect_ides(environ: Mapping[str, str], places: Paths, rows: list[Any], bro
     """Look for IDEs as the daemon does; `rows` is what it knows of its links to them, empty if none runs."""
     surroundings = surroundings_of(_settings(places))
     directories = candidate_directories(environ, Path(places.home))
-    terrain, scan, found = asyncio.run(_look_for_ides(surroundings, directories))
+    scanner, dialer = LockScanner(ground=surroundings.ground), Dialer(leads=surroundings.leads)
+    terrain, scan, found = asyncio.run(look_around(directories, surroundings, scanner, dialer))
     known = {(row["port"], row.get("side", "here") == "here"): row for row in rows}
-    silent = [one.admitted.lock.pid for one in found if one.admitted.lock.running_in_windows and one.silences]
-    processes = surroundings.alive(silent)
-    announced = [
-        _announced(one, terrain, known.get((one.admitted.lock.port, one.route.here)), processes) for one in found
-    ]
+    processes = surroundings.alive(
+        one.admitted.lock.pid for one in found if one.silence and one.admitted.lock.running_in_windows
+    )
+    announced = [_announced(one, known.get((one.admitted.lock.port, one.route.here)), processes) for one in found]
     return IdeFacts(
         environ=environ,
         announced=tuple(announced),
@@ -214,27 +211,19 @@ def _settings(places: Paths) -> Settings:
         return Settings()
 
 
-async def _look_for_ides(surroundings: Surroundings, directories: list[Path]) -> tuple[Terrain, Scan, list[Found]]:
-    terrain = await surroundings.terrain()
-    everywhere = [*directories, *surroundings.directories()]
-    scan = await LockScanner(ground=surroundings.ground).settle(everywhere)
-    return terrain, scan, await find(scan.admitted, terrain, surroundings, Dialer(leads=surroundings.leads))
-
-
-def _announced(found: Found, terrain: Terrain, row: Any, processes: Mapping[int, bool | None]) -> Announced:
+def _announced(found: Found, row: Any, processes: Mapping[int, bool | None]) -> Announced:
     admitted, port = found.admitted, found.port
     occupied = LinkState.OCCUPIED if port.occupied(()) else LinkState.LISTENING
-    elsewhere = found.listener in (Listener.UNREACHABLE, Listener.HIDDEN)
     return Announced(
         lock=admitted.lock,
         path=admitted.path,
-        pid=pid_of(found),
+        pid=found.pid,
         listener=found.listener,
         exposed=found.route.here and port.bound_beyond_loopback,
         weak=admitted.weak,
         state=row["state"] if row else occupied,
         detail=row["detail"] if row else "",
-        silence=terrain.diagnose(admitted.lock.port, found.silences) if elsewhere else None,
+        silence=found.silence,
         ended=processes.get(admitted.lock.pid) is False,
     )
 

@@ -14,14 +14,13 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from bridge.core.reach import LOOPBACK, Route, Silence, Way
 from bridge.core.selection import Listener
 from bridge.ides.ports import OtherEnd, has_stranger, other_end, snapshot
 
-__all__ = ["CONNECT_S", "Connected", "Dialer", "NobodyThere", "NotTrustworthy", "Reach"]
+__all__ = ["CONNECT_S", "Connected", "Dialer", "NobodyThere", "Silences"]
 
 CONNECT_S: Final = 0.4
 KNOWN_S: Final = 2.0  # for so long a look at a port on the other side is good enough
@@ -32,18 +31,15 @@ _REFUSALS: Final = frozenset({errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNA
 
 
 class NobodyThere(Exception):
-    """No way led to the port; `silences` has what became of each host."""
+    """No way led to somebody who may be told a token; `silences` has what became of each host."""
 
     def __init__(self, silences: dict[str, Silence]) -> None:
         super().__init__(", ".join(f"{host}: {silence}" for host, silence in silences.items()))
         self.silences = silences
 
 
-class NotTrustworthy(Exception):
-    """Who answers may not be told a token: another user, or somebody whom the system does not name."""
-
-
 _Port = tuple[int, tuple[Way, ...]]
+Silences = dict[str, Silence] | None  # by host; None: somebody is there
 
 
 class Connected(NamedTuple):
@@ -51,19 +47,6 @@ class Connected(NamedTuple):
 
     endpoint: socket.socket
     here: bool  # to a socket of this machine, whose tables thus tell of it
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """Whether a port on the other side takes connections, as of `seen` (seconds of the dialer's clock)."""
-
-    silences: dict[str, Silence] | None  # None: it does
-    seen: float
-
-    @property
-    def answers(self) -> bool:
-        """Whether somebody is there."""
-        return self.silences is None
 
 
 class Dialer:
@@ -80,38 +63,36 @@ class Dialer:
         self._clock = clock
         self._leads = leads
         self._winners: dict[tuple[Way, ...], Way] = {}  # a new gateway makes other ways: nothing here outlives it
-        self._reaches: dict[_Port, Reach] = {}
-        self._looking: dict[_Port, asyncio.Future[Reach]] = {}
+        self._seen: dict[_Port, tuple[float, Silences]] = {}
+        self._looking: dict[_Port, asyncio.Future[Silences]] = {}
         self._places = asyncio.Semaphore(LOOKS_MOST)
 
     async def connect(self, port: int, route: Route, *, limit_s: float = CONNECT_S) -> Connected:
         """Connect to the first way that answers, and look who is there.
 
         Behind NAT another user may have the port on our loopback, and answer sooner than Windows does at the gateway:
-        who may not be told a token is passed over. Raises `NobodyThere`, or `NotTrustworthy` if he is the only one.
+        who may not be told a token is passed over. Raises `NobodyThere`.
         """
         ways = [way for way in route.ways if self._leads(way)]
-        silences = {way.host: Silence.UNREACHABLE for way in route.ways if way not in ways}
+        silences = {way.host: Silence.MOVED for way in route.ways if way not in ways}
         winner = self._winners.get(route.ways)
         for group in ([way for way in ways if way == winner], [way for way in ways if way != winner]):
             found = await _race(port, group, limit_s, silences)
             if found is not None:
                 self._remember(route.ways, found[1])
                 return found[0]
-        if Silence.UNTRUSTED in silences.values():
-            raise NotTrustworthy
         raise NobodyThere({way.host: silences[way.host] for way in route.ways})
 
-    async def reach(self, port: int, route: Route) -> Reach:
-        """Tell whether anybody takes connections on the port; nothing is sent.
+    async def silences(self, port: int, route: Route) -> Silences:
+        """Tell what becomes of each host when one connects to the port; None: somebody takes the connection.
 
-        What is closed at once takes no place: plugins give one to a client that has upgraded. The answer may
-        be `KNOWN_S` old.
+        Nothing is sent, and what is closed at once takes no place: plugins give one to a client that has upgraded.
+        The answer may be `KNOWN_S` old.
         """
         key = (port, route.ways)
-        known = self._reaches.get(key)
-        if known is not None and self._clock() - known.seen < KNOWN_S:
-            return known
+        seen = self._seen.get(key)
+        if seen is not None and self._clock() - seen[0] < KNOWN_S:
+            return seen[1]
         look = self._looking.get(key)
         if look is None:
             look = self._looking[key] = asyncio.ensure_future(self._look(port, route))
@@ -119,30 +100,23 @@ class Dialer:
 
     def forget(self, port: int, route: Route) -> None:
         """Look anew the next time: the connection ended."""
-        self._reaches.pop((port, route.ways), None)
+        self._seen.pop((port, route.ways), None)
 
-    async def _look(self, port: int, route: Route) -> Reach:
+    async def _look(self, port: int, route: Route) -> Silences:
         key = (port, route.ways)
+        silences: Silences = None
         try:
             async with self._places:
-                found = Reach(await self._silences(port, route), self._clock())
+                (await self.connect(port, route)).endpoint.close()
+        except NobodyThere as nobody:
+            silences = nobody.silences
         finally:
             del self._looking[key]
-        self._reaches.pop(key, None)
-        self._reaches[key] = found
-        if len(self._reaches) > KNOWN_MOST:
-            del self._reaches[next(iter(self._reaches))]
-        return found
-
-    async def _silences(self, port: int, route: Route) -> dict[str, Silence] | None:
-        try:
-            connected = await self.connect(port, route)
-        except NobodyThere as nobody:
-            return nobody.silences
-        except NotTrustworthy:
-            return {way.host: Silence.UNTRUSTED for way in route.ways}
-        connected.endpoint.close()
-        return None
+        self._seen.pop(key, None)
+        self._seen[key] = self._clock(), silences
+        if len(self._seen) > KNOWN_MOST:
+            del self._seen[next(iter(self._seen))]
+        return silences
 
     def _remember(self, ways: tuple[Way, ...], winner: Way) -> None:
         """Remember who won, but not a program of ours: that it has one port says nothing of the next."""
@@ -197,8 +171,8 @@ async def _connect(host: str, port: int, limit_s: float) -> socket.socket | Sile
     loop = asyncio.get_running_loop()
     try:
         endpoint = socket.socket()
-    except OSError:  # we have too many files open
-        return Silence.UNREACHABLE
+    except OSError:
+        return Silence.NO_FILES
     try:
         endpoint.setblocking(False)
         async with asyncio.timeout(limit_s):
@@ -225,29 +199,19 @@ async def _address(host: str) -> str:
 
 
 def _judge(way: Way, endpoint: socket.socket, port: int) -> Connected | Silence:
-    try:
-        return Connected(endpoint, _is_here(way, endpoint, port))
-    except NotTrustworthy:
-        endpoint.close()
-        return Silence.UNTRUSTED
-
-
-def _is_here(way: Way, endpoint: socket.socket, port: int) -> bool:
     """Look who accepted the connection, now that it is made: before, the port might have changed hands.
 
     Whose socket the other end is counts, and who listens: the first may be unknown until it is accepted, the second
-    may change hands. Returns whether it is our own user on our loopback; raises `NotTrustworthy` if it may not be told
-    a token.
+    may change hands.
     """
     end = other_end(port, endpoint.getsockname()[1])
-    if end in (OtherEnd.STRANGERS, OtherEnd.UNKNOWN):  # what is not known when files run out is not trusted either
-        raise NotTrustworthy
     listener = snapshot([port])[port].listener if way.host == LOOPBACK else Listener.NONE
     if listener is Listener.OURS and end in (OtherEnd.OURS, OtherEnd.UNTOLD):
-        return True
-    if not way.vouched:
-        raise NotTrustworthy
+        return Connected(endpoint, here=True)
     # A host that the configuration names may be this machine by another name.
-    if end is OtherEnd.OURS and (way.host == LOOPBACK or has_stranger(*endpoint.getpeername())):
-        raise NotTrustworthy
-    return False
+    hidden = end is OtherEnd.OURS and (way.host == LOOPBACK or has_stranger(*endpoint.getpeername()))
+    # What is not known, as when files run out, is not trusted either.
+    if way.vouched and end not in (OtherEnd.STRANGERS, OtherEnd.UNKNOWN) and not hidden:
+        return Connected(endpoint, here=False)
+    endpoint.close()
+    return Silence.UNTRUSTED

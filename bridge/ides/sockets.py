@@ -27,7 +27,7 @@ from bridge.core.lockfile import LockFile, Transport
 from bridge.core.reach import HERE, LOOPBACK, Route, Silence
 from bridge.core.selection import Listener
 from bridge.core.text import visible
-from bridge.ides.dialing import CONNECT_S, Dialer, NobodyThere, NotTrustworthy
+from bridge.ides.dialing import CONNECT_S, Dialer, NobodyThere
 from bridge.ides.ports import snapshot
 from bridge.ides.relay import Relay, RelayError
 
@@ -193,8 +193,6 @@ class Sockets:
         limit_s = HANDSHAKE_S if line.route.here else CONNECT_S
         try:
             endpoint, line.here = await self._dialer.connect(lock.port, line.route, limit_s=limit_s)
-        except NotTrustworthy:
-            raise _Failure(LinkState.PORT_TAKEN, "its port does not belong to your user") from None
         except NobodyThere as nobody:
             endpoint = await self._relayed(line, nobody)
         try:
@@ -237,12 +235,14 @@ class Sockets:
         self._dialer.forget(line.lock.port, line.route)
         if closed.rcvd is not None and closed.rcvd.code == CloseCode.NO_STATUS_RCVD:
             return LinkState.SLOT_LOST, "another client took its one place"
-        if line.relay is None and (await self._dialer.reach(line.lock.port, line.route)).answers:
+        if line.relay is None and await self._dialer.silences(line.lock.port, line.route) is None:
             return LinkState.LISTENING, "it closed the connection"
         return LinkState.GONE, "the IDE ended"
 
 
 def _nobody(line: _Line, nobody: NobodyThere) -> _Failure:
+    if Silence.UNTRUSTED in nobody.silences.values():
+        return _Failure(LinkState.PORT_TAKEN, "its port does not belong to your user")
     if set(nobody.silences.values()) == {Silence.TIMEOUT}:
         return _Failure(LinkState.NOT_ANSWERING, "its port takes no connection")
     return _Failure(LinkState.GONE, f"nothing listens on port {line.lock.port}: {nobody}")

@@ -2,7 +2,7 @@
 
 Nothing here speaks to an IDE. A thousand stale locks cost a stat and an `os.kill` each; paths are resolved only
 for locks on whose port somebody listens. An IDE on the other side of the Windows boundary shows no process and no
-socket here, so whether its port takes a connection is tried, for all of them at once (`Dialer.reach`).
+socket here, so whether its port takes a connection is tried, for all of them at once (`Dialer.silences`).
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bridge.core.reach import HERE, LOOPBACK, Route, Silence, Terrain
+from bridge.core.lockfile import LockFile
+from bridge.core.reach import HERE, LOOPBACK, Diagnosis, Route, Silence, Terrain
 from bridge.core.selection import Candidate, Listener, Pid
 from bridge.ides.admission import AdmittedLock, Refused
-from bridge.ides.dialing import Dialer, Reach
-from bridge.ides.locks import LockScanner
+from bridge.ides.dialing import Dialer, Silences
+from bridge.ides.locks import LockScanner, Scan
 from bridge.ides.ports import PortFacts, snapshot
 from bridge.ides.processes import ancestors, pid_state
 from bridge.ides.projects import project_of
@@ -26,7 +27,7 @@ from bridge.ides.surroundings import Surroundings
 from pathconv import Code, Env
 from pathconv.probe import Probe
 
-__all__ = ["Found", "Sighting", "Survey", "find"]
+__all__ = ["Found", "Look", "Sighting", "Survey", "look_around"]
 
 _LIVING: Final = frozenset({Listener.OURS, Listener.HIDDEN})
 
@@ -47,73 +48,88 @@ class Found(NamedTuple):
     route: Route
     port: PortFacts  # on this machine
     listener: Listener
-    silences: dict[str, Silence]  # for IDEs elsewhere: what became of each host
+    silence: Diagnosis | None  # why an IDE elsewhere does not answer
+
+    @property
+    def pid(self) -> Pid:
+        """What became of the process that the lock names: of one in Windows, or outside a container, nothing is known.
+
+        Its number may even be that of a process of ours.
+        """
+        lock = self.admitted.lock
+        elsewhere = lock.running_in_windows or not self.route.here
+        return Pid.UNKNOWN if elsewhere else pid_state(lock.pid, self.admitted.modified)
 
 
-async def find(
-    locks: Iterable[AdmittedLock],
-    terrain: Terrain,
+class Look(NamedTuple):
+    """All that one look around has seen."""
+
+    terrain: Terrain
+    scan: Scan
+    found: list[Found]
+
+
+async def look_around(
+    directories: Iterable[Path],
     surroundings: Surroundings,
+    scanner: LockScanner,
     dialer: Dialer,
     linked: Collection[str] = (),
-) -> list[Found]:
-    """Look who listens for each lock: on this machine in its tables, elsewhere by a connection that says nothing.
+) -> Look:
+    """Read the lock files and look who listens for each: here in tables, elsewhere by a connection that says nothing.
 
     Args:
-        terrain: what `surroundings` are now.
+        directories: where lock files may be besides the Windows profile; see `locks.candidate_directories`.
         linked: ids of the IDEs that we are connected to, which need no look.
     """
-    locks = list(locks)
-    ports = snapshot([found.lock.port for found in locks])
-    taken = {found.lock.port for found in locks if _is_here(found, ports[found.lock.port])}
-    routes = [_route(found, ports[found.lock.port], terrain, surroundings) for found in locks]
-    routes = [
-        _beside(route) if found.lock.running_in_windows and found.lock.port in taken else route
-        for found, route in zip(locks, routes, strict=True)
-    ]
-    reaches = await asyncio.gather(
-        *(_reach(found, route, dialer, linked) for found, route in zip(locks, routes, strict=True))
+    terrain = await surroundings.terrain()
+    scan = await scanner.settle(dict.fromkeys([*directories, *surroundings.directories()]))
+    ports = snapshot([admitted.lock.port for admitted in scan.admitted])
+    ours = frozenset(
+        admitted.lock.port
+        for admitted in scan.admitted
+        if ports[admitted.lock.port].listener is Listener.OURS and not admitted.lock.running_in_windows
     )
-    return [
-        Found(found, route, ports[found.lock.port], *_listener(route, ports[found.lock.port], reach))
-        for found, route, reach in zip(locks, routes, reaches, strict=True)
-    ]
+
+    async def find(admitted: AdmittedLock) -> Found:
+        lock, port = admitted.lock, ports[admitted.lock.port]
+        route = _route(admitted, port, terrain, surroundings, ours)
+        if route.here:
+            return Found(admitted, route, port, port.listener, None)
+        silences = None if lock.ide_id in linked else await dialer.silences(lock.port, route)
+        listener = _listener(route, silences)
+        explained = silences is not None and listener is not Listener.FOREIGN
+        return Found(
+            admitted, route, port, listener, terrain.diagnose(lock.port, silences or {}) if explained else None
+        )
+
+    return Look(terrain, scan, list(await asyncio.gather(*map(find, scan.admitted))))
 
 
-def _route(found: AdmittedLock, port: PortFacts, terrain: Terrain, surroundings: Surroundings) -> Route:
-    """An IDE like us is on our loopback; where another side exists, one that is not here may be there."""
-    if terrain.env is Env.WINDOWS and (mapper := surroundings.mapper_into(os.path.dirname(found.path))) is not None:
+def _route(
+    admitted: AdmittedLock, port: PortFacts, terrain: Terrain, surroundings: Surroundings, ours: Collection[int]
+) -> Route:
+    """An IDE like us is on our loopback; where another side exists, one that is not here may be there.
+
+    Who answers on our loopback is not in Windows if an IDE of ours has the port: `ours` are those.
+    """
+    lock = admitted.lock
+    if terrain.env is Env.WINDOWS and (mapper := surroundings.mapper_into(os.path.dirname(admitted.path))) is not None:
         return Route(here=False, mapper=mapper)  # Windows forwards its loopback to the distribution's
-    if port.listener is not Listener.NONE and not found.lock.running_in_windows:
+    if port.listener is not Listener.NONE and not lock.running_in_windows:
         return HERE
-    return terrain.route(found.lock.running_in_windows)
-
-
-def _is_here(found: AdmittedLock, port: PortFacts) -> bool:
-    return port.listener is Listener.OURS and not found.lock.running_in_windows
-
-
-def _beside(route: Route) -> Route:
-    """Give the route to an IDE in Windows whose port an IDE of ours has here: who answers on our loopback is that."""
+    route = terrain.route(lock.running_in_windows)
+    if route.here or lock.port not in ours:
+        return route
     return replace(route, ways=tuple(way for way in route.ways if way.host != LOOPBACK))
 
 
-async def _reach(found: AdmittedLock, route: Route, dialer: Dialer, linked: Collection[str]) -> Reach | None:
-    if route.here:
-        return None
-    if found.lock.ide_id in linked:
-        return Reach(None, 0.0)
-    return await dialer.reach(found.lock.port, route)
-
-
-def _listener(route: Route, port: PortFacts, reach: Reach | None) -> tuple[Listener, dict[str, Silence]]:
-    if reach is None:
-        return port.listener, {}
-    if reach.silences is None:
-        return Listener.OURS, {}
-    if Silence.UNTRUSTED in reach.silences.values():
-        return Listener.FOREIGN, reach.silences
-    return (Listener.HIDDEN if route.relay else Listener.UNREACHABLE), reach.silences
+def _listener(route: Route, silences: Silences) -> Listener:
+    if silences is None:
+        return Listener.OURS
+    if route.relay:
+        return Listener.HIDDEN
+    return Listener.FOREIGN if Silence.UNTRUSTED in silences.values() else Listener.UNREACHABLE
 
 
 class Survey:
@@ -157,27 +173,18 @@ class Survey:
             our_ports: local ports of our own links, whose connections do not make an IDE occupied.
             linked: ids of the IDEs at their other ends.
         """
-        terrain = await self._surroundings.terrain()
-        everywhere = dict.fromkeys([*directories, *self._surroundings.directories()])
-        scan = await self._scanner.settle(everywhere)
+        seen = await look_around(directories, self._surroundings, self._scanner, self._dialer, linked)
         line = frozenset(ancestors(terminal_pid)) if terminal_pid is not None else frozenset()
         return Sighting(
-            candidates=tuple(
-                self._candidate(found, terrain, line, our_ports)
-                for found in await find(scan.admitted, terrain, self._surroundings, self._dialer, linked)
-            ),
-            refused=scan.refused + scan.problems,
-            terrain=terrain,
+            candidates=tuple(self._candidate(found, line, our_ports) for found in seen.found),
+            refused=seen.scan.refused + seen.scan.problems,
+            terrain=seen.terrain,
         )
 
-    def _candidate(
-        self, found: Found, terrain: Terrain, line: Collection[int], our_ports: Collection[int]
-    ) -> Candidate:
-        lock, living = found.admitted.lock, found.listener in _LIVING
-        pid = pid_of(found)
-        named, foreign = _folders(found) if living else (lock.workspace_folders, None)
+    def _candidate(self, found: Found, line: Collection[int], our_ports: Collection[int]) -> Candidate:
+        lock, pid, living = found.admitted.lock, found.pid, found.listener in _LIVING
+        named, foreign = _folders(lock, found.route) if living else (lock.workspace_folders, None)
         folders = tuple(map(_real, named)) if living else named
-        elsewhere = found.listener in (Listener.HIDDEN, Listener.UNREACHABLE)
         return Candidate(
             lock=lock,
             folders=folders,
@@ -189,7 +196,7 @@ class Survey:
             ancestor=pid is Pid.ALIVE and lock.pid in line,
             weak=found.admitted.weak,
             route=found.route,
-            silence=terrain.diagnose(lock.port, found.silences) if elsewhere else None,
+            silence=found.silence,
             foreign=foreign,
         )
 
@@ -198,24 +205,11 @@ class Survey:
         return frozenset(p.repository for p in projects if p.repository is not None)
 
 
-def pid_of(found: Found) -> Pid:
-    """Say what became of the process that a lock names: nothing is known of one in Windows or outside a container.
-
-    Its number may even be that of a process of ours.
-    """
-    lock = found.admitted.lock
-    elsewhere = found.admitted.lock.running_in_windows or not found.route.here
-    return Pid.UNKNOWN if elsewhere else pid_state(lock.pid, found.admitted.modified)
-
-
-def _folders(found: Found) -> tuple[tuple[str, ...], str | None]:
+def _folders(lock: LockFile, route: Route) -> tuple[tuple[str, ...], str | None]:
     """Translate the folders to our side; if all are in another distribution, say so: they are not ours to show."""
-    lock, route = found.admitted.lock, found.route
     if route.mapper is None:
         return lock.workspace_folders, None
-    outcomes = [
-        route.mapper.try_ide_folder(name, found.admitted.lock.running_in_windows) for name in lock.workspace_folders
-    ]
+    outcomes = [route.mapper.try_ide_folder(name, lock.running_in_windows) for name in lock.workspace_folders]
     foreign = bool(outcomes) and all(o.error is not None and o.error.code is Code.FOREIGN_DISTRO for o in outcomes)
     here = route.mapper.facts.distro or "this one"
     reason = (

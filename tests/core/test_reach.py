@@ -135,6 +135,13 @@ DIAGNOSES: list[tuple[Terrain, dict[str, Silence], str, str]] = [
         f"it listens on Windows' own loopback only, not on {GATEWAY}, or it has ended",
         f'in JetBrains IDEs turn on "Accept connections from all network interfaces"; for all others {MIRROR}',
     ),
+    (NAT, {GATEWAY: Silence.MOVED, "127.0.0.1": Silence.REFUSED}, "the network has just changed", "try again"),
+    (
+        NAT,
+        {GATEWAY: Silence.NO_FILES, "127.0.0.1": Silence.NO_FILES},
+        "the bridge has too many files open",
+        "bridge doctor names the limit; then try again",
+    ),
     (NAT, {GATEWAY: Silence.UNREACHABLE}, f"there is no route to Windows at {GATEWAY}", "wsl.exe --shutdown"),
     (
         Terrain(env=Env.WSL2, mode=Mode.MIRRORED),

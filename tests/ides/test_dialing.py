@@ -15,7 +15,7 @@ import pytest
 from bridge.core.reach import HERE, Route, Silence, Way
 from bridge.core.selection import Listener
 from bridge.ides import dialing
-from bridge.ides.dialing import CONNECT_S, Dialer, NobodyThere, NotTrustworthy
+from bridge.ides.dialing import CONNECT_S, Dialer, NobodyThere
 from bridge.ides.ports import OtherEnd, PortFacts, snapshot
 from tests.ides.listeners import listening, port_of, stranger_listening
 
@@ -49,6 +49,13 @@ def deaf(host: str) -> Iterator[int]:
         yield port_of(listener)
         for caller in waiting:
             caller.close()
+
+
+@contextmanager
+def nobody_to_be_trusted() -> Iterator[None]:
+    with pytest.raises(NobodyThere) as caught:
+        yield
+    assert set(caught.value.silences.values()) == {Silence.UNTRUSTED}
 
 
 def free_port() -> int:
@@ -125,7 +132,7 @@ async def test_a_way_that_leads_there_no_more_is_not_dialled() -> None:
     with listening_on(ELSEWHERE) as listener:
         with pytest.raises(NobodyThere) as caught:
             await dialer.connect(port_of(listener), route(ELSEWHERE, "127.0.0.3"))
-        assert caught.value.silences == {ELSEWHERE: Silence.UNREACHABLE, "127.0.0.3": Silence.REFUSED}
+        assert caught.value.silences == {ELSEWHERE: Silence.MOVED, "127.0.0.3": Silence.REFUSED}
         listener.setblocking(False)
         with pytest.raises(BlockingIOError):
             listener.accept()
@@ -144,7 +151,7 @@ async def test_only_so_many_winners_are_remembered(monkeypatch: pytest.MonkeyPat
 
 
 async def test_what_no_way_vouches_for_is_not_believed() -> None:
-    with listening_on(ELSEWHERE) as listener, pytest.raises(NotTrustworthy):
+    with listening_on(ELSEWHERE) as listener, nobody_to_be_trusted():
         await Dialer().connect(port_of(listener), route(ELSEWHERE, vouched=False))
 
 
@@ -152,10 +159,9 @@ async def test_what_no_way_vouches_for_is_not_believed() -> None:
 @pytest.mark.parametrize("there", [HERE, SHARED])
 async def test_another_user_s_listener_is_no_window_of_windows(there: Route) -> None:
     with stranger_listening() as port:
-        with pytest.raises(NotTrustworthy):
+        with nobody_to_be_trusted():
             await Dialer().connect(port, there)
-        reach = await Dialer().reach(port, there)
-    assert reach.silences == {"127.0.0.1": Silence.UNTRUSTED}
+        assert await Dialer().silences(port, there) == {"127.0.0.1": Silence.UNTRUSTED}
 
 
 async def test_who_stops_listening_before_we_look_is_seen_by_his_end_of_the_connection(
@@ -172,7 +178,7 @@ async def test_who_stops_listening_before_we_look_is_seen_by_his_end_of_the_conn
             return look(ports)
 
         monkeypatch.setattr(dialing, "snapshot", looking)
-        with pytest.raises(NotTrustworthy):
+        with nobody_to_be_trusted():
             await Dialer().connect(port, SHARED)
     accepted[0].close()
 
@@ -181,7 +187,7 @@ async def test_who_stops_listening_before_we_look_is_seen_by_his_end_of_the_conn
 async def test_where_the_system_does_not_tell_nobody_is_believed(monkeypatch: pytest.MonkeyPatch, there: Route) -> None:
     """As when files run out, which another user may bring about."""
     monkeypatch.setattr(dialing, "other_end", lambda port, our_port: OtherEnd.UNKNOWN)
-    with listening_on(there.ways[0].host) as listener, pytest.raises(NotTrustworthy):
+    with listening_on(there.ways[0].host) as listener, nobody_to_be_trusted():
         await Dialer().connect(port_of(listener), there)
 
 
@@ -196,7 +202,7 @@ async def test_where_no_connection_is_ever_told_the_listener_must_be_ours(monkey
         endpoint.close()
         assert not here
         monkeypatch.setattr(dialing, "snapshot", lambda ports: dict.fromkeys(ports, PortFacts()))
-        with pytest.raises(NotTrustworthy):
+        with nobody_to_be_trusted():
             await Dialer().connect(port_of(listener), HERE)
 
 
@@ -208,14 +214,14 @@ async def test_what_leaves_this_machine_is_windows_where_loopback_is_shared(monk
         endpoint, here = await Dialer().connect(port_of(listener), SHARED)
         endpoint.close()
         assert not here
-        with pytest.raises(NotTrustworthy):
+        with nobody_to_be_trusted():
             await Dialer().connect(port_of(listener), HERE)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can listen as somebody else")
 @pytest.mark.parametrize("spelled", ["127.0.0.1", "127.1", "0.0.0.0", "2130706433"])
 async def test_a_named_host_that_is_this_machine_is_looked_at_like_it(spelled: str) -> None:
-    with stranger_listening() as port, pytest.raises(NotTrustworthy):
+    with stranger_listening() as port, nobody_to_be_trusted():
         await Dialer().connect(port, route(spelled))
 
 
@@ -223,7 +229,7 @@ async def test_a_named_host_that_is_this_machine_is_looked_at_like_it(spelled: s
 async def test_who_has_the_connection_counts_also_if_we_listen_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stranger accepts and stops listening, and an IDE of ours takes the port before we look."""
     monkeypatch.setattr(dialing, "snapshot", lambda ports: dict.fromkeys(ports, PortFacts(listener=Listener.OURS)))
-    with stranger_listening() as port, pytest.raises(NotTrustworthy):
+    with stranger_listening() as port, nobody_to_be_trusted():
         await Dialer().connect(port, HERE)
 
 
@@ -235,22 +241,27 @@ async def test_a_look_is_good_for_a_moment_and_until_the_link_ends() -> None:
     dialer, there = Dialer(lambda: now), route(ELSEWHERE)
     with listening_on(ELSEWHERE) as listener:
         port = port_of(listener)
-        assert (await dialer.reach(port, there)).answers
-    assert (await dialer.reach(port, there)).answers
+        assert await dialer.silences(port, there) is None
+    assert await dialer.silences(port, there) is None
     dialer.forget(port, there)
-    assert (await dialer.reach(port, there)).silences == {ELSEWHERE: Silence.REFUSED}
+    assert await dialer.silences(port, there) == {ELSEWHERE: Silence.REFUSED}
     with listening_on(ELSEWHERE, port):
-        assert not (await dialer.reach(port, there)).answers
+        assert await dialer.silences(port, there) is not None
         now = dialing.KNOWN_S
-        assert (await dialer.reach(port, there)).answers
+        assert await dialer.silences(port, there) is None
+
+
+async def test_without_a_way_there_is_nobody() -> None:
+    nowhere = Route(here=False, ways=())
+    assert await Dialer().silences(free_port(), nowhere) == {}
 
 
 async def test_only_so_many_looks_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dialing, "KNOWN_MOST", 2)
     dialer = Dialer()
     for port in (free_port(), free_port(), free_port()):
-        await dialer.reach(port, route(ELSEWHERE))
-    assert len(dialer._reaches) == 2
+        await dialer.silences(port, route(ELSEWHERE))
+    assert len(dialer._seen) == 2
 
 
 async def test_those_who_ask_at_the_same_time_share_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,10 +276,10 @@ async def test_those_who_ask_at_the_same_time_share_one_look(monkeypatch: pytest
     monkeypatch.setattr(dialing, "_race", counting)
     dialer = Dialer()
     with listening_on(ELSEWHERE) as listener:
-        ask = [asyncio.ensure_future(dialer.reach(port_of(listener), route(ELSEWHERE))) for _ in range(8)]
+        ask = [asyncio.ensure_future(dialer.silences(port_of(listener), route(ELSEWHERE))) for _ in range(8)]
         await asyncio.sleep(0)
         ask.pop().cancel()  # one who leaves takes nothing from the others
-        assert all(reach.answers for reach in await asyncio.gather(*ask))
+        assert await asyncio.gather(*ask) == [None] * len(ask)
     assert looks == 2  # of the way that led there before, of which there is none, and of the others
 
 
@@ -279,14 +290,14 @@ async def test_a_thousand_dead_locks_take_turns_and_no_more_files_than_there_are
     resource.setrlimit(resource.RLIMIT_NOFILE, (here + 2 * dialing.LOOKS_MOST + 50, hard))
     try:
         both = route("127.0.0.3", ELSEWHERE)
-        looks = await asyncio.gather(*(dialer.reach(port, both) for port in ports))
+        looks = await asyncio.gather(*(dialer.silences(port, both) for port in ports))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     refused = {"127.0.0.3": Silence.REFUSED, ELSEWHERE: Silence.REFUSED}
-    assert all(look.silences == refused for look in looks)
+    assert looks == [refused] * len(ports)
 
 
-async def test_without_a_file_left_a_way_is_unreachable() -> None:
+async def test_without_a_file_left_nobody_is_blamed() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with listening_on(ELSEWHERE) as listener:
         os.close(free := os.dup(0))
@@ -296,7 +307,7 @@ async def test_without_a_file_left_a_way_is_unreachable() -> None:
                 await Dialer().connect(port_of(listener), route(ELSEWHERE))
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert caught.value.silences == {ELSEWHERE: Silence.UNREACHABLE}
+    assert caught.value.silences == {ELSEWHERE: Silence.NO_FILES}
 
 
 async def test_a_program_of_ours_that_won_once_is_not_tried_first_ever_after() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ from bridge.core.reach import Mode, Terrain, Way
 from bridge.core.selection import Listener
 from bridge.ides.admission import AdmittedLock, Ground
 from bridge.ides.dialing import Dialer
+from bridge.ides.locks import LockScanner, Scan
 from bridge.ides.relay import RelayError
 from bridge.ides.surroundings import Surroundings
-from bridge.ides.survey import find
+from bridge.ides.survey import look_around
 from pathconv import Env
 from pathconv.probe import Machine, Probe
 from tests.ides.listeners import listening, port_of
@@ -263,16 +265,27 @@ async def test_from_windows_only_distributions_that_run_are_looked_into(tmp_path
     assert surroundings.directories() == [Path("\\\\wsl.localhost\\Debian\\home\\ann\\.claude\\ide")]
 
 
+class Scanned(LockScanner):
+    """Finds one lock, since no directory here can have a name of Windows."""
+
+    def __init__(self, admitted: AdmittedLock) -> None:
+        super().__init__()
+        self.found = Scan(admitted=(admitted,))
+
+    def scan(self, directories: Iterable[Path]) -> Scan:
+        return self.found
+
+
 async def test_an_ide_in_a_distribution_is_reached_through_windows_loopback_in_its_own_style(tmp_path: Path) -> None:
     windows = Windows(tmp_path)
     windows.install("Ubuntu-22.04", "ann")
     surroundings = Surroundings(Probe(windows.machine()))
-    terrain = await surroundings.terrain()
+    await surroundings.terrain()
     (directory,) = surroundings.directories()
     with listening() as listener:
         lock = LockFile(port=port_of(listener), pid=1, workspace_folders=("/home/ann/p",))
         admitted = AdmittedLock(lock=lock, path=f"{directory}/{lock.port}.lock", modified=0.0)
-        (found,) = await find([admitted], terrain, surroundings, Dialer())
+        (found,) = (await look_around([], surroundings, Scanned(admitted), Dialer())).found
     assert (found.listener, [way.host for way in found.route.ways]) == (Listener.OURS, ["127.0.0.1"])
     assert found.route.mapper is not None
     assert found.route.mapper.to_local("/home/ann/p") == "\\\\wsl.localhost\\Ubuntu-22.04\\home\\ann\\p"

@@ -13,6 +13,7 @@ import pytest
 
 from bridge.ides import watch as module
 from bridge.ides.watch import is_silent, watch
+from pathconv import Env
 from tests.ides.lockfiles import ide_directory, write_lock
 
 PATIENCE_S = 10.0
@@ -261,6 +262,11 @@ def test_a_directory_that_is_not_there_is_as_silent_as_the_one_above_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(module, "needs_polling", lambda env, fstype, path: asked.append(path) or True)
+
+    def ask(env: Env, fstype: str, path: str) -> bool:
+        asked.append(path)
+        return True
+
+    monkeypatch.setattr(module, "needs_polling", ask)
     assert is_silent(tmp_path / "a" / "b")
     assert asked == [str(tmp_path)]
