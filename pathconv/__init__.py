@@ -14,7 +14,7 @@ gives a file's name on the other side and compares names across it.
 
 from pathconv.config import WslConf, parse_route, parse_wsl_conf
 from pathconv.errors import Code, PathConvError
-from pathconv.facts import Env, EnvFacts, Facts, Mount, detect
+from pathconv.facts import WSL, Env, EnvFacts, Facts, Mount, detect
 from pathconv.mapper import Form, Outcome, PathMapper
 from pathconv.mounts import parse_mountinfo
 from pathconv.msys import from_msys, to_msys
@@ -24,6 +24,7 @@ from pathconv.uri import parse_uri, to_uri
 from pathconv.values import WSL_HOSTS, PosixPath, WinPath, WslPath
 
 __all__ = [
+    "WSL",
     "WSL_HOSTS",
     "Code",
     "Env",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-__all__ = ["Env", "EnvFacts", "Facts", "Mount", "detect"]
+__all__ = ["WSL", "Env", "EnvFacts", "Facts", "Mount", "detect"]
 
 
 class Env(StrEnum):
@@ -19,6 +19,10 @@ class Env(StrEnum):
     WSL1 = "wsl1"
     WSL2 = "wsl2"
     CONTAINER = "container"  # on WSL's kernel too: it has neither the mounts nor the interop
+
+
+WSL = frozenset({Env.WSL1, Env.WSL2})
+"""The kinds of machine that have Windows as their other side."""
 
 
 @dataclass(frozen=True, slots=True)

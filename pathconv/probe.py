@@ -19,7 +19,7 @@ from typing import Final
 
 from pathconv.config import WslConf, parse_route, parse_wsl_conf
 from pathconv.errors import PathConvError
-from pathconv.facts import MARKERS, Env, EnvFacts, Facts, Mount, detect
+from pathconv.facts import MARKERS, WSL, Env, EnvFacts, Facts, Mount, detect
 from pathconv.mapper import PathMapper
 from pathconv.mounts import parse_mountinfo
 from pathconv.parse import parse_windows
@@ -27,13 +27,11 @@ from pathconv.values import WSL_HOSTS
 
 __all__ = ["Machine", "Probe", "Ran", "this_machine"]
 
-WSL: Final = frozenset({Env.WSL1, Env.WSL2})
 READ_MOST: Final = 4_000_000  # bytes of one system file; a mount table with ten thousand lines is smaller
 PATIENCE_S: Final = 2.0  # of WSL's own small programs
 _LINKS: Final = "/run/wsl/virtiofs"
 _SOCKETS: Final = "/run/WSL"
 _INTEROP: Final = re.compile(r"[0-9]+_interop")
-# What WSL's own /init needs to start a program, and no more: WSLENV would hand variables of ours to Windows.
 _HANDED_ON: Final = ("HOME", "LANG", "PATH", "WSL_DISTRO_NAME")
 _BINFMT: Final = "/proc/sys/fs/binfmt_misc"
 _WSLINFO: Final = ("/usr/bin/wslinfo", "/bin/wslinfo")
@@ -104,6 +102,15 @@ class Machine:
                 return f"{_SOCKETS}/{name}"
         return None
 
+    def program_environ(self) -> dict[str, str]:
+        """Give the variables that a program is started with: what WSL's own /init needs to start one, and no more.
+
+        WSLENV would hand variables of ours to Windows.
+        """
+        environ = {name: value for name in _HANDED_ON if (value := self.environ.get(name)) is not None}
+        socket = self.interop_socket()  # that of the terminal may be gone with it
+        return environ if socket is None else {**environ, "WSL_INTEROP": socket}
+
     def run(self, argv: Sequence[str], seconds: float) -> Ran | None:
         """Run a short program to its end; None: it could not be started, or took longer than `seconds`.
 
@@ -111,9 +118,6 @@ class Machine:
         directory: from a Linux one it takes ten seconds on some builds, and cmd.exe complains.
         """
         program = self.real(argv[0])
-        environ = {name: value for name in _HANDED_ON if (value := self.environ.get(name)) is not None}
-        if (socket := self.interop_socket()) is not None:
-            environ["WSL_INTEROP"] = socket
         try:
             process = subprocess.Popen(
                 [program, *argv[1:]],
@@ -121,7 +125,7 @@ class Machine:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 cwd=os.path.dirname(program) if program.endswith(".exe") else self.root,
-                env=environ,
+                env=self.program_environ(),
                 start_new_session=True,
             )
         except (OSError, ValueError):  # ValueError: a NUL in an argument
@@ -225,10 +229,6 @@ class Probe:
         """Name the network interfaces."""
         lines = self.machine.text("/proc/net/dev").splitlines()[2:]  # after two lines of headings
         return tuple(line.partition(":")[0].strip() for line in lines if ":" in line)
-
-    def boot_id(self) -> str | None:
-        """Give what is new after each start of the machine."""
-        return self.machine.text("/proc/sys/kernel/random/boot_id").strip() or None
 
     def interop(self) -> bool:
         """Tell whether Windows programs can be started, as far as that can be seen without trying."""

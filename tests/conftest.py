@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pathconv import probe
+from pathconv import WSL, probe
 
 _THIS_MACHINE = probe.this_machine
 _REAL_HOME = os.path.realpath(os.path.expanduser("~"))
@@ -54,7 +54,7 @@ def home(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: 
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setenv("PYTHONWARNINGS", "default")  # errors are pytest's to make; programs only tell
-    if probe.Probe(_THIS_MACHINE()).env in probe.WSL:  # programs that tests start must not look into the real profile
+    if probe.Probe(_THIS_MACHINE()).env in WSL:  # programs that tests start must not look into the real profile
         config = fresh / ".config" / "bridge" / "config.toml"
         config.parent.mkdir(parents=True)
         config.write_text('windows_profile = ""\n', encoding="utf-8")

@@ -14,10 +14,10 @@ from typing import Final
 from bridge.core.events import LinkState
 from bridge.core.findings import Finding
 from bridge.core.lockfile import LockFile
-from bridge.core.reach import WSL, Diagnosis, Mode, Terrain
+from bridge.core.reach import Diagnosis, Mode, Terrain
 from bridge.core.selection import Listener, Pid
 from bridge.core.terminal import Group, family_of_name, read_terminal, related
-from pathconv import Env
+from pathconv import WSL, Env
 
 __all__ = ["Announced", "Distrusted", "IdeFacts", "examine"]
 

@@ -16,13 +16,12 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from typing import Final, NamedTuple
 
 from bridge.core.lockfile import LockFile
-from pathconv import Env, PathMapper
+from pathconv import WSL, Env, PathMapper
 
 __all__ = [
     "DOCKER_HOST",
     "HERE",
     "LOOPBACK",
-    "WSL",
     "Diagnosis",
     "Mode",
     "Route",
@@ -36,7 +35,6 @@ __all__ = [
 
 LOOPBACK: Final = "127.0.0.1"  # never "localhost": that may be ::1, which WSL does not forward
 DOCKER_HOST: Final = "host.docker.internal"
-WSL: Final = frozenset({Env.WSL1, Env.WSL2})
 
 
 class Mode(StrEnum):

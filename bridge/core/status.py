@@ -11,10 +11,11 @@ from typing import Final, TypedDict
 
 from bridge.core.events import LinkState
 from bridge.core.lockfile import LockFile
-from bridge.core.reach import WSL, Mode, Terrain
+from bridge.core.reach import Mode, Terrain
 from bridge.core.reviews import Review
 from bridge.core.selection import Pid, Verdict
 from bridge.core.text import visible
+from pathconv import WSL
 
 __all__ = [
     "SCHEMA",

@@ -38,9 +38,6 @@ GREETING_MOST: Final = 300  # bytes: a message of Windows, in the user's languag
 STDERR_MOST: Final = 2048  # bytes, the first ones: they say why, the rest is a stack
 REASON_MOST: Final = 200  # characters
 
-# What WSL's /init needs to start a program, and no more: WSLENV would hand variables of ours to Windows.
-_KEPT: Final = ("HOME", "PATH", "WSL_DISTRO_NAME", "WSL_INTEROP")
-
 
 class Trouble(StrEnum):
     """Why there is no relay."""
@@ -205,9 +202,7 @@ def _look(probe: Probe) -> tuple[list[Program], dict[str, str]]:
     """Look for programs, and for what they are to be started with."""
     if not probe.interop():
         raise _interop_off()
-    environ = {name: value for name, value in probe.machine.environ.items() if name in _KEPT}
-    if (server := probe.interop_socket()) is not None:  # that of the terminal may be gone with it
-        environ["WSL_INTEROP"] = server
+    environ = probe.machine.program_environ()
     return find_programs(environ.get("PATH", ""), probe.mapper()), environ
 
 
