@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 
 from bridge.errors import BadData
 
@@ -28,5 +29,5 @@ def here(path: str) -> str:
     except PathConvError as error:
         if os.path.lexists(path):
             return path
-        raise BadData(f"{path} has no name in WSL: {error}", "bridge path --explain") from error
+        raise BadData(f"{path} has no name in WSL: {error}", f"bridge path --explain {shlex.quote(path)}") from error
     return path if os.path.lexists(path) and not os.path.lexists(there) else there

@@ -34,6 +34,7 @@ class LinkState(StrEnum):
     NOT_ANSWERING = "not answering"
     SLOT_LOST = "slot lost"  # another client took the one place it has
     GONE = "gone"  # nothing listens
+    HIDDEN = "hidden"  # perhaps on Windows' own loopback: a relay looks when there is work
     UNREACHABLE = "unreachable"  # nobody answers beyond the Windows boundary, or outside the container
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from bridge.core.events import LinkState
 from bridge.core.findings import Finding
 from bridge.core.lockfile import LockFile
-from bridge.core.reach import Diagnosis, Mode, Terrain
+from bridge.core.reach import NO_DISTRO, Diagnosis, Mode, Terrain
 from bridge.core.selection import Listener, Pid
 from bridge.core.terminal import Group, family_of_name, read_terminal, related
 from pathconv import WSL, Env
@@ -67,6 +67,7 @@ class Distrusted:
     directory: bool = False
     symlink: bool = False
     ours: bool = True  # it belongs to this user
+    fix: str | None = None  # what to do, where that does not follow from the rest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +117,8 @@ _STATES: Final[Mapping[str, tuple[str, str | None]]] = {
     LinkState.NOT_ANSWERING: ("listens, but does not answer", "reload its window"),
     LinkState.SLOT_LOST: ("another client took its only place", "to take it back: bridge open --ide {port} FILE"),
     LinkState.GONE: ("listens again, after it ended the connection", None),
+    LinkState.HIDDEN: ("may be on Windows' own loopback; a Windows program will look when there is work", None),
+    LinkState.UNREACHABLE: ("answers now", None),
 }
 
 
@@ -141,7 +144,7 @@ def _silence(ide: Announced, silence: Diagnosis) -> Finding:
     if ide.ended:
         found = f"{ide.name}: Windows says that its process {ide.lock.pid} has ended, and nobody answers"
         return Finding(check="ide", found=found, fix=f"restart the IDE, or: rm {quote(ide.path)}")
-    if ide.listener is Listener.HIDDEN:
+    if ide.listener is Listener.HIDDEN and ide.state != LinkState.UNREACHABLE:
         found = f"{ide.name}: {silence.reason}; a Windows program will carry the connection if it must"
         return Finding(check="ide", found=found, fix=f"to do without: {silence.fix}" if silence.fix else None)
     return Finding(check="ide", found=f"{ide.name}: {silence.reason}", fix=silence.fix)
@@ -175,6 +178,8 @@ def _distrusted(facts: IdeFacts) -> Iterator[Finding]:
 
 def _amends(one: Distrusted) -> str:
     path = quote(one.path)
+    if one.fix is not None:
+        return one.fix
     if not one.directory:
         return f"restart the IDE that wrote it, or: rm {path}"
     if one.symlink:
@@ -233,15 +238,11 @@ def _wsl(facts: IdeFacts) -> Iterator[Finding]:
         return
     mode = terrain.mode or "unknown"
     at = f", Windows is {terrain.gateway}" if terrain.mode is Mode.NAT and terrain.gateway else ""
-    profile = f"your Windows profile is {terrain.profile}" if terrain.profile else "your Windows profile was not found"
-    yield Finding(
-        check="wsl",
-        found=f"this is {terrain.env.upper()}, networking mode {mode}{at}; {profile}",
-        fix=None if terrain.profile else 'write windows_profile = "/mnt/c/Users/NAME" in the bridge\'s config.toml',
-    )
+    profile, fix = _profile(terrain)
+    yield Finding(check="wsl", found=f"this is {terrain.env.upper()}, networking mode {mode}{at}; {profile}", fix=fix)
     if terrain.mapper is not None and terrain.mapper.facts.distro is None:
         found = "WSL_DISTRO_NAME is not set, so files outside of Windows' drives have no name there"
-        yield Finding(check="wsl", found=found, fix="bridge restart, in a terminal that WSL opened")
+        yield Finding(check="wsl", found=found, fix=NO_DISTRO)
     if terrain.mode is Mode.NAT and not terrain.interop:
         found = "Windows programs cannot be started from here, so IDEs on Windows' own loopback are out of reach"
         yield Finding(
@@ -249,6 +250,18 @@ def _wsl(facts: IdeFacts) -> Iterator[Finding]:
             found=found,
             fix="write enabled=true below [interop] in /etc/wsl.conf, then: wsl.exe --shutdown",
         )
+
+
+def _profile(terrain: Terrain) -> tuple[str, str | None]:
+    """Say where IDEs in Windows are looked for, and what to do where they are not."""
+    if terrain.profile:
+        return f"your Windows profile is {terrain.profile}", None
+    if not terrain.profile_wanted:
+        return "your Windows profile is not looked at, as you have set", None
+    return (
+        "your Windows profile was not found",
+        'write windows_profile = "/mnt/c/Users/NAME" in the bridge\'s config.toml',
+    )
 
 
 def _container(facts: IdeFacts) -> Iterator[Finding]:

@@ -28,7 +28,12 @@ RELAY_PAUSE_S: Final = 20.0  # after a relay missed, at least: longer than looki
 MOST_LEFTOVERS: Final = 20
 FOR_GOOD: Final = frozenset({LinkState.REFUSED, LinkState.PORT_TAKEN})
 UP: Final = frozenset({LinkState.CONNECTING, LinkState.LIVE})
-FAILED: Final = FOR_GOOD | {LinkState.NOT_ANSWERING, LinkState.SLOT_LOST, LinkState.GONE}
+FAILED: Final = FOR_GOOD | {
+    LinkState.NOT_ANSWERING,
+    LinkState.SLOT_LOST,
+    LinkState.GONE,
+    LinkState.UNREACHABLE,
+}
 
 
 class Job(Protocol):

@@ -90,6 +90,8 @@ class Links:
             return LinkState.UNREACHABLE, candidate.silence.reason if candidate.silence else ""
         if link is not None and link.state not in (LinkState.LISTENING, LinkState.GONE):  # it came back
             return link.state, link.reason
+        if candidate.listener is Listener.HIDDEN:
+            return LinkState.HIDDEN, "no way leads to it; a Windows program carries the connection when there is work"
         if candidate.occupied:
             return LinkState.OCCUPIED, "another client is connected"
         return LinkState.LISTENING, ""

@@ -22,6 +22,7 @@ __all__ = [
     "DOCKER_HOST",
     "HERE",
     "LOOPBACK",
+    "NO_DISTRO",
     "Diagnosis",
     "Mode",
     "Route",
@@ -35,6 +36,7 @@ __all__ = [
 
 LOOPBACK: Final = "127.0.0.1"  # never "localhost": that may be ::1, which WSL does not forward
 DOCKER_HOST: Final = "host.docker.internal"
+NO_DISTRO: Final = "bridge restart, in a terminal that WSL opened"  # what mends that the distribution has no name
 
 
 class Mode(StrEnum):
@@ -162,6 +164,7 @@ class Terrain:
     override: str | None = None  # the host that the user's configuration names
     container_host: bool = False  # the user lets tokens leave the container
     profile: str | None = None  # the user's Windows profile, in Windows' style
+    profile_wanted: bool = True  # the user's settings let it be looked at
 
     def route(self, in_windows: bool) -> Route:
         """Say how to reach an IDE that runs in Windows, or on our own side."""

@@ -17,9 +17,10 @@ from bridge.core.link import FAILED, RELAY_PAUSE_S, UP, Link
 from bridge.core.ranking import Candidate, Listener
 from bridge.core.reach import Diagnosis
 
-__all__ = ["RELAYS_MOST", "are_spent", "sought"]
+__all__ = ["ENDED", "RELAYS_MOST", "are_spent", "sought"]
 
 RELAYS_MOST: Final = 2  # two that take their whole time end before the client's patience of 30 s does
+ENDED: Final = "restart the IDE, or reload its window"
 SPENT: Final = "a relay found nobody twice a moment ago"
 
 
@@ -38,6 +39,8 @@ def sought(candidate: Candidate, link: Link | None, spent: bool, now: float) -> 
     if link is not None and link.state in UP:
         return replace(candidate, listener=Listener.OURS, silence=None)
     if link is not None and (now < link.relay_at or (link.state in FAILED and now < link.retry_at)):
+        if link.state is LinkState.GONE:  # the relay works, and nothing listens there: no way needs mending
+            return replace(candidate, listener=Listener.UNREACHABLE, silence=Diagnosis(link.reason, ENDED))
         why = link.reason
     elif spent and not _is_proven(link):
         why = SPENT

@@ -124,23 +124,24 @@ def _is_named(lock: LockFile, named: str) -> bool:
 
 def why_none(selection: Selection, named: str | None) -> str:
     """Say why `selection`, which has chosen none, could not have the best IDE, or the best of those that were named."""
-    return _best_reason(selection, named) or f"no IDE{_called(named)} is running"
+    best = _best(selection, named)
+    return best.reason if best else f"no IDE{_called(named)} is running"
 
 
 def no_ide(selection: Selection, named: str | None) -> Unavailable:
     """Build the error of a request that only an IDE can serve, when none was chosen."""
-    called, reason = _called(named), _best_reason(selection, named)
-    why = f": {reason}" if reason else ""
+    called, best = _called(named), _best(selection, named)
+    why = f": {best.reason}" if best else ""
+    mends = best.candidate.silence.fix if best and best.candidate.silence else None
     if called:
-        return Unavailable(f"no IDE{called} can be used{why}", "bridge status lists the IDEs")
+        return Unavailable(f"no IDE{called} can be used{why}", mends or "bridge status lists the IDEs")
     hint = "open the folder in an IDE with its Claude Code plugin, or see bridge status"
-    return Unavailable(f"no IDE can be used here{why}", hint)
+    return Unavailable(f"no IDE can be used here{why}", mends or hint)
 
 
-def _best_reason(selection: Selection, named: str | None) -> str | None:
+def _best(selection: Selection, named: str | None) -> Verdict | None:
     wanted = (named or "").strip()
-    fitting = (v.reason for v in selection.verdicts if not wanted or _is_named(v.candidate.lock, wanted))
-    return next(fitting, None)
+    return next((v for v in selection.verdicts if not wanted or _is_named(v.candidate.lock, wanted)), None)
 
 
 # From here on, words. `_MERITS` and `_BEHIND` have an entry for each field of `Rank`.

@@ -139,7 +139,7 @@ def ide_row(verdict: Verdict, state: LinkState, detail: str) -> Ide:
         "pid_state": seen.pid,
         "weak": list(seen.weak),
         "side": "windows" if seen.route.mapper else "here" if seen.route.here else "elsewhere",
-        "fix": seen.silence.fix if seen.silence else None,
+        "fix": seen.silence.fix if seen.silence and state is LinkState.UNREACHABLE else None,
     }
 
 
@@ -160,7 +160,7 @@ def review_row(review: Review, where: str | None = None, ide: str | None = None)
 
 
 _COLORS: Final = {"chosen": "32", "ok": "36", "bad": "33", "dim": "2"}
-_TROUBLED: Final = frozenset(set(LinkState) - {LinkState.LISTENING, LinkState.LIVE, LinkState.CONNECTING})
+_WELL: Final = frozenset({LinkState.LISTENING, LinkState.LIVE, LinkState.CONNECTING, LinkState.HIDDEN})
 
 
 def render(status: Status, now: float, *, color: bool = False, columns: int = 100) -> str:
@@ -195,7 +195,7 @@ _SINCE: Final = {"selection": "last focus (its selection)", "lock file": "last f
 def _ide_lines(ides: Iterable[Ide], now: float, color: bool) -> Iterable[str]:
     for ide in ides:
         mark = _paint("●" if ide["chosen"] else "○", "chosen" if ide["chosen"] else "dim", color)
-        state = _paint(ide["state"], "bad" if ide["state"] in _TROUBLED else "ok", color)
+        state = _paint(ide["state"], "ok" if ide["state"] in _WELL else "bad", color)
         folders = ", ".join(map(visible, ide["workspace"])) or "(no folder)"
         yield f"{mark} {visible(ide['name'])}  {ide['port']}  {state}  {folders}"
         chosen = "chosen" if ide["chosen"] else "not chosen"
@@ -205,7 +205,7 @@ def _ide_lines(ides: Iterable[Ide], now: float, color: bool) -> Iterable[str]:
 
 
 def _remarks(ide: Ide) -> Iterable[str]:
-    if ide["detail"]:
+    if ide["detail"] and ide["detail"] not in ide["reason"]:
         yield f"{ide['state']}: {visible(ide['detail'])}"
     if ide["weak"]:
         yield f"weak lock file: {', '.join(ide['weak'])}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from bridge.core.reach import NO_DISTRO
 from bridge.errors import BadData
 from pathconv import Code, PathConvError, PathMapper, WinPath, hazards, parse_windows
 
@@ -48,7 +49,7 @@ _HINT: Final = "bridge path -w --explain PATH says which rule; an IDE on this si
 _RENAME: Final = "rename the file, or decide on the page, or use an IDE in WSL, which takes every name"
 _HINTS: Final[dict[Code, str]] = {
     Code.RELATIVE: "give the absolute path",
-    Code.NO_DISTRO: "start the bridge in a WSL terminal, where WSL_DISTRO_NAME has the distribution's name",
+    Code.NO_DISTRO: NO_DISTRO,
     Code.NOT_UTF8: "rename the file: Windows has no names that are not text",
 }
 

@@ -25,6 +25,7 @@ from bridge.core.checks import Directory, Facts, File, Quota
 from bridge.core.daemonchecks import NAMESPACES, Answer, DaemonFacts, World
 from bridge.core.events import LinkState
 from bridge.core.idechecks import Announced, Distrusted, IdeFacts
+from bridge.core.reach import Diagnosis
 from bridge.daemon.settings import Settings, read_settings, surroundings_of
 from bridge.errors import BadConfiguration, BridgeError
 from bridge.ides.admission import Refused
@@ -214,6 +215,7 @@ def _settings(places: Paths) -> Settings:
 def _announced(found: Found, row: Any, processes: Mapping[int, bool | None]) -> Announced:
     admitted, port = found.admitted, found.port
     occupied = LinkState.OCCUPIED if port.occupied(()) else LinkState.LISTENING
+    known = row is not None and row["state"] == LinkState.UNREACHABLE  # the daemon may know more, from a relay
     return Announced(
         lock=admitted.lock,
         path=admitted.path,
@@ -223,7 +225,7 @@ def _announced(found: Found, row: Any, processes: Mapping[int, bool | None]) -> 
         weak=admitted.weak,
         state=row["state"] if row else occupied,
         detail=row["detail"] if row else "",
-        silence=found.silence,
+        silence=Diagnosis(row["detail"], row["fix"]) if known else found.silence,
         ended=processes.get(admitted.lock.pid) is False,
     )
 
@@ -232,11 +234,12 @@ def _distrusted(found: Refused, *, directory: bool) -> Distrusted:
     try:
         status = os.lstat(found.path)
     except OSError:  # gone meanwhile, or out of reach: then it is no symlink to us, and not ours
-        return Distrusted(path=found.path, reason=found.reason, directory=directory, ours=False)
+        return Distrusted(path=found.path, reason=found.reason, directory=directory, ours=False, fix=found.fix)
     return Distrusted(
         path=found.path,
         reason=found.reason,
         directory=directory,
         symlink=stat.S_ISLNK(status.st_mode),
         ours=status.st_uid == os.getuid(),
+        fix=found.fix,
     )

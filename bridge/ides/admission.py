@@ -24,6 +24,7 @@ from bridge.ides.files import read_regular
 
 __all__ = ["AdmittedLock", "Ground", "Refused", "Verdict", "admit", "open_directory"]
 
+_ELSEWHERE: Final = "let CLAUDE_CONFIG_DIR name a directory of Linux, or of your Windows profile"
 _DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -53,6 +54,7 @@ class Refused:
     path: str
     reason: str
     incomplete: bool = False  # half-written, or just replaced: whole soon, if its IDE still lives
+    fix: str | None = None  # what to do about it, if that does not follow from what it is
 
 
 Verdict = AdmittedLock | Refused
@@ -71,7 +73,7 @@ def open_directory(path: str, ground: Ground = Ground.OURS) -> int | Refused:
         return Refused(path=path, reason=_why_not_opened(path, exc))
     if reason := _why_directory_refused(os.fstat(handle), ground):
         os.close(handle)
-        return Refused(path=path, reason=reason)
+        return Refused(path=path, reason=reason, fix=_ELSEWHERE if ground is Ground.WINDOWS else None)
     return handle
 
 

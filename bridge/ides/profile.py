@@ -49,13 +49,18 @@ class Profile:
         drives = tuple(mount for mount in mapper.facts.mounts if mount.windows is not None)
         if drives != self._drives:
             named = self._find(mapper)
-            self._is_named = named is not None or self._stated == ""
+            self._is_named = named is not None or not self.is_wanted
             self.path, self._drives, self._search_at = named, drives, -math.inf
         now = self._clock()
         if not self._is_named and now >= self._search_at:
             self._search_at = now + SEARCH_S
             self.path = _search(mapper)
         self._mapper = mapper
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the user's settings let it be looked at."""
+        return self._stated != ""
 
     @property
     def locks(self) -> Path | None:
@@ -79,7 +84,7 @@ class Profile:
 
     def _find(self, mapper: PathMapper) -> str | None:
         """Find the profile by what names it."""
-        if self._stated == "":
+        if not self.is_wanted:
             return None
         environ = self._probe.machine.environ
         stated = self._stated or environ.get("USERPROFILE", "")  # the variable is here only if it is shared (WSLENV)

@@ -29,7 +29,7 @@ from bridge.core.selection import Listener
 from bridge.core.text import visible
 from bridge.ides.dialing import CONNECT_S, Dialer, NobodyThere
 from bridge.ides.ports import snapshot
-from bridge.ides.relay import Relay, RelayError
+from bridge.ides.relay import Relay, RelayError, Trouble
 
 __all__ = ["AUTHORIZATION", "Sockets"]
 
@@ -208,8 +208,10 @@ class Sockets:
         try:
             line.relay = await self._open_relay(line.lock.port)
         except RelayError as error:
+            if error.trouble is Trouble.REFUSED:
+                raise _Failure(LinkState.GONE, str(error)) from None
             how = f" ({error.hint})" if error.hint else ""
-            raise _Failure(LinkState.GONE, f"through a relay: {error}{how}") from None
+            raise _Failure(LinkState.UNREACHABLE, f"through a relay: {error}{how}") from None
         return line.relay.endpoint
 
     # ---- ending

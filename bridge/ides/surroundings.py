@@ -92,6 +92,7 @@ class Surroundings:
                 interop=self._probe.interop(),
                 override=self._override,
                 profile=self._profile.in_windows(),
+                profile_wanted=self._profile.is_wanted,
             )
 
     def _find_distros(self) -> None:

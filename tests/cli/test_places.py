@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def test_a_windows_path_without_a_name_here_is_refused_with_the_reason(wsl: WslM
     with pytest.raises(BadData, match="has no name in WSL") as caught:
         here(path)
     assert why in caught.value.message
-    assert caught.value.hint == "bridge path --explain"
+    assert caught.value.hint == f"bridge path --explain {shlex.quote(path)}"
 
 
 def test_on_another_machine_such_a_path_is_a_name_like_any() -> None:

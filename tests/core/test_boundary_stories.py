@@ -26,7 +26,7 @@ from bridge.core.events import (
 )
 from bridge.core.links import CALL_S
 from bridge.core.ranking import Candidate
-from bridge.core.reach import Route
+from bridge.core.reach import NO_DISTRO, Route
 from bridge.core.reviews import Review, Surface, Trigger, decide
 from bridge.errors import BadData
 from pathconv import PathMapper
@@ -41,8 +41,8 @@ LISTED = tools(
     checkDocumentDirty=("filePath",),
 )
 LOOK = CallTool(tool="getOpenEditors", arguments=b"{}")
-NO_NAME = "the IDE has no name for this path (no-distro): the name of this distribution is not known: '/w/a.py'"
-HINT = "start the bridge in a WSL terminal, where WSL_DISTRO_NAME has the distribution's name"
+NO_NAME = "the IDE has no name for this path (no-distro): the name of this distribution is not known: /w/a.py"
+HINT = NO_DISTRO
 
 
 def beyond(mapper: PathMapper = WSL) -> Candidate:
@@ -159,7 +159,7 @@ def test_a_path_of_theirs_without_a_name_here_passes_and_is_counted(live: Playbo
 
 def test_an_agent_that_names_what_has_no_name_there_is_told_why(live: Playbook) -> None:
     ask = CallTool(tool="saveDocument", arguments=b'{"filePath": "a.py"}')
-    why = "the IDE has no name for this path (relative): not an absolute path of that kind: 'a.py'"
+    why = "the IDE has no name for this path (relative): not an absolute path of that kind: a.py"
     live >> asks(ask, scene=scene(beyond())) << Refuse(ANN, 1, BadData(why, "give the absolute path"))
 
 

@@ -159,6 +159,12 @@ TROUBLES: list[tuple[dict[str, Any], str, str, str]] = [
         "chmod 700 /i",
     ),
     (
+        {"distrusted": (Distrusted(path="/i", reason="lies elsewhere", directory=True, fix="move it"),)},
+        "ignored",
+        "/i lies elsewhere",
+        "move it",
+    ),
+    (
         {"distrusted": (Distrusted(path="/i", reason="belongs to uid 0", directory=True, ours=False),)},
         "ignored",
         "/i belongs to uid 0",
@@ -228,11 +234,22 @@ def test_a_port_variable_of_a_dead_ide_is_stale_also_while_its_lock_file_is_ther
             replace(NAT, mode=Mode.MIRRORED, interop=False),
             "this is WSL2, networking mode mirrored; your Windows profile is C:\\Users\\me",
         ),
+        (
+            replace(NAT, profile=None, profile_wanted=False),
+            "this is WSL2, networking mode nat, Windows is 172.21.96.1; "
+            "your Windows profile is not looked at, as you have set",
+        ),
         (replace(NAT, mode=None), "this is WSL2, networking mode unknown; your Windows profile is C:\\Users\\me"),
     ],
 )
 def test_how_wsl_is_joined_to_windows(terrain: Terrain, found: str) -> None:
     assert said(replace(WELL, terrain=terrain))[-1] == ("wsl", found)
+
+
+def test_what_a_relay_found_is_told_instead_of_what_it_might_find() -> None:
+    facts = replace(WELL, announced=(in_windows(Listener.HIDDEN, state="unreachable"),))
+    (finding, *_) = examine(facts)
+    assert (finding.found, finding.fix) == ("Visual Studio Code on port 4001: nobody home", "knock")
 
 
 def test_an_ide_in_windows_that_is_connected_is_fine_whatever_the_ways() -> None:

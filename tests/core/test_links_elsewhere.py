@@ -13,7 +13,7 @@ from bridge.core.link import RELAY_PAUSE_S
 from bridge.core.links import HANDSHAKE_S, IDLE_S, RELAY_S
 from bridge.core.ranking import Candidate, Listener
 from bridge.core.reach import Diagnosis, Route, Way
-from bridge.core.relays import RELAYS_MOST
+from bridge.core.relays import ENDED, RELAYS_MOST
 from bridge.core.selection import select
 from bridge.core.terminal import Terminal
 from tests.core.candidates import ide
@@ -41,7 +41,9 @@ def test_an_ide_is_dialled_on_its_route_and_a_relay_may_take_its_time(story: Pla
         >> Tick(1000.0 + HANDSHAKE_S)
         >> Tick(late)
         << HangUp(CODE.lock.ide_id, f"no answer within {HANDSHAKE_S:g} s")
-        << refused(1, f"no IDE can be used here: {SILENCE.reason}; no answer within {HANDSHAKE_S:g} s")
+        << refused(
+            1, f"no IDE can be used here: {SILENCE.reason}; no answer within {HANDSHAKE_S:g} s", SILENCE.fix or ""
+        )
     )
 
 
@@ -49,7 +51,7 @@ def test_a_new_way_to_the_same_ide_is_taken_the_next_time(story: Playbook) -> No
     """Windows has another address after it was started anew; the IDE may have kept port and token."""
     moved = replace(HIDDEN, route=replace(NAT, ways=(Way("172.30.0.1", vouched=True),)))
     story >> asks(LOOK, scene=scene(HIDDEN)) << Dial(CODE.lock, NAT)
-    story >> closed(LinkState.GONE, "nobody") << refused(1, f"no IDE can be used here: {SILENCE.reason}; nobody")
+    story >> closed(LinkState.GONE, "nobody") << refused(1, "no IDE can be used here: nobody", ENDED)
     story.quietly(Tick(1100.0))
     story >> asks(LOOK, scene=scene(moved), at=1100.0) << Dial(CODE.lock, moved.route)
 
@@ -63,23 +65,39 @@ def test_one_that_the_relay_reached_is_like_any_other(story: Playbook) -> None:
     assert story.router.links.state_of(HIDDEN) == (LinkState.LIVE, "")
 
 
-def test_one_that_the_relay_did_not_reach_is_left_alone_for_a_while(story: Playbook) -> None:
-    story.quietly(asks(LOOK, scene=scene(HIDDEN)), closed(LinkState.GONE, "through a relay: nobody"))
+def test_one_that_no_relay_could_look_for_is_left_alone_for_a_while(story: Playbook) -> None:
+    failed = closed(LinkState.UNREACHABLE, "through a relay: no program")
+    story.quietly(asks(LOOK, scene=scene(HIDDEN)), failed)
     links = story.router.links
-    both = f"{SILENCE.reason}; through a relay: nobody"  # the first is what the user can mend
+    both = f"{SILENCE.reason}; through a relay: no program"  # the first is what the user can mend
     (left,) = links.choose(scene(HIDDEN), 1000.1).verdicts
     assert (left.usable, left.reason) == (False, both)
     assert links.state_of(left.candidate) == (LinkState.UNREACHABLE, both)
     assert left.candidate.silence == (both, SILENCE.fix)
     unexplained = links.choose(scene(replace(HIDDEN, silence=None)), 1000.1).verdicts[0].candidate
-    assert unexplained.silence == ("through a relay: nobody", None)
+    assert unexplained.silence == ("through a relay: no program", None)
     assert links.choose(scene(HIDDEN), 1060.0).chosen is not None
 
 
+def test_where_the_relay_met_nobody_no_way_needs_mending(story: Playbook) -> None:
+    story.quietly(asks(LOOK, scene=scene(HIDDEN)), closed(LinkState.GONE, "nothing listens there"))
+    (left,) = story.router.links.choose(scene(HIDDEN), 1000.1).verdicts
+    assert left.candidate.silence == ("nothing listens there", ENDED)
+
+
 def test_status_says_that_one_cannot_be_reached_and_why(story: Playbook) -> None:
-    assert story.router.links.state_of(UNREACHABLE) == (LinkState.UNREACHABLE, SILENCE.reason)
-    assert story.router.links.state_of(replace(UNREACHABLE, silence=None)) == (LinkState.UNREACHABLE, "")
-    assert story.router.links.state_of(HIDDEN) == (LinkState.LISTENING, "")
+    links = story.router.links
+    assert links.state_of(UNREACHABLE) == (LinkState.UNREACHABLE, SILENCE.reason)
+    assert links.state_of(replace(UNREACHABLE, silence=None)) == (LinkState.UNREACHABLE, "")
+    assert links.state_of(HIDDEN)[0] is LinkState.HIDDEN
+
+
+def test_the_asker_is_told_what_mends_it(story: Playbook) -> None:
+    (
+        story
+        >> asks(LOOK, scene=scene(UNREACHABLE))
+        << refused(1, f"no IDE can be used here: {SILENCE.reason}", SILENCE.fix or "")
+    )
 
 
 @pytest.mark.parametrize("named", [None, "code"])
@@ -146,12 +164,12 @@ def test_the_others_are_unreachable_for_a_while_and_say_why(story: Playbook) -> 
     world = scene(*stale(3))
     looked_for(story, world, 1000.0, 1.0)
     (first, second, third) = story.router.links.choose(world, 1002.0).verdicts
-    assert first.reason == second.reason == f"{SILENCE.reason}; nobody"
+    assert first.reason == second.reason == "nobody"
     assert third.reason == f"{SILENCE.reason}; a relay found nobody twice a moment ago"
     assert third.candidate.silence == (third.reason, SILENCE.fix)
     assert story.router.links.state_of(third.candidate) == (LinkState.UNREACHABLE, third.reason)
     story >> asks(LOOK, 2, scene=world, at=1002.0)
-    story << refused(2, f"no IDE can be used here: {SILENCE.reason}; nobody")
+    story << refused(2, "no IDE can be used here: nobody", ENDED)
 
 
 def test_one_behind_many_stale_ones_has_its_turn(story: Playbook) -> None:

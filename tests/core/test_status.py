@@ -221,6 +221,18 @@ def test_what_mends_silence_is_told_once_and_whole() -> None:
     assert text.count("to reach what is unreachable: type " + "x" * 200) == 1
 
 
+def test_a_hidden_ide_needs_no_mending() -> None:
+    hidden = row(state=LinkState.HIDDEN, detail="a relay looks", silence=Diagnosis("the firewall", "type this"))
+    text = render(status(hidden), NOW)
+    assert "hidden: a relay looks" in text
+    assert "type this" not in text
+
+
+def test_a_reason_is_not_told_twice() -> None:
+    silent = row(state=LinkState.UNREACHABLE, detail="its folder /w holds")
+    assert render(status(silent), NOW).count("its folder /w holds") == 1
+
+
 def test_the_side_of_an_ide_is_told_to_programs() -> None:
     routes = [Route(), Route(here=False, mapper=MAPPER), Route(here=False)]
     assert [row(route=route)["side"] for route in routes] == ["here", "windows", "elsewhere"]

@@ -183,12 +183,12 @@ def test_what_an_ide_on_windows_is_told_as_a_uri(ours: str, theirs: str) -> None
 
 
 NO_NAME = [
-    ("src/a.py", Code.RELATIVE, "not an absolute path of that kind: 'src/a.py'", "give the absolute path"),
-    ("/home/u/a.py", Code.NO_DISTRO, "the name of this distribution is not known: '/home/u/a.py'", "WSL_DISTRO_NAME"),
-    ("E:\\x", Code.UNMAPPED, "E: is not mounted here: 'E:\\\\x'", "bridge path"),
-    ("file:///e%3A/x", Code.UNMAPPED, "E: is not mounted here: 'file:///e%3A/x'", "bridge path"),
-    ("_claude_fs_right:/e%3A/x", Code.UNMAPPED, "E: is not mounted here: '_claude_fs_right:/e%3A/x'", "bridge path"),
-    ("/mnt/c/\udcff", Code.NOT_UTF8, "not UTF-8, so the other side has no name for it: '/mnt/c/\\udcff'", "rename"),
+    ("src/a.py", Code.RELATIVE, "not an absolute path of that kind: src/a.py", "give the absolute path"),
+    ("/home/u/a.py", Code.NO_DISTRO, "the name of this distribution is not known: /home/u/a.py", "bridge restart"),
+    ("E:\\x", Code.UNMAPPED, "E: is not mounted here: E:\\x", "bridge path"),
+    ("file:///e%3A/x", Code.UNMAPPED, "E: is not mounted here: file:///e%3A/x", "bridge path"),
+    ("_claude_fs_right:/e%3A/x", Code.UNMAPPED, "E: is not mounted here: _claude_fs_right:/e%3A/x", "bridge path"),
+    ("/mnt/c/\udcff", Code.NOT_UTF8, "not UTF-8, so the other side has no name for it: /mnt/c/\\udcff", "rename"),
 ]
 
 

@@ -136,6 +136,12 @@ def test_what_the_daemon_knows_of_one_side_is_not_told_of_the_other(places: Path
     assert {ide.lock.running_in_windows: ide.state for ide in announced} == {True: "refused", False: "listening"}
 
 
+def test_what_a_relay_of_the_daemon_found_is_told(places: Paths, wsl: WslMachine) -> None:
+    rows = [{"port": 9, "side": "windows", "state": "unreachable", "detail": "nobody is there", "fix": "restart it"}]
+    (silent,) = inspect_ides(os.environ, places, rows, browser=False).announced
+    assert silent.silence == ("nobody is there", "restart it")
+
+
 def test_a_configuration_that_cannot_be_read_is_told_elsewhere(places: Paths) -> None:
     Path(places.config).parent.mkdir(parents=True)
     Path(places.config).write_text("nonsense", "utf-8")

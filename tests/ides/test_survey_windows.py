@@ -164,6 +164,7 @@ async def test_what_lies_on_a_drive_beside_the_profile_is_not_believed(wsl: WslM
     write_lock(elsewhere, 4001, runningInWindows=True)
     sighting = await look(wsl, elsewhere)
     assert sighting.candidates == ()
+    assert sighting.refused[0].fix == "let CLAUDE_CONFIG_DIR name a directory of Linux, or of your Windows profile"
     assert [(found.path, found.reason) for found in sighting.refused] == [
         (
             str(elsewhere),

@@ -376,7 +376,7 @@ def test_why() -> None:
 
 def test_why_not() -> None:
     sentence, mounted = USUAL.explain("E:\\x", "to_linux")
-    assert sentence == "E: is not mounted here: 'E:\\\\x'"
+    assert sentence == "E: is not mounted here: E:\\x"
     assert mounted == "mounted here: C:\\ at /mnt/c, D:\\ at /mnt/d"
     assert machine(mounts=()).explain("C:\\", "to_linux")[1] == "mounted here: no directory of Windows"
     assert machine(mounts=(Mount("/", "C:\\"),)).explain("x", "to_linux")[1] == "mounted here: C:\\ at /"

@@ -90,12 +90,26 @@ def test_an_ide_on_windows_own_loopback_decides_through_a_relay(nat: Boundary) -
     file = nat.write(FILE, "a\nb\nc\n")
     ide = nat.windows_ide(PROJECT, host=LOOPBACK)
     nat.start_daemon()
+    (row,) = nat.status()["ides"]
+    assert (row["state"], row["fix"]) == ("hidden", None)  # nothing needs mending
     assert decide(nat, ide, 'edit "a\\nX\\nc\\n"', nat.seen(FILE), FILE) == "accepted_with_edits"
     assert file.read_text("utf-8") == "a\nX\nc\n"
     ide.do("quit")
     windows = nat.network.windows
     until(lambda: windows.processes() == {windows.pid}, "the relay does not end with its link")
     assert (nat.leaks(), nat.network.lan_calls()) == ([], {})
+
+
+def test_where_a_relay_meets_nobody_the_ide_is_to_be_restarted_and_not_wsl(nat: Boundary) -> None:
+    nat.system.install_python(sys.executable, nat.network)
+    nat.write(FILE, "text\n")
+    ide = nat.windows_ide(PROJECT, host=LOOPBACK)
+    ide.kill()
+    nat.start_daemon()
+    told = unopened(nat, nat.seen(FILE))
+    assert f"nothing listens on Windows' 127.0.0.1:{ide.port}" in told
+    assert "restart the IDE" in told
+    assert "wsl.exe --shutdown" not in told
 
 
 def test_without_interop_the_user_is_told_why_and_what_to_do(nat: Boundary) -> None:
@@ -207,15 +221,16 @@ def test_a_wslinfo_that_says_nat_is_not_believed_where_loopback_is_mirrored(wsl:
     assert (machine.leaks(), machine.network.lan_calls()) == ([], {})
 
 
-@pytest.mark.parametrize("mode", ["nat", "mirrored"])
-def test_another_users_program_on_the_port_is_not_windows(wsl: Make, mode: str) -> None:
+@pytest.mark.parametrize(("mode", "why"), [("nat", "own loopback only"), ("mirrored", "belongs to another user")])
+def test_another_users_program_on_the_port_is_not_windows(wsl: Make, mode: str, why: str) -> None:
+    """Behind NAT it is not even asked about: our loopback is not that of Windows."""
     machine = wsl(mode)
     machine.write(FILE, "text\n")
     ide = machine.windows_ide(PROJECT)
     ide.kill()
     stranger = machine.stranger(ide.port)
     machine.start_daemon()
-    assert "belongs to another user" in unopened(machine, machine.seen(FILE))
+    assert why in unopened(machine, machine.seen(FILE))
     assert machine.tokens[0].encode() not in stranger.heard()
     assert (machine.leaks(), machine.network.lan_calls()) == ([], {})
 
