@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 __all__ = ["Code", "PathConvError"]
@@ -52,6 +53,10 @@ _SENTENCES = {
 }
 
 
+# Controls, what hides or turns the text around it, lone surrogates and private use: a message is to be read.
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\uf8ff]")
+
+
 class PathConvError(ValueError):
     """A path that has no name of the wanted kind.
 
@@ -59,7 +64,7 @@ class PathConvError(ValueError):
     stop. `why` replaces the code's general sentence where more is known ("drive E: is not mounted in Ubuntu").
 
     >>> str(PathConvError(Code.RELATIVE, "a/b"))
-    "not an absolute path of that kind: 'a/b'"
+    'not an absolute path of that kind: a/b'
     """
 
     def __init__(self, code: Code, path: str, why: str = "") -> None:
@@ -74,4 +79,5 @@ class PathConvError(ValueError):
 
     def __str__(self) -> str:
         shown = self.path if len(self.path) <= _SHOWN else self.path[: _SHOWN - 1] + "…"
-        return f"{self.why}: {shown!r}"
+        visible = _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], shown)
+        return f"{self.why}: {visible}" if visible else self.why
