@@ -14,6 +14,7 @@ from bridge.core.translate import TABLE, Direction, Kind, Row, map_message
 from ide_plugins.emulator.names import Windows
 from pathconv import PathConvError, PathMapper, to_uri
 from tests.core.boundaries import ELSEWHERE, WSL, boundary, told
+from tests.pathconv.machines import THOROUGH
 
 LISTED = sorted({word for row in TABLE for word in re.findall(r"\w+", row.field)})
 UNLISTED = ["text", "title", "new_file_contents", "tab_name", "label", "message", "name", "startText", "unknown"]
@@ -85,6 +86,7 @@ def _item(item: Any) -> Any:
     return {f"{key} of item": inside for key, inside in item.items()} if isinstance(item, dict) else item
 
 
+@THOROUGH
 @given(MAPPERS, st.sampled_from(["to_ide", "to_agent"]), messages(), st.none() | TOOLS)
 def test_shapes_and_other_fields_stay(mapper: PathMapper, direction: Direction, message: Any, tool: str | None) -> None:
     before = json.dumps(message)
@@ -98,6 +100,7 @@ def test_shapes_and_other_fields_stay(mapper: PathMapper, direction: Direction, 
     assert json.dumps(message) == before
 
 
+@THOROUGH
 @given(st.sampled_from(TABLE), OURS)
 def test_there_and_back_again(row: Row, path: str) -> None:
     ours = path if row.kind is Kind.PATH else to_uri(path)
@@ -110,6 +113,7 @@ def test_there_and_back_again(row: Row, path: str) -> None:
 WINDOWS = Windows(roots={"C:": Path("/mnt/c"), "D:": Path("/mnt/d"), "//wsl.localhost/Ubuntu": Path("/")})
 
 
+@THOROUGH
 @given(OURS)
 def test_an_ide_on_windows_that_knows_nothing_of_us_means_the_same_file(path: str) -> None:
     real = Path(path)

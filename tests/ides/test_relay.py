@@ -17,6 +17,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
+from bridge.core.links import RELAY_S
 from bridge.ides import relay, relay_scripts
 from bridge.ides.relay import Relay, RelayError, Trouble, open_relay
 from ide_plugins.emulator import Emulator
@@ -362,3 +363,7 @@ async def test_the_process_in_windows_notices_that_ours_was_killed(
         await ended(*windows.pids())
         assert await receive(opened.endpoint) == b""
         gone.set()
+
+
+def test_the_core_waits_for_a_relay_as_long_as_it_may_take() -> None:
+    assert relay.GREETING_S + 2 * relay.ENDING_S <= RELAY_S
