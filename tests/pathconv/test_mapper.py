@@ -50,10 +50,10 @@ def test_a_mount_over_a_directory_hides_what_is_below() -> None:
 
 
 def test_of_two_mounts_of_one_directory_the_later_gives_the_name() -> None:
-    twice = machine(Mount("/again", "c:"), Mount("/work", "C:\\src"), Mount("/work2", "C:\\SRC\\"))
+    twice = machine(Mount("/again", "c:"), Mount("/lx", "C:\\src"), Mount("/lx2", "C:\\SRC\\"))
     assert twice.to_linux("C:\\x") == "/again/x"
-    assert twice.to_linux("C:\\src\\x") == "/work2/x"
-    assert twice.same("/work/x", "/work2/x")
+    assert twice.to_linux("C:\\src\\x") == "/lx2/x"
+    assert twice.same("/lx/x", "/lx2/x")
     hidden = machine(Mount("/a/again", "C:\\"), Mount("/a/again/src", None), Mount("/b", "C:\\"), Mount("/b", None))
     assert hidden.to_linux("C:\\x") == "/a/again/x"
     assert hidden.to_linux("C:\\src\\x") == "/mnt/c/src/x"  # the next one, where the later one is covered
@@ -230,8 +230,8 @@ def test_a_folder_without_a_name_here(spelled: str, reason: str) -> None:
         (USUAL, ["/home/m"], "/home/me", None),
         (USUAL, ["/home"], "E:\\x", None),
         (USUAL, ["c:\\users", "/mnt/c"], "/mnt/c/Users/me", 0),
-        (ROOT_SLASH, ["/mnt/d/work"], "/d/work/x", 0),
-        (ROOT_SLASH, ["/mnt/d/work"], "/mnt/d/work/x", 0),  # if it is one beside us
+        (ROOT_SLASH, ["/mnt/d/lx"], "/d/lx/x", 0),
+        (ROOT_SLASH, ["/mnt/d/lx"], "/mnt/d/lx/x", 0),  # if it is one beside us
         (WORK, ["C:\\Users"], "/lxwork/x", 0),
     ],
 )
