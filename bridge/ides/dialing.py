@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, NamedTuple
+from weakref import WeakSet
 
 from bridge.core.reach import LOOPBACK, Route, Silence, Way
 from bridge.core.selection import Listener
@@ -66,6 +67,12 @@ class Dialer:
         self._seen: dict[_Port, tuple[float, Silences]] = {}
         self._looking: dict[_Port, asyncio.Future[Silences]] = {}
         self._places = asyncio.Semaphore(LOOKS_MOST)
+        self._sockets: WeakSet[socket.socket] = WeakSet()
+
+    @property
+    def ports(self) -> frozenset[int]:
+        """Our own ends of all connections that are being made, looked at, or used."""
+        return frozenset(endpoint.getsockname()[1] for endpoint in self._sockets if endpoint.fileno() != -1)
 
     async def connect(self, port: int, route: Route, *, limit_s: float = CONNECT_S) -> Connected:
         """Connect to the first way that answers, and look who is there.
@@ -77,7 +84,7 @@ class Dialer:
         silences = {way.host: Silence.MOVED for way in route.ways if way not in ways}
         winner = self._winners.get(route.ways)
         for group in ([way for way in ways if way == winner], [way for way in ways if way != winner]):
-            found = await _race(port, group, limit_s, silences)
+            found = await _race(port, group, limit_s, silences, self._sockets)
             if found is not None:
                 self._remember(route.ways, found[1])
                 return found[0]
@@ -129,14 +136,14 @@ class Dialer:
 
 
 async def _race(
-    port: int, ways: list[Way], limit_s: float, silences: dict[str, Silence]
+    port: int, ways: list[Way], limit_s: float, silences: dict[str, Silence], sockets: WeakSet[socket.socket]
 ) -> tuple[Connected, Way] | None:
     """Connect to all at once, keep the first that may be told a token; note what became of those that failed.
 
     A way that nobody vouches for wins only if no other does: behind NAT a program of ours may have the same port, and
     loopback is always quicker than Windows.
     """
-    attempts = {asyncio.ensure_future(_connect(way.host, port, limit_s)): way for way in ways}
+    attempts = {asyncio.ensure_future(_connect(way.host, port, limit_s, sockets)): way for way in ways}
     pending = set(attempts)
     won: tuple[Connected, Way] | None = None
     try:
@@ -167,12 +174,13 @@ async def _race(
                 late.close()
 
 
-async def _connect(host: str, port: int, limit_s: float) -> socket.socket | Silence:
+async def _connect(host: str, port: int, limit_s: float, sockets: WeakSet[socket.socket]) -> socket.socket | Silence:
     loop = asyncio.get_running_loop()
     try:
         endpoint = socket.socket()
     except OSError:
         return Silence.NO_FILES
+    sockets.add(endpoint)
     try:
         endpoint.setblocking(False)
         async with asyncio.timeout(limit_s):

@@ -21,10 +21,10 @@ from typing import Final
 import psutil
 
 from bridge.core.selection import Listener
-from bridge.ides.sock_diag import connections_of, from_netlink
+from bridge.ides.sock_diag import callers_of, connections_of, from_netlink
 from bridge.ides.tcp import Report, Socket, address_of, from_proc, from_psutil
 
-__all__ = ["OtherEnd", "PortFacts", "facts", "has_stranger", "is_client_ours", "other_end", "snapshot"]
+__all__ = ["OtherEnd", "PortFacts", "callers", "facts", "has_stranger", "is_client_ours", "other_end", "snapshot"]
 
 _Source = Callable[[Collection[int]], Report]
 # The first that tells anything is believed: netlink is refused in some sandboxes, and by kernels before 4.16.
@@ -100,6 +100,18 @@ def other_end(port: int, our_port: int) -> OtherEnd:
     if not owners:
         return OtherEnd.ELSEWHERE
     return OtherEnd.OURS if owners <= {os.geteuid(), 0} else OtherEnd.STRANGERS
+
+
+def callers(ports: Collection[int]) -> dict[int, frozenset[tuple[str, int]]]:
+    """Tell who on this machine is connected to each of `ports` elsewhere: the remote host, and the caller's own port.
+
+    An agent here that an IDE in Windows serves is seen by that. Where the system does not tell, nobody is.
+    """
+    found: dict[int, set[tuple[str, int]]] = {port: set() for port in ports}
+    with suppress(OSError):
+        for caller in callers_of(ports) if ports and sys.platform == "linux" else ():
+            found[caller.remote_port or 0].add((str(caller.remote), caller.port))
+    return {port: frozenset(known) for port, known in found.items()}
 
 
 def has_stranger(host: str, port: int) -> bool:

@@ -21,7 +21,7 @@ from typing import Final
 
 from bridge.ides.tcp import Report, Socket, address_of
 
-__all__ = ["connections_of", "from_netlink", "parse", "request"]
+__all__ = ["callers_of", "connections_of", "from_netlink", "parse", "request"]
 
 # Names and numbers of linux/netlink.h, linux/sock_diag.h, linux/inet_diag.h and net/tcp_states.h.
 _NETLINK_SOCK_DIAG: Final = 4
@@ -30,8 +30,9 @@ _NLMSG_ERROR: Final = 2
 _NLMSG_DONE: Final = 3
 _NLM_F_REQUEST_DUMP: Final = 0x301
 _INET_DIAG_REQ_BYTECODE: Final = 1
-_JMP: Final = 1  # INET_DIAG_BC_JMP, and _S_EQ: "the local port is", since Linux 4.16
+_JMP: Final = 1  # INET_DIAG_BC_JMP; _S_EQ and _D_EQ: "the local, the remote port is", since Linux 4.16
 _S_EQ: Final = 11
+_D_EQ: Final = 12
 ESTABLISHED: Final = 1 << 1  # states as a bit mask
 LISTEN: Final = 1 << 10
 CONNECTED: Final = ESTABLISHED | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11  # and those that are being closed
@@ -41,8 +42,8 @@ _HEADER: Final = Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, po
 _REQUEST: Final = Struct("=BBxxI48x")  # inet_diag_req_v2: family, protocol, states, no particular socket
 _ATTRIBUTE: Final = Struct("=HH")  # nlattr: length, type
 _OPERATION: Final = Struct("=BBH")  # inet_diag_bc_op: code, bytes to go on if it is true, and if it is not
-# inet_diag_msg: family, state, local port, remote port, local address, uid
-_ANSWER: Final = Struct("=BBxx2s2s16s40xI4x")
+# inet_diag_msg: family, state, local port, remote port, local address, remote address, uid
+_ANSWER: Final = Struct("=BBxx2s2s16s16s24xI4x")
 _CODE: Final = Struct("=i")  # what DONE and ERROR carry: 0 or a negated errno
 
 PORTS_MAX: Final = 256
@@ -76,6 +77,16 @@ def connections_of(port: int) -> list[Socket]:
         return [found for family in families for found in _ask(kernel, request(family, CONNECTED, [port]))]
 
 
+def callers_of(ports: Collection[int]) -> list[Socket]:
+    """List the connections from this machine to one of `ports` of any, each with its remote address.
+
+    Raises `OSError` as `from_netlink` does.
+    """
+    with _kernel() as kernel:
+        questions = [request(family, ESTABLISHED, ports, _D_EQ) for family in (socket.AF_INET, socket.AF_INET6)]
+        return [found for question in questions for found in _ask(kernel, question)]
+
+
 @contextmanager
 def _kernel() -> Iterator[socket.socket]:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as kernel:
@@ -84,8 +95,10 @@ def _kernel() -> Iterator[socket.socket]:
         yield kernel
 
 
-def request(family: int, states: int, ports: Collection[int] = ()) -> bytes:
+def request(family: int, states: int, ports: Collection[int] = (), test: int = _S_EQ) -> bytes:
     """Build the question for all sockets in one of `states` (a bit mask); only those on `ports`, if any are given.
+
+    By `test` these are the local ones, or the remote ones.
 
     Raises `OSError` for more than `PORTS_MAX`: the kernel checks a filter in the square of its length.
     """
@@ -93,13 +106,13 @@ def request(family: int, states: int, ports: Collection[int] = ()) -> bytes:
         raise OSError(errno.E2BIG, os.strerror(errno.E2BIG))
     body = _REQUEST.pack(family, socket.IPPROTO_TCP, states)
     if ports:
-        code = _program(ports)
+        code = _program(ports, test)
         body += _ATTRIBUTE.pack(_ATTRIBUTE.size + len(code), _INET_DIAG_REQ_BYTECODE) + code
     return _HEADER.pack(_HEADER.size + len(body), _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST_DUMP, 1, 0) + body
 
 
-def _program(ports: Collection[int]) -> bytes:
-    """Compile "the local port is one of `ports`": who gets exactly to the end is in, who jumps beyond is out.
+def _program(ports: Collection[int], test: int) -> bytes:
+    """Compile "the port is one of `ports`": who gets exactly to the end is in, who jumps beyond is out.
 
     Per port: go on to the jump behind it if the port is equal, else to the next test. A test takes two
     operations, of which the second only holds the port.
@@ -107,8 +120,8 @@ def _program(ports: Collection[int]) -> bytes:
     size = _OPERATION.size
     code = _OPERATION.pack(_JMP, size, 2 * size)  # no test was true: one operation too far
     for port in ports:
-        test = _OPERATION.pack(_S_EQ, 2 * size, 3 * size) + _OPERATION.pack(0, 0, port)
-        code = test + _OPERATION.pack(_JMP, size, size + len(code)) + code
+        tested = _OPERATION.pack(test, 2 * size, 3 * size) + _OPERATION.pack(0, 0, port)
+        code = tested + _OPERATION.pack(_JMP, size, size + len(code)) + code
     return code
 
 
@@ -158,12 +171,14 @@ def _messages(batch: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _socket(payload: bytes) -> Socket:
-    family, state, port, remote_port, address, uid = _ANSWER.unpack_from(payload)
+    family, state, port, remote_port, address, remote, uid = _ANSWER.unpack_from(payload)
+    length = 4 if family == socket.AF_INET else 16
     return Socket(
-        address_of(address[:4] if family == socket.AF_INET else address),
+        address_of(address[:length]),
         int.from_bytes(port, "big"),
         None if state == _LISTENS else int.from_bytes(remote_port, "big"),
         uid,
+        None if state == _LISTENS else address_of(remote[:length]),
     )
 
 

@@ -20,7 +20,7 @@ from bridge.core.selection import Candidate, Listener, Pid
 from bridge.ides.admission import AdmittedLock, Refused
 from bridge.ides.dialing import Dialer, Silences
 from bridge.ides.locks import LockScanner, Scan
-from bridge.ides.ports import PortFacts, snapshot
+from bridge.ides.ports import PortFacts, callers, snapshot
 from bridge.ides.processes import ancestors, pid_state
 from bridge.ides.projects import project_of
 from bridge.ides.surroundings import Surroundings
@@ -46,7 +46,7 @@ class Found(NamedTuple):
 
     admitted: AdmittedLock
     route: Route
-    port: PortFacts  # on this machine
+    port: PortFacts  # of an IDE elsewhere only those who are connected from here
     listener: Listener
     silence: Diagnosis | None  # why an IDE elsewhere does not answer
 
@@ -91,11 +91,15 @@ async def look_around(
         if ports[admitted.lock.port].listener is Listener.OURS and not admitted.lock.running_in_windows
     )
 
-    async def find(admitted: AdmittedLock) -> Found:
+    routes = [_route(admitted, ports[admitted.lock.port], terrain, surroundings, ours) for admitted in scan.admitted]
+    connected = callers({a.lock.port for a, route in zip(scan.admitted, routes, strict=True) if not route.here})
+
+    async def find(admitted: AdmittedLock, route: Route) -> Found:
         lock, port = admitted.lock, ports[admitted.lock.port]
-        route = _route(admitted, port, terrain, surroundings, ours)
         if route.here:
             return Found(admitted, route, port, port.listener, None)
+        hosts = {way.host for way in route.ways}
+        port = PortFacts(peers=frozenset(mine for host, mine in connected[lock.port] if host in hosts) - dialer.ports)
         silences = None if lock.ide_id in linked else await dialer.silences(lock.port, route)
         listener = _listener(route, silences)
         explained = silences is not None and listener is not Listener.FOREIGN
@@ -103,7 +107,7 @@ async def look_around(
             admitted, route, port, listener, terrain.diagnose(lock.port, silences or {}) if explained else None
         )
 
-    return Look(terrain, scan, list(await asyncio.gather(*map(find, scan.admitted))))
+    return Look(terrain, scan, list(await asyncio.gather(*map(find, scan.admitted, routes))))
 
 
 def _route(
@@ -192,7 +196,7 @@ class Survey:
             modified=found.admitted.modified,
             pid=pid,
             listener=found.listener,
-            occupied=found.route.here and found.port.occupied(our_ports),
+            occupied=found.port.occupied(our_ports),
             ancestor=pid is Pid.ALIVE and lock.pid in line,
             weak=found.admitted.weak,
             route=found.route,

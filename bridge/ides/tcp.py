@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -32,6 +32,7 @@ class Socket:
     port: int
     remote_port: int | None
     uid: int | None  # None: the system does not say
+    remote: IPv4Address | IPv6Address | None = field(default=None, compare=False)  # as far as somebody asks for it
 
 
 class Report(NamedTuple):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bridge.core.selection import Listener
 from bridge.ides import ports, sock_diag, tcp
-from bridge.ides.ports import OtherEnd, PortFacts, facts, has_stranger, other_end, snapshot
+from bridge.ides.ports import OtherEnd, PortFacts, callers, facts, has_stranger, other_end, snapshot
 from bridge.ides.tcp import Report, Socket, from_proc, from_psutil
 from tests.ides.listeners import connected, listening, port_of, stranger_listening
 
@@ -173,6 +173,24 @@ def test_where_the_system_tells_nothing_nothing_is_known(monkeypatch: pytest.Mon
     monkeypatch.setattr(sock_diag, "_NETLINK_SOCK_DIAG", NO_PROTOCOL)
     monkeypatch.setattr(tcp, "_TABLES", ("/proc/self/mem",))  # opens, but cannot be read
     assert snapshot([4001]) == {4001: PortFacts(listener=Listener.UNKNOWN)}
+
+
+# ---- who calls from here
+
+
+@linux
+def test_who_is_connected_to_a_port_elsewhere_is_seen_from_this_side() -> None:
+    with listening() as listener, listening() as other, connected(listener) as one, connected(listener) as two:
+        port, quiet = port_of(listener), port_of(other)
+        assert callers([port, quiet]) == {port: {("127.0.0.1", one), ("127.0.0.1", two)}, quiet: frozenset()}
+
+
+@linux
+def test_where_the_system_tells_of_no_callers_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sock_diag, "_NETLINK_SOCK_DIAG", NO_PROTOCOL)
+    with listening() as listener, connected(listener):
+        assert callers([port_of(listener)]) == {port_of(listener): frozenset()}
+    assert callers([]) == {}
 
 
 # ---- the other end of a connection of ours

@@ -16,6 +16,7 @@ import pytest
 
 from bridge.core.reach import HERE, Mode
 from bridge.core.selection import Candidate, Listener, Pid
+from bridge.ides.dialing import Dialer
 from bridge.ides.surroundings import Surroundings
 from bridge.ides.survey import Sighting, Survey
 from tests.ides.listeners import listening, port_of, stranger_listening
@@ -215,3 +216,31 @@ async def test_a_lock_that_shows_its_side_is_taken_by_what_it_shows(wsl: WslMach
     with windows_listens() as port:
         write_lock(locks, port, workspaceFolders=["c:\\src"])
         assert (await look_at_one(wsl)).lock.running_in_windows
+
+
+async def test_an_agent_here_that_an_ide_in_windows_serves_occupies_it(wsl: WslMachine, locks: Path) -> None:
+    """Its one place would be taken from it; from Windows' side nothing is seen, from ours the connection is."""
+    with socket.create_server((HOST, 0)) as windows, socket.create_connection(windows.getsockname()) as agent:
+        write_lock(locks, port_of(windows), runningInWindows=True)
+        assert (await look_at_one(wsl)).occupied
+        assert not (await look_at_one(wsl, our_ports=[port_of(agent)])).occupied
+
+
+async def test_looking_occupies_nothing_and_neither_does_our_own_link(wsl: WslMachine, locks: Path) -> None:
+    dialer = Dialer()
+    survey = Survey(os.environ["HOME"], surroundings=Surroundings(wsl.probe()), dialer=dialer)
+    with windows_listens() as port:
+        write_lock(locks, port, runningInWindows=True)
+        (candidate,) = (await survey.look([])).candidates
+        endpoint, _ = await dialer.connect(port, candidate.route)
+        with endpoint:
+            (candidate,) = (await survey.look([])).candidates
+            assert (candidate.occupied, list(dialer.ports)) == (False, [port_of(endpoint)])
+        assert dialer.ports == frozenset()
+
+
+async def test_who_is_connected_to_that_port_elsewhere_is_no_client_of_windows(wsl: WslMachine, locks: Path) -> None:
+    with windows_listens() as port, socket.create_server(("127.0.0.6", port)) as other:
+        write_lock(locks, port, runningInWindows=True)
+        with socket.create_connection(other.getsockname()):
+            assert not (await look_at_one(wsl)).occupied

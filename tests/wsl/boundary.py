@@ -17,7 +17,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from tests.e2e.outsiders import Stranger, token_of
-from tests.e2e.support import EMULATOR, ROOT, Ide, Running, bridge, everything_ends
+from tests.e2e.support import EMULATOR, PATIENCE_S, ROOT, Ide, Lines, Running, bridge, everything_ends
 from tests.wsl.network import ROUTER, Mode, Network, network
 from tests.wsl.system import DISTRO, PROFILE, WINDOWS_PID, System
 
@@ -159,6 +159,16 @@ class Boundary:
         self._started.append(ide)
         self.tokens.append(token_of(ide))
         return ide
+
+    @contextmanager
+    def caller(self, host: str, port: int) -> Iterator[None]:
+        """Have a program in WSL, such as another agent, that is connected to a port."""
+        script = f"exec 3<>/dev/tcp/{host}/{port} && echo connected && read"
+        command = [*self.network.wsl.enter(), "bash", "-c", script]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+            Lines(program.stdout).until(lambda line: line == "connected")
+            yield
+            program.communicate(b"\n", timeout=PATIENCE_S)
 
     def stranger(self, port: int) -> Stranger:
         """Let another user of the distribution listen on a port of its loopback."""

@@ -14,7 +14,7 @@ import pytest
 
 from bridge.ides.dialing import CONNECT_S
 from tests.wsl.boundary import LOOPBACK, Boundary
-from tests.wsl.network import ROUTER, until
+from tests.wsl.network import GATEWAY, ROUTER, until
 from tests.wsl.test_stories import FILE, PROJECT, decide, opened
 
 Make = Callable[..., Boundary]
@@ -121,6 +121,18 @@ def test_without_interop_the_user_is_told_why_and_what_to_do(nat: Boundary) -> N
     assert "loopback" in unopened(nat, nat.seen(FILE))
     assert "networkingMode=mirrored" in advice(nat, ide.port)
     assert (nat.leaks(), nat.network.lan_calls()) == ([], {})
+
+
+@pytest.mark.parametrize(("mode", "host"), [("nat", GATEWAY), ("mirrored", LOOPBACK)])
+def test_the_only_place_of_an_ide_is_not_taken_from_an_agent_of_this_side(wsl: Make, mode: str, host: str) -> None:
+    machine = wsl(mode)
+    machine.write(FILE, "text\n")
+    ide = machine.windows_ide(PROJECT)
+    with machine.caller(host, ide.port):
+        machine.start_daemon()
+        assert "occupied" in unopened(machine, machine.seen(FILE))
+        assert machine.status()["ides"][0]["state"] == "occupied"
+    assert opened(machine, machine.seen(FILE)) == ide.port
 
 
 # ---- mirrored
