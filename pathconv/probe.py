@@ -19,7 +19,7 @@ from typing import Final
 
 from pathconv.config import WslConf, parse_route, parse_wsl_conf
 from pathconv.errors import PathConvError
-from pathconv.facts import MARKERS, WSL, Env, EnvFacts, Facts, Mount, detect
+from pathconv.facts import MARKERS, WSL, WSL_MARKERS, Env, EnvFacts, Facts, Mount, detect
 from pathconv.mapper import PathMapper
 from pathconv.mounts import parse_mountinfo
 from pathconv.parse import parse_windows
@@ -165,17 +165,14 @@ class Probe:
     @cached_property
     def env(self) -> Env:
         """What kind of machine this is; that does not change."""
-        return self._detect(self.machine.environ)
+        files = frozenset(filter(self.machine.exists, MARKERS))
+        release = self.machine.text("/proc/sys/kernel/osrelease")
+        return detect(EnvFacts(self.machine.platform, release, self.machine.environ, files))
 
     @cached_property
     def _is_evident(self) -> bool:
-        """Whether the machine itself shows that it is WSL: variables alone are somebody's word."""
-        return self._detect({}) in WSL
-
-    def _detect(self, environ: Mapping[str, str]) -> Env:
-        files = frozenset(filter(self.machine.exists, MARKERS))
-        release = self.machine.text("/proc/sys/kernel/osrelease")
-        return detect(EnvFacts(self.machine.platform, release, environ, files))
+        """Whether WSL itself left its mark: variables are somebody's word, and a container has the kernel too."""
+        return any(map(self.machine.exists, WSL_MARKERS))
 
     @property
     def distro(self) -> str | None:
@@ -209,8 +206,9 @@ class Probe:
     def mode(self) -> str | None:
         """Ask WSL how its network is joined to Windows': ``nat``, ``mirrored``, …
 
-        None where WSL has no ``wslinfo``, so that others may infer. "" where nothing may be inferred: it was asked and
-        did not say, which is asked again the next time, or only variables say that this is WSL at all.
+        None where WSL has no ``wslinfo``, so that others may infer. "" where nothing may be inferred: it was asked
+        and did not say, which is asked again the next time, or WSL has left no mark, and only variables or the
+        kernel speak for it.
         """
         if self.env is Env.WSL1:
             return "wsl1"

@@ -24,6 +24,7 @@ __all__ = ["FAILED", "FOR_GOOD", "RELAY_PAUSE_S", "UP", "Call", "Done", "Job", "
 
 STEADY_S: Final = 10.0  # a link that lived so long was no accident: the pause starts afresh
 PAUSE_S: Final = (0.5, 60.0)  # first and longest
+RELAY_LONGEST_S: Final = 600.0  # stale lock files must not take the turns of those behind them for ever
 RELAY_PAUSE_S: Final = 20.0  # after a relay missed, at least: longer than looking for the next IDE may take
 MOST_LEFTOVERS: Final = 20
 FOR_GOOD: Final = frozenset({LinkState.REFUSED, LinkState.PORT_TAKEN})
@@ -118,7 +119,7 @@ class Link:
         self.failures = 0 if steady else self.failures + 1
         if self.hidden and not self.ready:
             self.missed_at = now
-        self.retry_at = now + self._pause(PAUSE_S[0])
+        self.retry_at = now + self._pause(*PAUSE_S)
         self.rest(state, reason)
 
     @property
@@ -126,12 +127,12 @@ class Link:
         """When a relay may look for it again; a way that leads to it meanwhile may be taken from `retry_at` on."""
         if self.missed_at is None:
             return 0.0
-        return self.missed_at + max(self._pause(RELAY_PAUSE_S / 2), RELAY_PAUSE_S)
+        return self.missed_at + max(self._pause(RELAY_PAUSE_S / 2, RELAY_LONGEST_S), RELAY_PAUSE_S)
 
-    def _pause(self, first: float) -> float:
+    def _pause(self, first: float, longest: float) -> float:
         """Double the pause with every failure; the jitter is the IDE's own, so that two daemons differ."""
         jitter = hashlib.sha256(f"{self.id} {self.failures}".encode()).digest()[0] / 255
-        return min(first * 2.0 ** min(self.failures, 16), PAUSE_S[1]) * (0.75 + jitter / 2)
+        return min(first * 2.0 ** min(self.failures, 16), longest) * (0.75 + jitter / 2)
 
     def rest(self, state: LinkState, reason: str) -> None:
         """Forget what belonged to the connection, but for calls and jobs: they are still to be told."""

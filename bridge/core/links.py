@@ -57,14 +57,14 @@ class Links:
 
     def choose(self, scene: Scene, now: float) -> Selection:
         """Choose among the scene's IDEs, with what the links know added to what the shell saw."""
-        spent = relays.are_spent(self.links.values(), now)
+        spent = relays.spent_since(self.links.values(), now)
         known = [self._informed(candidate, scene, spent, now) for candidate in scene.candidates]
         if self._last is None or self._last.scene is not scene or self._last.known != known:
             selection = select(known, scene.place, scene.terminal, named=scene.named, takeover=scene.takeover)
             self._last = _Choice(scene, known, selection)
         return self._last.selection
 
-    def _informed(self, candidate: Candidate, scene: Scene, spent: bool, now: float) -> Candidate:
+    def _informed(self, candidate: Candidate, scene: Scene, spent: float | None, now: float) -> Candidate:
         link = self.links.get(candidate.lock.ide_id)
         if candidate.listener is Listener.HIDDEN:
             candidate = relays.sought(candidate, link, spent, now)
@@ -88,7 +88,8 @@ class Links:
             return LinkState.PORT_TAKEN, "its port belongs to another user"
         if candidate.listener is Listener.UNREACHABLE:
             return LinkState.UNREACHABLE, candidate.silence.reason if candidate.silence else ""
-        if link is not None and link.state not in (LinkState.LISTENING, LinkState.GONE):  # it came back
+        came_back = (LinkState.LISTENING, LinkState.GONE, LinkState.UNREACHABLE)
+        if link is not None and link.state not in came_back:
             return link.state, link.reason
         if candidate.listener is Listener.HIDDEN:
             return LinkState.HIDDEN, "no way leads to it; a Windows program carries the connection when there is work"

@@ -143,6 +143,7 @@ class Silence(StrEnum):
     UNTRUSTED = "untrusted"  # somebody answers who is to be told no token
     MOVED = "moved"  # the network has changed since the host was found
     NO_FILES = "no files"  # we may open no more
+    UNTOLD = "untold"  # somebody answers, and the system does not tell who
 
 
 class Diagnosis(NamedTuple):
@@ -192,7 +193,7 @@ class Terrain:
         Args:
             silences: what became of each host that was tried.
         """
-        if Silence.NO_FILES in silences.values():
+        if not {Silence.NO_FILES, Silence.UNTOLD}.isdisjoint(silences.values()):
             return Diagnosis("the bridge has too many files open", "bridge doctor names the limit; then try again")
         if Silence.MOVED in silences.values():
             return Diagnosis("the network has just changed", "try again")

@@ -17,24 +17,25 @@ from bridge.core.link import FAILED, RELAY_PAUSE_S, UP, Link
 from bridge.core.ranking import Candidate, Listener
 from bridge.core.reach import Diagnosis
 
-__all__ = ["ENDED", "RELAYS_MOST", "are_spent", "sought"]
+__all__ = ["ENDED", "RELAYS_MOST", "TRY_AGAIN", "sought", "spent_since"]
 
 RELAYS_MOST: Final = 2  # two that take their whole time end before the client's patience of 30 s does
 ENDED: Final = "restart the IDE, or reload its window"
 SPENT: Final = "a relay found nobody twice a moment ago"
+TRY_AGAIN: Final = f"try again in {RELAY_PAUSE_S:g} s, or remove stale lock files: bridge doctor"
 
 
-def are_spent(links: Iterable[Link], now: float) -> bool:
-    """Tell whether as many relays missed of late as one request may start."""
-    missed = (link.missed_at for link in links if link.missed_at is not None)
-    return sum(now < at + RELAY_PAUSE_S for at in missed) >= RELAYS_MOST
+def spent_since(links: Iterable[Link], now: float) -> float | None:
+    """Tell when the last of as many relays missed as one request may start; None: they may start."""
+    missed = [link.missed_at for link in links if link.missed_at is not None and now < link.missed_at + RELAY_PAUSE_S]
+    return max(missed) if len(missed) >= RELAYS_MOST else None
 
 
-def sought(candidate: Candidate, link: Link | None, spent: bool, now: float) -> Candidate:
+def sought(candidate: Candidate, link: Link | None, spent: float | None, now: float) -> Candidate:
     """Add to a hidden candidate what a relay found, where the shell could not look.
 
-    What it found holds until the link need not pause any more. One that a relay got to before is let try when the
-    relays are `spent`.
+    What it found holds until the link need not pause any more. When the relays are `spent`, one that a relay got to
+    before is let try, and so is one that announced itself since: it has just started.
     """
     if link is not None and link.state in UP:
         return replace(candidate, listener=Listener.OURS, silence=None)
@@ -42,8 +43,8 @@ def sought(candidate: Candidate, link: Link | None, spent: bool, now: float) -> 
         if link.state is LinkState.GONE:  # the relay works, and nothing listens there: no way needs mending
             return replace(candidate, listener=Listener.UNREACHABLE, silence=Diagnosis(link.reason, ENDED))
         why = link.reason
-    elif spent and not _is_proven(link):
-        why = SPENT
+    elif spent is not None and candidate.modified <= spent and not _is_proven(link):
+        return replace(candidate, listener=Listener.UNREACHABLE, silence=Diagnosis(SPENT, TRY_AGAIN))
     else:
         return candidate
     before, fix = candidate.silence or Diagnosis("")

@@ -216,10 +216,13 @@ def _judge(way: Way, endpoint: socket.socket, port: int) -> Connected | Silence:
     listener = snapshot([port])[port].listener if way.host == LOOPBACK else Listener.NONE
     if listener is Listener.OURS and end in (OtherEnd.OURS, OtherEnd.UNTOLD):
         return Connected(endpoint, here=True)
+    if end is OtherEnd.UNKNOWN:  # as when files run out: not trusted, and not his fault
+        endpoint.close()
+        return Silence.UNTOLD
     # A host that the configuration names may be this machine by another name.
-    hidden = end is OtherEnd.OURS and (way.host == LOOPBACK or has_stranger(*endpoint.getpeername()))
-    # What is not known, as when files run out, is not trusted either.
-    if way.vouched and end not in (OtherEnd.STRANGERS, OtherEnd.UNKNOWN) and not hidden:
+    local = end is OtherEnd.OURS and (way.host == LOOPBACK or has_stranger(*endpoint.getpeername()))
+    foreign = end is OtherEnd.STRANGERS or listener in (Listener.FOREIGN, Listener.UNKNOWN)
+    if way.vouched and not local and not foreign:
         return Connected(endpoint, here=False)
     endpoint.close()
     return Silence.UNTRUSTED

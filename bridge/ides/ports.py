@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
+from pathlib import Path
 from typing import Final
 
 import psutil
@@ -93,13 +94,24 @@ def other_end(port: int, our_port: int) -> OtherEnd:
         try:
             sockets = connections_of(port)
         except OSError:
-            sockets = from_proc([port]).sockets
+            sockets = from_proc([port], fleeting=True).sockets
     except OSError:
         return OtherEnd.UNKNOWN
     owners = {found.uid for found in sockets if found.remote_port == our_port}
     if not owners:
         return OtherEnd.ELSEWHERE
-    return OtherEnd.OURS if owners <= {os.geteuid(), 0} else OtherEnd.STRANGERS
+    return OtherEnd.OURS if owners <= {os.geteuid(), *_unaccepted()} else OtherEnd.STRANGERS
+
+
+def _unaccepted() -> frozenset[int]:
+    """Give the uids that an older kernel says of a connection that nobody has accepted yet: root's, as seen from here.
+
+    In a user namespace in which root has no name that is the overflow uid (user_namespaces(7)).
+    """
+    with suppress(OSError, ValueError):
+        if Path("/proc/self/uid_map").read_text("ascii").split() != ["0", "0", "4294967295"]:
+            return frozenset({0, int(Path("/proc/sys/kernel/overflowuid").read_text("ascii"))})
+    return frozenset({0})
 
 
 def callers(ports: Collection[int]) -> dict[int, frozenset[tuple[str, int]]]:

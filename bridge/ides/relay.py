@@ -107,16 +107,17 @@ class Relay:
         """End the process and wait until it is gone, 2 s at most. Twice does no harm; cancelled, it kills at once."""
         self.endpoint.close()
         try:
-            for end in (signal.SIGTERM, signal.SIGKILL):
-                self._send(end)
-                await _within(ENDING_S, self._process.ended)
+            self._signal(signal.SIGTERM)
+            await _within(ENDING_S, self._process.ended)
         finally:
-            self._transport.close()  # kills it if we were cancelled
+            self._signal(signal.SIGKILL)
+            self._transport.close()
+        await _within(ENDING_S, self._process.ended)
 
-    def _send(self, number: signal.Signals) -> None:
-        if not self._process.ended.is_set():
-            with suppress(ProcessLookupError):  # it has ended, and we shall hear of it
-                os.kill(self.pid, number)
+    def _signal(self, number: signal.Signals) -> None:
+        """Signal the process and all that it has started: it leads a session of its own."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
 
     async def greeted(self, name: str, port: int) -> None:
         """Wait until the process is connected; raises `RelayError` if it says, or shows, that it will not be."""

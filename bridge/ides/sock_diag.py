@@ -35,7 +35,8 @@ _S_EQ: Final = 11
 _D_EQ: Final = 12
 ESTABLISHED: Final = 1 << 1  # states as a bit mask
 LISTEN: Final = 1 << 10
-CONNECTED: Final = ESTABLISHED | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11  # and those that are being closed
+# And those that are being closed, or made: a server that defers accepting has a connection only when data has come.
+CONNECTED: Final = ESTABLISHED | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11 | 1 << 12
 _LISTENS: Final = 10
 
 _HEADER: Final = Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port id
@@ -68,7 +69,7 @@ def from_netlink(ports: Collection[int]) -> Report:
 
 
 def connections_of(port: int) -> list[Socket]:
-    """List the connections whose local port is `port`, those that are being closed among them.
+    """List the connections whose local port is `port`, those that are being made or closed among them.
 
     Raises `OSError` as `from_netlink` does.
     """

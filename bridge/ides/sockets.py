@@ -245,6 +245,8 @@ class Sockets:
 def _nobody(line: _Line, nobody: NobodyThere) -> _Failure:
     if Silence.UNTRUSTED in nobody.silences.values():
         return _Failure(LinkState.PORT_TAKEN, "its port does not belong to your user")
+    if not {Silence.NO_FILES, Silence.UNTOLD}.isdisjoint(nobody.silences.values()):
+        return _Failure(LinkState.NOT_ANSWERING, "the bridge has too many files open")
     if set(nobody.silences.values()) == {Silence.TIMEOUT}:
         return _Failure(LinkState.NOT_ANSWERING, "its port takes no connection")
     return _Failure(LinkState.GONE, f"nothing listens on port {line.lock.port}: {nobody}")

@@ -21,6 +21,7 @@ __all__ = ["Report", "Socket", "address_of", "from_proc", "from_psutil", "parse_
 _TABLES: Final = ("/proc/net/tcp", "/proc/net/tcp6")  # the second is absent where IPv6 is off
 _LISTEN: Final = "0A"  # TCP_LISTEN and TCP_ESTABLISHED of the kernel's include/net/tcp_states.h
 _ESTABLISHED: Final = "01"
+_OVER: Final = frozenset({"06", "07"})  # TCP_TIME_WAIT, TCP_CLOSE: nobody's any more
 _End = tuple[str, int] | tuple[()]  # as psutil gives it; empty for the far side of a listener
 
 
@@ -48,19 +49,21 @@ def address_of(packed: bytes | str) -> IPv4Address | IPv6Address:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def from_proc(ports: Collection[int]) -> Report:
+def from_proc(ports: Collection[int], *, fleeting: bool = False) -> Report:
     """Read the kernel's tables as text. Raises `OSError` if they cannot be read."""
     texts = [Path(table).read_text("ascii") for table in _TABLES if os.path.exists(table)]
-    return Report([found for text in texts for found in parse_proc_net_tcp(text, ports)], complete=True)
+    found = [socket for text in texts for socket in parse_proc_net_tcp(text, ports, fleeting=fleeting)]
+    return Report(found, complete=True)
 
 
-def parse_proc_net_tcp(text: str, ports: Collection[int]) -> Iterator[Socket]:
+def parse_proc_net_tcp(text: str, ports: Collection[int], *, fleeting: bool = False) -> Iterator[Socket]:
     """Find the sockets on `ports` that listen or are connected.
 
     Args:
         text: all of ``/proc/net/tcp`` or ``tcp6``, heading included. Columns: slot, local address and port,
             remote address and port, state, three that do not matter here, uid (proc_pid_net(5)).
         ports: all other lines are passed over before anything in them is understood.
+        fleeting: connections that are being made or closed count too.
     """
     wanted = {f"{port:04X}" for port in ports}
     for line in text.splitlines()[1:]:
@@ -68,7 +71,7 @@ def parse_proc_net_tcp(text: str, ports: Collection[int]) -> Iterator[Socket]:
         if local[-4:] not in wanted:
             continue
         _, _, remote, state, _, _, _, uid = line.split(None, 8)[:8]
-        if state in (_LISTEN, _ESTABLISHED):
+        if state in (_LISTEN, _ESTABLISHED) or (fleeting and state not in _OVER):
             remote_port = None if state == _LISTEN else int(remote[-4:], 16)
             yield Socket(address_of(_packed(local[:-5])), int(local[-4:], 16), remote_port, int(uid))
 

@@ -142,6 +142,12 @@ DIAGNOSES: list[tuple[Terrain, dict[str, Silence], str, str]] = [
         "the bridge has too many files open",
         "bridge doctor names the limit; then try again",
     ),
+    (
+        NAT,
+        {GATEWAY: Silence.TIMEOUT, "127.0.0.1": Silence.UNTOLD},
+        "the bridge has too many files open",
+        "bridge doctor names the limit; then try again",
+    ),
     (NAT, {GATEWAY: Silence.UNREACHABLE}, f"there is no route to Windows at {GATEWAY}", "wsl.exe --shutdown"),
     (
         Terrain(env=Env.WSL2, mode=Mode.MIRRORED),

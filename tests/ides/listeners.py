@@ -15,6 +15,8 @@ import os, socket, sys
 os.setgid(int(sys.argv[1]))
 os.setuid(int(sys.argv[1]))
 listener = socket.create_server((sys.argv[2], 0))
+if sys.argv[3:]:
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, int(sys.argv[3]))
 print(listener.getsockname()[1], flush=True)
 sys.stdin.read()
 """
@@ -41,9 +43,12 @@ def connected(listener: socket.socket, host: str = "127.0.0.1") -> Iterator[int]
 
 
 @contextmanager
-def stranger_listening(host: str = "127.0.0.1") -> Iterator[int]:
-    """Give the port of an IPv4 listener that belongs to another user; needs root."""
-    command = [sys.executable, "-I", "-S", "-c", _LISTEN_AS, str(STRANGER), host]
+def stranger_listening(host: str = "127.0.0.1", *options: str) -> Iterator[int]:
+    """Give the port of an IPv4 listener that belongs to another user; needs root.
+
+    `options`: for how many seconds it accepts no connection on which nothing has come, if for any.
+    """
+    command = [sys.executable, "-I", "-S", "-c", _LISTEN_AS, str(STRANGER), host, *options]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/") as process:
         assert process.stdout is not None
         yield int(process.stdout.readline())

@@ -6,6 +6,7 @@ import asyncio
 import os
 import resource
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -52,10 +53,10 @@ def deaf(host: str) -> Iterator[int]:
 
 
 @contextmanager
-def nobody_to_be_trusted() -> Iterator[None]:
+def nobody_to_be_trusted(why: Silence = Silence.UNTRUSTED) -> Iterator[None]:
     with pytest.raises(NobodyThere) as caught:
         yield
-    assert set(caught.value.silences.values()) == {Silence.UNTRUSTED}
+    assert set(caught.value.silences.values()) == {why}
 
 
 def free_port() -> int:
@@ -164,6 +165,23 @@ async def test_another_user_s_listener_is_no_window_of_windows(there: Route) -> 
         assert await Dialer().silences(port, there) == {"127.0.0.1": Silence.UNTRUSTED}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux defers accepting")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can listen as somebody else")
+async def test_a_stranger_who_defers_accepting_is_no_window_of_windows() -> None:
+    """Until something is sent the kernel counts the connection neither as his nor as established."""
+    with stranger_listening("127.0.0.1", "30") as port, nobody_to_be_trusted():
+        await Dialer().connect(port, SHARED)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux defers accepting")
+async def test_our_own_may_defer_accepting() -> None:
+    with listening() as listener:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 30)
+        endpoint, here = await Dialer().connect(port_of(listener), SHARED)
+        endpoint.close()
+        assert here
+
+
 async def test_who_stops_listening_before_we_look_is_seen_by_his_end_of_the_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -187,7 +205,7 @@ async def test_who_stops_listening_before_we_look_is_seen_by_his_end_of_the_conn
 async def test_where_the_system_does_not_tell_nobody_is_believed(monkeypatch: pytest.MonkeyPatch, there: Route) -> None:
     """As when files run out, which another user may bring about."""
     monkeypatch.setattr(dialing, "other_end", lambda port, our_port: OtherEnd.UNKNOWN)
-    with listening_on(there.ways[0].host) as listener, nobody_to_be_trusted():
+    with listening_on(there.ways[0].host) as listener, nobody_to_be_trusted(Silence.UNTOLD):
         await Dialer().connect(port_of(listener), there)
 
 

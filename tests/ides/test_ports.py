@@ -209,6 +209,21 @@ def test_the_other_end_is_ours_accepted_or_not(monkeypatch: pytest.MonkeyPatch, 
 
 
 @linux
+@pytest.mark.parametrize("protocol", [sock_diag._NETLINK_SOCK_DIAG, NO_PROTOCOL])
+def test_the_other_end_is_known_while_it_is_being_closed(monkeypatch: pytest.MonkeyPatch, protocol: int) -> None:
+    """Else a local program that shuts its side down at once would pass for another machine."""
+    monkeypatch.setattr(sock_diag, "_NETLINK_SOCK_DIAG", protocol)
+    with (
+        listening() as listener,
+        socket.create_connection(listener.getsockname()) as client,
+        listener.accept()[0] as end,
+    ):
+        end.shutdown(socket.SHUT_WR)
+        assert client.recv(1) == b""
+        assert other_end(port_of(listener), port_of(client)) is OtherEnd.OURS
+
+
+@linux
 @needs_root
 def test_the_other_end_may_be_a_stranger_s() -> None:
     with stranger_listening() as port, socket.create_connection(("127.0.0.1", port)) as client:

@@ -97,6 +97,9 @@ def test_a_wslpath_that_does_not_know(tmp_path: Path, script: str) -> None:
 
 def test_how_the_network_is_joined(tmp_path: Path) -> None:
     seen = Probe(tree(tmp_path))
+    assert seen.mode() == ""  # WSL's kernel alone, as in a container there: its gateway is not Windows
+    write(tmp_path, "/run/WSL/1_interop", "")
+    seen = Probe(seen.machine)
     assert seen.mode() is None  # no wslinfo
     program(tmp_path, "/bin/wslinfo", "exit 1")
     assert seen.mode() == ""  # it does not say, so nothing may be inferred
@@ -108,8 +111,7 @@ def test_how_the_network_is_joined(tmp_path: Path) -> None:
     assert seen.mode() == "nat"
     write(tmp_path, RELEASE, "4.4.0-19041-Microsoft")
     assert Probe(seen.machine).mode() == "wsl1"  # nobody is asked
-    write(tmp_path, RELEASE, "6.1.0-generic")
-    assert Probe(seen.machine).mode() is None
+    assert Probe(tree(tmp_path / "linux", {RELEASE: "6.1.0-generic"})).mode() is None
 
 
 def test_variables_alone_allow_no_conclusion_about_the_network(tmp_path: Path) -> None:
