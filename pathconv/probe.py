@@ -233,10 +233,6 @@ class Probe:
         handlers = (self.machine.text(f"{_BINFMT}/{name}") for name in ("WSLInterop", "WSLInterop-late"))
         return any(text.startswith("enabled") for text in handlers) and self._conf().interop
 
-    def interop_socket(self) -> str | None:
-        """Find the socket through which Windows programs are started."""
-        return self.machine.interop_socket()
-
     def forget(self) -> None:
         """Read everything anew the next time."""
         self._said.clear()

@@ -20,6 +20,7 @@ from pathconv import WSL, Env, PathMapper
 
 __all__ = [
     "DOCKER_HOST",
+    "ENDED",
     "HERE",
     "LOOPBACK",
     "NO_DISTRO",
@@ -31,12 +32,14 @@ __all__ = [
     "Way",
     "host_candidates",
     "network_mode",
+    "passing",
     "runs_in_windows",
 ]
 
 LOOPBACK: Final = "127.0.0.1"  # never "localhost": that may be ::1, which WSL does not forward
 DOCKER_HOST: Final = "host.docker.internal"
 NO_DISTRO: Final = "bridge restart, in a terminal that WSL opened"  # what mends that the distribution has no name
+ENDED: Final = "restart the IDE, or reload its window"  # what mends that nothing listens on its port
 
 
 class Mode(StrEnum):
@@ -153,6 +156,20 @@ class Diagnosis(NamedTuple):
     fix: str | None = None  # what to do or to type
 
 
+_PASSING: Final = {
+    Silence.NO_FILES: Diagnosis("the bridge has too many files open", "bridge doctor names the limit; then try again"),
+    Silence.UNTOLD: Diagnosis(
+        "the system does not tell who answers", "try again; if that does not help: bridge doctor"
+    ),
+    Silence.MOVED: Diagnosis("the network has just changed", "try again"),
+}
+
+
+def passing(silences: Mapping[str, Silence]) -> Diagnosis | None:
+    """Say what kept us from looking, by host; None: nothing did, so the silence is that of the IDE."""
+    return next((diagnosis for silence, diagnosis in _PASSING.items() if silence in silences.values()), None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terrain:
     """What this machine is, as far as reaching IDEs goes."""
@@ -193,10 +210,8 @@ class Terrain:
         Args:
             silences: what became of each host that was tried.
         """
-        if not {Silence.NO_FILES, Silence.UNTOLD}.isdisjoint(silences.values()):
-            return Diagnosis("the bridge has too many files open", "bridge doctor names the limit; then try again")
-        if Silence.MOVED in silences.values():
-            return Diagnosis("the network has just changed", "try again")
+        if (diagnosis := passing(silences)) is not None:
+            return diagnosis
         if self.override is not None:
             why = silences.get(self.override, Silence.UNREACHABLE)
             return Diagnosis(
@@ -206,7 +221,7 @@ class Terrain:
         if self.env is Env.CONTAINER:
             return Diagnosis(f"neither this container nor {DOCKER_HOST} answers on port {port}", "restart the IDE")
         if self.mode in _SHARED:
-            return Diagnosis(f"nothing answers on Windows' port {port}", "restart the IDE, or reload its window")
+            return Diagnosis(f"nothing answers on Windows' port {port}", ENDED)
         if self.mode is Mode.NAT and self.gateway is not None:
             return self._diagnose_nat(port, silences.get(self.gateway, Silence.UNREACHABLE))
         known = f"WSL's networking mode is {self.mode}" if self.mode else "WSL's networking mode is not known"

@@ -15,12 +15,11 @@ from typing import Final
 from bridge.core.events import LinkState
 from bridge.core.link import FAILED, RELAY_PAUSE_S, UP, Link
 from bridge.core.ranking import Candidate, Listener
-from bridge.core.reach import Diagnosis
+from bridge.core.reach import ENDED, Diagnosis
 
-__all__ = ["ENDED", "RELAYS_MOST", "TRY_AGAIN", "sought", "spent_since"]
+__all__ = ["RELAYS_MOST", "TRY_AGAIN", "sought", "spent_since"]
 
 RELAYS_MOST: Final = 2  # two that take their whole time end before the client's patience of 30 s does
-ENDED: Final = "restart the IDE, or reload its window"
 SPENT: Final = "a relay found nobody twice a moment ago"
 TRY_AGAIN: Final = f"try again in {RELAY_PAUSE_S:g} s, or remove stale lock files: bridge doctor"
 

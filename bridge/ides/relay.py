@@ -24,6 +24,7 @@ from contextlib import ExitStack, suppress
 from enum import StrEnum
 from typing import Final
 
+from bridge.core.reach import ENDED
 from bridge.core.text import visible
 from bridge.ides.relay_programs import Program, find_programs
 from bridge.ides.relay_scripts import GREETING, PROGRAMS
@@ -52,7 +53,7 @@ class Trouble(StrEnum):
 _HINTS: Final = {
     Trouble.INTEROP_OFF: "set enabled=true under [interop] in /etc/wsl.conf, then run wsl.exe --shutdown in Windows",
     Trouble.NO_PROGRAM: "mount drive C: (automount in /etc/wsl.conf), where Windows has its powershell.exe",
-    Trouble.REFUSED: "restart the IDE, or reload its window",
+    Trouble.REFUSED: ENDED,
 }
 
 

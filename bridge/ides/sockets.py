@@ -24,7 +24,7 @@ from bridge.core import jsonrpc
 from bridge.core.events import Event, LinkClosed, LinkMessage, LinkOpened, LinkState
 from bridge.core.links import HANDSHAKE_S
 from bridge.core.lockfile import LockFile, Transport
-from bridge.core.reach import HERE, LOOPBACK, Route, Silence
+from bridge.core.reach import HERE, LOOPBACK, Route, Silence, passing
 from bridge.core.selection import Listener
 from bridge.core.text import visible
 from bridge.ides.dialing import CONNECT_S, Dialer, NobodyThere
@@ -245,8 +245,8 @@ class Sockets:
 def _nobody(line: _Line, nobody: NobodyThere) -> _Failure:
     if Silence.UNTRUSTED in nobody.silences.values():
         return _Failure(LinkState.PORT_TAKEN, "its port does not belong to your user")
-    if not {Silence.NO_FILES, Silence.UNTOLD}.isdisjoint(nobody.silences.values()):
-        return _Failure(LinkState.NOT_ANSWERING, "the bridge has too many files open")
+    if (obstacle := passing(nobody.silences)) is not None:
+        return _Failure(LinkState.NOT_ANSWERING, obstacle.reason)
     if set(nobody.silences.values()) == {Silence.TIMEOUT}:
         return _Failure(LinkState.NOT_ANSWERING, "its port takes no connection")
     return _Failure(LinkState.GONE, f"nothing listens on port {line.lock.port}: {nobody}")

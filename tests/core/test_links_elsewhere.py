@@ -12,8 +12,8 @@ from bridge.core.events import Dial, Event, HangUp, LinkState, Scene, Tick
 from bridge.core.link import RELAY_PAUSE_S
 from bridge.core.links import HANDSHAKE_S, IDLE_S, RELAY_S
 from bridge.core.ranking import Candidate, Listener
-from bridge.core.reach import Diagnosis, Route, Way
-from bridge.core.relays import ENDED, RELAYS_MOST, TRY_AGAIN
+from bridge.core.reach import ENDED, Diagnosis, Route, Way
+from bridge.core.relays import RELAYS_MOST, TRY_AGAIN
 from bridge.core.selection import select
 from bridge.core.terminal import Terminal
 from tests.core.candidates import ide

@@ -145,8 +145,8 @@ DIAGNOSES: list[tuple[Terrain, dict[str, Silence], str, str]] = [
     (
         NAT,
         {GATEWAY: Silence.TIMEOUT, "127.0.0.1": Silence.UNTOLD},
-        "the bridge has too many files open",
-        "bridge doctor names the limit; then try again",
+        "the system does not tell who answers",
+        "try again; if that does not help: bridge doctor",
     ),
     (NAT, {GATEWAY: Silence.UNREACHABLE}, f"there is no route to Windows at {GATEWAY}", "wsl.exe --shutdown"),
     (

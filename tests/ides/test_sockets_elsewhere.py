@@ -11,6 +11,7 @@ import pytest
 
 from bridge.core.events import LinkState
 from bridge.core.reach import Route, Way
+from bridge.ides.dialing import Dialer
 from bridge.ides.surroundings import Surroundings
 from ide_plugins.emulator import Emulator
 from tests.emulator.agent import agent
@@ -93,6 +94,12 @@ async def test_that_nobody_answers_is_told_with_what_became_of_each_way(links: L
         LinkState.GONE,
         f"nothing listens on port {port}: {HOST}: refused, 127.0.0.1: refused",
     )
+
+
+async def test_that_the_network_has_changed_says_nothing_of_the_ide() -> None:
+    """Else the user would be told that nothing listens where nobody has looked."""
+    async with linked(dialer=Dialer(leads=lambda way: False)) as links:
+        assert await links.fails(lock_of(4001), THERE) == (LinkState.NOT_ANSWERING, "the network has just changed")
 
 
 # ---- behind a relay

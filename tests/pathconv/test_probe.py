@@ -152,34 +152,33 @@ def test_interop_needs_the_kernels_entry(tmp_path: Path, files: dict[str, str], 
 
 def test_the_socket_that_starts_windows_programs(tmp_path: Path) -> None:
     machine = tree(tmp_path, environ={"WSL_INTEROP": "/run/WSL/9_interop"})
-    seen = Probe(machine)
-    assert seen.interop_socket() is None
+    assert machine.interop_socket() is None
     for age, name in enumerate(["7_interop", "8_interop", "6_interop", "other"]):
         os.utime(write(tmp_path, f"/run/WSL/{name}", ""), (age, age))
     link(tmp_path, "/run/WSL/5_interop", "/gone")
-    assert seen.interop_socket() == "/run/WSL/6_interop"  # the newest
+    assert machine.interop_socket() == "/run/WSL/6_interop"  # the newest
     write(tmp_path, "/run/WSL/1_interop", "")
-    assert seen.interop_socket() == "/run/WSL/1_interop"  # that of the first process
+    assert machine.interop_socket() == "/run/WSL/1_interop"  # that of the first process
     write(tmp_path, "/run/WSL/9_interop", "")
-    assert seen.interop_socket() == "/run/WSL/9_interop"  # the session's own
+    assert machine.interop_socket() == "/run/WSL/9_interop"  # the session's own
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
 def test_a_socket_that_another_user_made_starts_nothing(tmp_path: Path) -> None:
     """In some versions everybody may write there; whoever answers would be Windows to us."""
-    seen = Probe(tree(tmp_path, environ={"WSL_INTEROP": "/run/WSL/9_interop"}))
+    machine = tree(tmp_path, environ={"WSL_INTEROP": "/run/WSL/9_interop"})
     os.chown(write(tmp_path, "/run/WSL/9_interop", ""), 65534, -1)
     link(tmp_path, "/run/WSL/8_interop", f"{tmp_path}/run/WSL/7_interop")
     os.lchown(tmp_path / "run/WSL/8_interop", 65534, -1)
-    assert seen.interop_socket() is None
+    assert machine.interop_socket() is None
     write(tmp_path, "/run/WSL/7_interop", "")
-    assert seen.interop_socket() == "/run/WSL/7_interop"
+    assert machine.interop_socket() == "/run/WSL/7_interop"
 
 
 def test_the_variable_names_no_socket_elsewhere(tmp_path: Path) -> None:
     write(tmp_path, "/tmp/3_interop", "")
     write(tmp_path, "/run/WSL/1_interop", "")
-    assert Probe(tree(tmp_path, environ={"WSL_INTEROP": "/tmp/3_interop"})).interop_socket() == "/run/WSL/1_interop"
+    assert tree(tmp_path, environ={"WSL_INTEROP": "/tmp/3_interop"}).interop_socket() == "/run/WSL/1_interop"
 
 
 def test_a_windows_program_runs_in_its_own_directory(tmp_path: Path) -> None:
