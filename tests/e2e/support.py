@@ -39,7 +39,7 @@ def bridge(
 
 
 class Lines:
-    """The lines that a process prints, as they come."""
+    """The lines that a process prints, as they come; nothing else may read that stream (no `communicate`)."""
 
     def __init__(self, stream: Any) -> None:
         self.seen: list[str] = []
@@ -47,9 +47,9 @@ class Lines:
         threading.Thread(target=self._read, args=(stream,), daemon=True).start()
 
     def _read(self, stream: Any) -> None:
-        for line in stream:
-            self._queue.put(line.decode(errors="replace").rstrip("\n"))
-        stream.close()
+        with suppress(ValueError), stream:  # a `with Popen(…)` closes it too, perhaps between two lines
+            for line in stream:
+                self._queue.put(line.decode(errors="replace").rstrip("\n"))
         self._queue.put(None)
 
     def until(self, wanted: Callable[[str], bool], patience: float = PATIENCE_S) -> str:

@@ -168,7 +168,9 @@ class Boundary:
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
             Lines(program.stdout).until(lambda line: line == "connected")
             yield
-            program.communicate(b"\n", timeout=PATIENCE_S)
+            assert program.stdin is not None
+            program.stdin.close()  # `read` ends; its output is for `Lines` to read to the end and to close
+            program.wait(timeout=PATIENCE_S)
 
     def stranger(self, port: int) -> Stranger:
         """Let another user of the distribution listen on a port of its loopback."""
