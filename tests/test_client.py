@@ -17,6 +17,7 @@ from bridge.client import SENT, Client, Stopped, read_address, start
 from bridge.core.terminal import READS
 from bridge.errors import BadConfiguration, BadData, NotTrusted, StillPending, Unavailable, Usage
 from bridge.paths import Paths, paths
+from tests.e2e.outsiders import dead_pid
 from tests.e2e.support import everything_ends, kill_daemon
 
 PATIENCE_S = 20.0
@@ -34,7 +35,7 @@ class FakeDaemon:
         self._listener.bind(str(path))
         self._listener.listen()
         os.makedirs(places.state, mode=0o700, exist_ok=True)
-        Path(places.address).write_text(json.dumps({"socket": str(path), "pid": 1}), encoding="utf-8")
+        Path(places.address).write_text(json.dumps({"socket": str(path), "pid": dead_pid()}), encoding="utf-8")
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
 

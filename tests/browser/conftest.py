@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.async_api import BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import BrowserContext, ConsoleMessage, Page, async_playwright, expect
+
+PATIENCE_S = 20.0  # a busy machine is not a failure
+expect.set_options(timeout=PATIENCE_S * 1000)
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -42,7 +45,7 @@ async def context(chromium: str, tmp_path: Path) -> AsyncIterator[BrowserContext
             env={"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)},
             viewport={"width": 1200, "height": 800},
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_S * 1000)
         yield context
         await context.close()
 

@@ -15,7 +15,7 @@ from playwright.async_api import Page, expect
 
 from tests.browser.conftest import Watched
 from tests.e2e.conftest import ide, running, started, workspace
-from tests.e2e.support import PATIENCE_S, ROOT, Ide, Running, daemon_about, kill_daemon
+from tests.e2e.support import PATIENCE_S, ROOT, Ide, Running, daemon_about, kill_daemon, until
 from tests.e2e.terminal import Terminal
 
 __all__ = ["ide", "running", "started", "workspace"]  # fixtures
@@ -123,6 +123,7 @@ async def test_the_browser_is_led_to_the_page_by_a_private_file(file: Path, page
     opener.chmod(0o755)
     with diff(file, BROWSER=str(opener)) as terminal:
         await terminal.until("opened the review page")
+        await asyncio.to_thread(until, lambda: told.exists() and told.read_text().endswith("\n"), "no browser started")
         door = told.read_text().strip()
         assert stat.S_IMODE(Path(door.removeprefix("file://")).stat().st_mode) == 0o600
         assert "code" not in door

@@ -14,7 +14,7 @@ import pytest
 from bridge.cli import browser
 from bridge.cli.browser import has_browser, open_browser
 from tests.cli.proposals import NEW
-from tests.e2e.support import PATIENCE_S
+from tests.e2e.support import PATIENCE_S, until
 
 pytestmark = pytest.mark.usefixtures("started")  # whatever starts a daemon, it is ended
 
@@ -78,11 +78,13 @@ def test_without_a_screen_nothing_is_opened() -> None:
 def test_the_browser_gets_the_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = tmp_path / "told"
     monkeypatch.setenv("BROWSER", script(tmp_path / "browser", f'echo "$# $*" > {told}'))
+    monkeypatch.setattr(browser, "PATIENCE_S", PATIENCE_S)
     assert open_browser("/a dir/door.html") is True
     assert told.read_text() == "1 file:///a dir/door.html\n"
 
 
 def test_a_browser_that_fails_is_told_from_one_that_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browser, "PATIENCE_S", PATIENCE_S)
     monkeypatch.setenv("BROWSER", script(tmp_path / "browser", "exit 1"))
     assert open_browser("/door.html") is False
 
@@ -118,6 +120,7 @@ def test_the_code_is_in_a_private_file_and_in_no_argument(
         stderr=subprocess.PIPE,
         timeout=PATIENCE_S,
     )
+    until(lambda: told.exists() and told.read_text().endswith("\n"), "the browser was not started")
     address = told.read_text().strip()
     assert address.startswith("file://")
     door = Path(address.removeprefix("file://"))

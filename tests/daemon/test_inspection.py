@@ -50,7 +50,15 @@ def test_room_is_measured_where_the_state_directory_would_be_made(places: Paths,
 
 @linux
 def test_the_surroundings_of_a_process_are_read_and_those_of_a_dead_one_are_unknown() -> None:
-    with subprocess.Popen(["sleep", "60"], cwd="/", env={"HOME": "/a\udcff", "PATH": os.environ["PATH"]}) as process:
+    with subprocess.Popen(
+        ["sh", "-c", "echo runs; read x"],
+        cwd="/",
+        env={"HOME": "/a\udcff", "PATH": os.environ["PATH"]},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"runs\n"  # only then its environment is there to be read
         there = inspect_daemon(Answer(pid=process.pid)).answer
         process.kill()
     gone = inspect_daemon(Answer(pid=process.pid)).answer

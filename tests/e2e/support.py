@@ -38,6 +38,14 @@ def bridge(
     )
 
 
+def until(fits: Callable[[], bool], otherwise: str) -> None:
+    """Wait until something is so that sends no event; fail with `otherwise` in words if it never is."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not fits():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.005)
+
+
 class Lines:
     """The lines that a process prints, as they come; nothing else may read that stream (no `communicate`)."""
 

@@ -14,7 +14,7 @@ from websockets.typing import Subprotocol
 
 from ide_plugins.emulator import Emulator
 
-PATIENCE_S = 5.0
+PATIENCE_S = 20.0
 TOKEN_HEADER = "x-claude-code-ide-authorization"
 
 

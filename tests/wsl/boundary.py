@@ -161,16 +161,19 @@ class Boundary:
         return ide
 
     @contextmanager
-    def caller(self, host: str, port: int) -> Iterator[None]:
-        """Have a program in WSL, such as another agent, that is connected to a port."""
-        script = f"exec 3<>/dev/tcp/{host}/{port} && echo connected && read"
-        command = [*self.network.wsl.enter(), "bash", "-c", script]
+    def caller(self, host: str, ide: Ide) -> Iterator[None]:
+        """Have another agent in WSL that is connected to an IDE."""
+        command = [*self.network.wsl.enter(), sys.executable, "-c", _AGENT, f"ws://{host}:{ide.port}"]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
-            Lines(program.stdout).until(lambda line: line == "connected")
-            yield
             assert program.stdin is not None
-            program.stdin.close()  # `read` ends; its output is for `Lines` to read to the end and to close
-            program.wait(timeout=PATIENCE_S)
+            try:
+                program.stdin.write(token_of(ide).encode() + b"\n")
+                program.stdin.flush()
+                Lines(program.stdout).until(lambda line: line == "connected")
+                yield
+            finally:
+                program.stdin.close()  # that ends it; its output is for `Lines` to read to the end and to close
+                program.wait(timeout=PATIENCE_S)
 
     def stranger(self, port: int) -> Stranger:
         """Let another user of the distribution listen on a port of its loopback."""
@@ -192,6 +195,15 @@ class Boundary:
             yield
 
 
+_AGENT = """
+import sys
+from websockets.sync.client import connect
+
+token = sys.stdin.readline().strip()
+with connect(sys.argv[1], proxy=None, additional_headers={"X-Claude-Code-Ide-Authorization": token}):
+    print("connected", flush=True)
+    sys.stdin.read()
+"""
 _APPS = rf"{PROFILE[3:]}\AppData\Local\Microsoft\WindowsApps"
 
 

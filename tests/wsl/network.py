@@ -19,17 +19,16 @@ import base64
 import secrets
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, Literal
 
-from tests.e2e.support import PATIENCE_S, ROOT, Lines
+from tests.e2e.support import ROOT, Lines, until
 from tests.wsl.namespaces import Space
 from tests.wsl.router import SINK
 
-__all__ = ["GATEWAY", "MIRROR", "ROUTER", "Mode", "Network", "network", "until"]
+__all__ = ["GATEWAY", "MIRROR", "ROUTER", "Mode", "Network", "network"]
 
 Mode = Literal["nat", "mirrored", "bridged"]
 
@@ -178,8 +177,12 @@ class Network:
         Every time a word is sent to the router first, and seen there: else it would prove nothing.
         """
         word = secrets.token_hex(16)
-        self.wsl.run("bash", "-c", f"echo {word} > /dev/udp/{self.router}/7")
-        until(lambda: word.encode() in self._frames(), "the router does not hear us")
+
+        def heard() -> bool:
+            self.wsl.run("bash", "-c", f"echo {word} > /dev/udp/{self.router}/7")
+            return word.encode() in self._frames()
+
+        until(heard, "the router does not hear us")
         spoken = [*self.lan_calls().values(), self._frames()]
         return any(form in heard for heard in spoken for form in _forms(secret))
 
@@ -202,14 +205,6 @@ def _forms(secret: str) -> Iterator[bytes]:
     for offset in range(3):
         coded = base64.b64encode(b"\0" * offset + raw)
         yield coded[4 if offset else 0 : -4]
-
-
-def until(fits: Callable[[], bool], otherwise: str) -> None:
-    """Wait until it is so; fail with `otherwise` in words if it never is."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not fits():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.005)
 
 
 @contextmanager

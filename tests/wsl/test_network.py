@@ -6,11 +6,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.support import PATIENCE_S, Lines
+from tests.e2e.support import PATIENCE_S, Lines, until
 from tests.wsl.namespaces import Space
 from tests.wsl.network import GATEWAY, ROUTER, Network, network
 
@@ -93,7 +94,7 @@ def test_a_host_that_moves_is_found_at_the_new_gateway_only(nat: Network) -> Non
         assert nat.wsl.run("ip", "route", "show", "default").split()[2] == nat.gateway == "172.30.16.1"
         assert dial(nat.wsl, "172.30.16.1", port).startswith("windows")
         assert dial(nat.wsl, GATEWAY, port, say=TOKEN, hear=False) == "connected"  # to the router, by now
-        assert nat.lan_saw(TOKEN)
+        until(partial(nat.lan_saw, TOKEN), "the router did not see it")
 
 
 def test_mirrored_ports_of_loopback_lead_to_windows_unless_they_are_silent(mirrored: Network) -> None:
@@ -112,20 +113,20 @@ def test_the_router_takes_every_call_and_keeps_every_byte(mode: str, request: py
     assert not joined.lan_saw(TOKEN)
     assert joined.lan_calls() == {}
     assert dial(joined.wsl, ROUTER, 40123, say=f"X-Auth: {TOKEN}", hear=False) == "connected"
-    assert joined.lan_saw(TOKEN)
+    until(partial(joined.lan_saw, TOKEN), "the router did not see it")
     assert joined.lan_calls() == {40123: f"X-Auth: {TOKEN}".encode()}
 
 
 @pytest.mark.parametrize("told", [TOKEN.encode().hex(), "eDNmMWM5YTdlLXRva2VuLW9mLXRoZS11c2Vy"])
 def test_a_token_is_recognised_in_other_writing(told: str, nat: Network) -> None:
     dial(nat.wsl, ROUTER, 443, say=told, hear=False)
-    assert nat.lan_saw(TOKEN)
+    until(partial(nat.lan_saw, TOKEN), "the router did not see it")
 
 
 def test_a_token_in_pieces_is_recognised(nat: Network) -> None:
     piecemeal = f"exec 3<>/dev/tcp/{ROUTER}/80; for c in {' '.join(TOKEN)}; do printf %s $c >&3; done"
     nat.wsl.run("bash", "-c", piecemeal)
-    assert nat.lan_saw(TOKEN)
+    until(partial(nat.lan_saw, TOKEN), "the router did not see it")
 
 
 def test_drives_are_mounted_where_they_are_wanted_and_nothing_shows_outside(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from bridge.ides.dialing import CONNECT_S
+from tests.e2e.support import until
 from tests.wsl.boundary import LOOPBACK, Boundary
-from tests.wsl.network import GATEWAY, ROUTER, until
+from tests.wsl.network import GATEWAY, ROUTER
 from tests.wsl.test_stories import FILE, PROJECT, decide, opened
 
 Make = Callable[..., Boundary]
@@ -128,7 +129,7 @@ def test_the_only_place_of_an_ide_is_not_taken_from_an_agent_of_this_side(wsl: M
     machine = wsl(mode)
     machine.write(FILE, "text\n")
     ide = machine.windows_ide(PROJECT)
-    with machine.caller(host, ide.port):
+    with machine.caller(host, ide):
         machine.start_daemon()
         assert "occupied" in unopened(machine, machine.seen(FILE))
         assert machine.status()["ides"][0]["state"] == "occupied"
@@ -153,7 +154,7 @@ def test_mirrored_ports_that_never_answer_are_not_waited_for_one_after_the_other
     machine.write(FILE, "text\n")
     dead = machine.windows_ide(PROJECT, host=LOOPBACK)
     dead.kill()
-    stale = [dead.lock, *(dead.lock.with_name(f"{port}.lock") for port in range(20001, 20021))]
+    stale = [dead.lock, *(dead.lock.with_name(f"{port}.lock") for port in range(20001, 20101))]
     for lock in stale:
         lock.write_bytes(dead.lock.read_bytes())
         machine.network.silence(int(lock.stem))
