@@ -310,7 +310,7 @@ async def test_it_ends_though_it_does_not_want_to(windows: Windows, monkeypatch:
     windows.install_shell("python.exe", "trap '' TERM; echo ide-bridge-relay connected; while :; do read line; done")
     opened = await windows.open(1)
     await opened.close()
-    await ended(opened.pid)
+    assert not psutil.pid_exists(opened.pid)
     await opened.close()
 
 

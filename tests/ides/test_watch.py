@@ -67,11 +67,14 @@ async def test_a_lock_file_that_comes_changes_or_goes_is_told(directory: Path) -
 async def test_a_change_is_told_within_about_a_second(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     loop = asyncio.get_running_loop()
+    took = []
     async with watching(directory) as seen:
-        before = loop.time()
-        write_lock(directory, 4001)
-        await seen.tells()
-        assert loop.time() - before < 5  # two steps of half a second; a look at everything comes after ten
+        for port in (4001, 4002, 4003):
+            before = loop.time()
+            write_lock(directory, port)
+            await seen.tells()
+            took.append(loop.time() - before)
+    assert min(took) < 2  # a busy machine may hold one of them up
 
 
 async def test_a_directory_that_is_replaced_between_two_looks_is_told(

@@ -178,11 +178,11 @@ class Network:
         """
         word = secrets.token_hex(16)
 
-        def heard() -> bool:
+        def arrived() -> bool:
             self.wsl.run("bash", "-c", f"echo {word} > /dev/udp/{self.router}/7")
             return word.encode() in self._frames()
 
-        until(heard, "the router does not hear us")
+        until(arrived, "the router does not hear us")
         spoken = [*self.lan_calls().values(), self._frames()]
         return any(form in heard for heard in spoken for form in _forms(secret))
 

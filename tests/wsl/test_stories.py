@@ -18,10 +18,10 @@ from tests.wsl.system import WINDOWS_PID
 
 Make = Callable[..., Boundary]
 
-PROJECT = r"C:\work\proj"
+PROJECT = r"C:\code\proj"
 FILE = rf"{PROJECT}\f.txt"
 PROBLEM = {
-    "message": r"unknown word in c:\work\proj\f.txt",  # a message is text, whatever it says
+    "message": r"unknown word in c:\code\proj\f.txt",  # a message is text, whatever it says
     "severity": "Error",
     "range": {"start": {"line": 1, "character": 0}, "end": {"line": 1, "character": 3}},
 }
@@ -92,7 +92,7 @@ def test_selection_and_diagnostics_come_back_with_names_of_wsl(nat: Boundary) ->
     assert selection["selection"]["path"] == nat.seen(FILE)
     done = nat.bridge("diagnostics", "f.txt", cwd=nat.seen(PROJECT))
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "f.txt:2:1: error: unknown word in c:\\work\\proj\\f.txt\n"
+    assert done.stdout == "f.txt:2:1: error: unknown word in c:\\code\\proj\\f.txt\n"
 
 
 # ---- who is who
@@ -103,9 +103,9 @@ def test_a_lock_with_folders_below_mnt_c_is_that_of_a_windows_ide(wsl: Make) -> 
     machine = wsl("nat", automount="/")
     machine.write(FILE, "text\n")
     ide = machine.windows_ide(PROJECT, options=("--folder-style=mnt",))
-    assert json.loads(ide.lock.read_bytes())["workspaceFolders"] == ["/mnt/c/work/proj"]
+    assert json.loads(ide.lock.read_bytes())["workspaceFolders"] == ["/mnt/c/code/proj"]
     machine.start_daemon()
-    opened(machine, "/c/work/proj/f.txt", cwd="/c/work")
+    opened(machine, "/c/code/proj/f.txt", cwd="/c/code")
     ide.until("call", tool="openFile", path=FILE)
 
 
