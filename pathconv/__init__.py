@@ -15,6 +15,7 @@ gives a file's name on the other side and compares names across it.
 from pathconv.config import WslConf, parse_route, parse_wsl_conf
 from pathconv.errors import Code, PathConvError
 from pathconv.facts import WSL, Env, EnvFacts, Facts, Mount, detect
+from pathconv.folders import is_uri, is_windows
 from pathconv.mapper import Form, Outcome, PathMapper
 from pathconv.mounts import parse_mountinfo
 from pathconv.msys import from_msys, to_msys
@@ -43,6 +44,8 @@ __all__ = [
     "escape",
     "from_msys",
     "hazards",
+    "is_uri",
+    "is_windows",
     "parse_mountinfo",
     "parse_posix",
     "parse_route",

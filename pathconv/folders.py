@@ -1,4 +1,5 @@
-"""What a path looks like: allowed to matter only for `to_local` and for the folders in IDEs' lock files."""
+"""What a path looks like: allowed to matter only where its style is not known, as in `to_local`, in the folders of
+IDEs' lock files, and in what people type."""
 
 from __future__ import annotations
 
@@ -14,7 +15,14 @@ _URI = re.compile(r"(?:file|vscode-remote):", re.IGNORECASE)
 
 
 def is_windows(path: str, local: str) -> bool:
-    """Tell whether an absolute path is spelled as Windows does; ``//host/share`` is so only on Windows itself."""
+    r"""Tell whether an absolute path is spelled as Windows does; ``//host/share`` is so only on Windows itself.
+
+    Args:
+        local: ``linux`` or ``windows``: where the path was found.
+
+    >>> is_windows("c:/src", "linux"), is_windows("//wsl.localhost/Ubuntu", "linux"), is_windows("//host/x", "linux")
+    (True, True, False)
+    """
     if local == "windows":
         return not path.startswith("/") or path.startswith("//")
     return _WINDOWS.match(path) is not None

@@ -13,7 +13,7 @@ from typing import Literal
 
 from bridge.cli.output import say
 from bridge.errors import ExitCode, Unavailable, Usage
-from pathconv import Code, Env, PathConvError, PathMapper, parse_windows, to_uri
+from pathconv import Code, Env, PathConvError, PathMapper, is_windows, parse_windows, to_uri
 from pathconv.probe import Probe
 
 _EPILOG = """exit codes:
@@ -23,7 +23,6 @@ _EPILOG = """exit codes:
 Unlike wslpath it does not guess the direction and does not take a Windows path for a relative Linux one.
 """
 _ROOTED = re.compile(r"[A-Za-z]:|[\\/]")  # how a Windows path begins that does not count from the working directory
-_WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 _ELSEWHERE = {
     Env.CONTAINER: "this is a container: neither the drives of Windows nor WSL's mounts are known here",
     Env.WINDOWS: "this is Windows: run it inside a distribution",
@@ -116,7 +115,7 @@ def _windows_path(mapper: PathMapper, path: str) -> str:
 
 def _linux_path(mapper: PathMapper, path: str, to: str) -> str:
     """Give the Linux path that was meant. ``--uri`` takes either kind, since it has one answer for both."""
-    if _WINDOWS.match(path):
+    if is_windows(path, "linux"):
         if to != "uri":
             raise PathConvError(Code.RELATIVE, path, "already a Windows path, whose Linux name -u gives")
         return mapper.to_linux(path)

@@ -16,12 +16,12 @@ def here(path: str) -> str:
     A file of that very name counts only where Windows has none: a repository could bring one along. Raises `BadData`
     for a Windows path that has no name here.
     """
-    if not (path[1:3] in (":\\", ":/") and path[:1].isalpha()) and not path.startswith("\\\\"):
+    if path[1:2] != ":" and not path.startswith(("\\\\", "//")):  # nearly all of them; the rest takes time to import
         return path
-    from pathconv import PathConvError
+    from pathconv import PathConvError, is_windows
     from pathconv.probe import Probe
 
-    mapper = Probe().mapper()
+    mapper = Probe().mapper() if is_windows(path, "linux") else None
     if mapper is None:  # not WSL: it is a name like any other
         return path
     try:

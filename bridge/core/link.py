@@ -74,7 +74,8 @@ class Link:
     tools: Tools = field(default_factory=Tools)
     traits: Traits = OFFICIAL
     last_focus: float | None = None
-    deadline: float | None = None  # of the handshake's step
+    deadline: float | None = None  # of the handshake's step, set by `allow`
+    allowed_s: float = 0.0  # for that step
     ready: bool = False  # live, and its tools are known
     calls: dict[int, Call] = field(default_factory=dict)
     held: list[Job] = field(default_factory=list)
@@ -133,6 +134,10 @@ class Link:
         """Double the pause with every failure; the jitter is the IDE's own, so that two daemons differ."""
         jitter = hashlib.sha256(f"{self.id} {self.failures}".encode()).digest()[0] / 255
         return min(first * 2.0 ** min(self.failures, 16), longest) * (0.75 + jitter / 2)
+
+    def allow(self, seconds: float, now: float) -> None:
+        """Give the next step of the handshake so much time."""
+        self.allowed_s, self.deadline = seconds, now + seconds
 
     def rest(self, state: LinkState, reason: str) -> None:
         """Forget what belonged to the connection, but for calls and jobs: they are still to be told."""

@@ -111,8 +111,8 @@ class Links:
             return
         link.held.append(job)
         if link.state not in UP:
-            patience = HANDSHAKE_S + (RELAY_S if link.route.relay else 0.0)
-            link.state, link.reason, link.deadline = LinkState.CONNECTING, "", now + patience
+            link.state, link.reason = LinkState.CONNECTING, ""
+            link.allow(HANDSHAKE_S + (RELAY_S if link.route.relay else 0.0), now)
             link.failed_lock, link.hidden = candidate.modified, candidate.listener is Listener.HIDDEN
             self._out.append(Dial(link.lock, link.route))
 
@@ -133,7 +133,7 @@ class Links:
     def opened(self, ide_id: str, now: float) -> None:
         """Begin the handshake: the IDE accepted the upgrade."""
         link = self.links[ide_id]
-        link.deadline = now + HANDSHAKE_S
+        link.allow(HANDSHAKE_S, now)
         self._request(link, "initialize", dialects.initialize(self._version), self._initialized)
 
     def _request(self, link: Link, method: str, params: bytes, done: Done) -> None:
@@ -148,7 +148,8 @@ class Links:
         if answer.error is not None:
             self.hang_up(link, LinkState.REFUSED, f"initialize was refused: {answer.error}", now)
             return
-        link.state, link.live_since, link.deadline = LinkState.LIVE, now, now + HANDSHAKE_S
+        link.state, link.live_since = LinkState.LIVE, now
+        link.allow(HANDSHAKE_S, now)
         self._out += [
             Send(link.id, jsonrpc.notification("notifications/initialized")),
             Send(link.id, jsonrpc.notification("ide_connected", jsonrpc.dump({"pid": self._pid}))),
@@ -295,7 +296,7 @@ class Links:
             link.calls = {id_: call for id_, call in link.calls.items() if call.tool != "tools/list"}
             self._ready(link, Tools(), now)
         else:
-            self.hang_up(link, LinkState.NOT_ANSWERING, f"no answer within {HANDSHAKE_S:g} s", now)
+            self.hang_up(link, LinkState.NOT_ANSWERING, f"no answer within {link.allowed_s:g} s", now)
 
     def deadlines(self) -> Iterator[float]:
         """Give every moment at which `tick` has something to do."""

@@ -13,7 +13,7 @@ from enum import Enum, auto
 from typing import Final, Literal
 
 from bridge.core.unmappable import refuse_misread
-from pathconv import Code, PathConvError, PathMapper, parse_uri
+from pathconv import Code, PathConvError, PathMapper, is_uri, parse_uri
 
 __all__ = ["Direction", "Kind", "Names"]
 
@@ -27,7 +27,6 @@ class Kind(Enum):
     URI = auto()  # a URI; also, where a plugin writes that instead, a path
 
 
-_FILE_URI: Final = re.compile(r"(?:file|vscode-remote):", re.IGNORECASE)
 _DIFF_URI: Final = re.compile(r"(_claude_\w+:)(//?[^/].*)", re.DOTALL)  # a side of official's diff: its own scheme
 _OTHER_URI: Final = re.compile(r"\w[\w+.-]+:")  # two letters at least: one is a drive
 _SAYS_NOTHING: Final = frozenset({Code.RELATIVE, Code.EMPTY})  # the same on both sides
@@ -58,7 +57,7 @@ class Names:
         return text if name == text else name
 
     def _other(self, text: str, kind: Kind) -> str:
-        if _FILE_URI.match(text):
+        if is_uri(text):
             return self._uri(text, text)
         if diff := _DIFF_URI.match(text):
             uri = "file:" + ("" if diff[2].startswith("//") else "//") + diff[2]

@@ -8,9 +8,10 @@ Facts: docs/protocol.md M10, M17.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from bridge.core.reach import NO_DISTRO
+from bridge.core.text import visible
 from bridge.errors import BadData
 from pathconv import Code, PathConvError, PathMapper, WinPath, hazards, parse_windows
 
@@ -31,6 +32,12 @@ class Unmappable(BadData):
         super().__init__(message, hint)
         self.path = path
         self.reason = reason
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the JSON-RPC error object, with path and reason for programs."""
+        told = super().to_json()
+        told["data"] |= {"path": visible(self.path), "reason": self.reason}
+        return told
 
     @classmethod
     def nameless(cls, error: PathConvError) -> Unmappable:
@@ -55,7 +62,7 @@ _HINTS: Final[dict[Code, str]] = {
 
 
 def _shown(path: str) -> str:
-    return repr(path if len(path) <= _SHOWN else path[: _SHOWN - 1] + "…")
+    return f"'{visible(path if len(path) <= _SHOWN else path[: _SHOWN - 1] + '…')}'"
 
 
 def refuse_misread(mapper: PathMapper, local: str, asked: str) -> None:

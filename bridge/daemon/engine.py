@@ -82,7 +82,7 @@ class Engine:
         look: Callable[[Review], Awaitable[Scene]],
         saved: Callable[[str], None],
         ended: Callable[[str], Coroutine[Any, Any, None]],
-        sockets: Callable[[asyncio.TaskGroup, Callable[[Event], Awaitable[None]]], Sockets] = Sockets,
+        sockets: Callable[[asyncio.TaskGroup, Callable[[Event], Awaitable[None]]], Sockets],
     ) -> None:
         self.router = router
         self.journal = journal

@@ -214,14 +214,14 @@ def _settings(places: Paths) -> Settings:
 
 def _announced(found: Found, row: Any, processes: Mapping[int, bool | None]) -> Announced:
     admitted, port = found.admitted, found.port
-    occupied = LinkState.OCCUPIED if port.occupied(()) else LinkState.LISTENING
+    occupied = LinkState.OCCUPIED if port.occupied else LinkState.LISTENING
     known = row is not None and row["state"] == LinkState.UNREACHABLE  # the daemon may know more, from a relay
     return Announced(
         lock=admitted.lock,
         path=admitted.path,
         pid=found.pid,
         listener=found.listener,
-        exposed=found.route.here and port.bound_beyond_loopback,
+        exposed=port.bound_beyond_loopback,
         weak=admitted.weak,
         state=row["state"] if row else occupied,
         detail=row["detail"] if row else "",

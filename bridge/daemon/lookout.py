@@ -21,7 +21,6 @@ from bridge.ides.locks import candidate_directories
 from bridge.ides.projects import place
 from bridge.ides.surroundings import Surroundings
 from bridge.ides.survey import Sighting, Survey
-from pathconv.probe import Probe
 
 __all__ = ["Lookout"]
 
@@ -31,12 +30,8 @@ RECENT_S: Final = 1.0  # an agent may call tools a hundred times a second, and a
 
 class _Links(Protocol):
     @property
-    def ports(self) -> frozenset[int]:
-        """Our own ends of the links."""
-
-    @property
     def linked(self) -> frozenset[str]:
-        """The IDEs at their other ends."""
+        """The IDEs that we are connected to."""
 
 
 class _Memory(NamedTuple):
@@ -61,7 +56,7 @@ class Lookout:
     Args:
         home: the user's home directory.
         takeover: the user allows an occupied IDE to be taken over.
-        surroundings: the machine; default: this one.
+        surroundings: the machine.
         dialer: the one that links are made with.
         clock: seconds, never set back.
     """
@@ -70,18 +65,18 @@ class Lookout:
         self,
         home: Path,
         takeover: bool,
+        surroundings: Surroundings,
+        dialer: Dialer,
         *,
-        surroundings: Surroundings | None = None,
-        dialer: Dialer | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._home = home
         self._real_home = os.path.realpath(home)
         self._takeover = takeover
-        self._surroundings = surroundings or Surroundings(Probe())
+        self._surroundings = surroundings
         self._clock = clock
         self._memories: WeakKeyDictionary[Session, _Memory] = WeakKeyDictionary()
-        self._survey = Survey(self._real_home, surroundings=self._surroundings, dialer=dialer)
+        self._survey = Survey(self._real_home, surroundings, dialer)
         self._known = tuple(candidate_directories({}, home))
         self.links: _Links | None = None  # set when there are links
 
@@ -103,7 +98,6 @@ class Lookout:
         return await self._survey.look(
             self._known if session is None else self._with(session.environ),
             terminal_pid=None if session is None else session.pid,
-            our_ports=self.links.ports if self.links is not None else (),
             linked=self.links.linked if self.links is not None else (),
         )
 

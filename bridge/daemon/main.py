@@ -36,7 +36,7 @@ from bridge.daemon.tasks import Tasks
 from bridge.errors import BridgeError, ExitCode
 from bridge.ides.dialing import Dialer
 from bridge.ides.sockets import Sockets
-from bridge.ides.watch import is_silent, watch
+from bridge.ides.watch import silent, watch
 from bridge.paths import make_private, paths
 from bridge.store.journal import Journal, JournalThread
 
@@ -153,7 +153,7 @@ class _Life:
         router = Router(ids, pid=os.getpid(), version=__version__)
         surroundings = surroundings_of(self._settings)
         dialer = Dialer(leads=surroundings.leads)
-        lookout = Lookout(Path(places.home), self._settings.takeover, surroundings=surroundings, dialer=dialer)
+        lookout = Lookout(Path(places.home), self._settings.takeover, surroundings, dialer)
         sockets = partial(Sockets, dialer=dialer, open_relay=surroundings.open_relay)
         self.engine = Engine(tasks, router, self._journal, lookout.scene_of, self._saved, self._ended, sockets)
         lookout.links = self.engine.sockets
@@ -212,12 +212,15 @@ class _Life:
         def changed() -> None:
             tasks.create_task(self.engine.look_again(), name="looking again")
 
-        def those(silent: bool) -> list[Path]:
-            return [directory for directory in lookout.directories if is_silent(directory) is silent]
+        def those(polled: bool) -> list[Path]:
+            known = lookout.directories
+            mute = silent(known)
+            return [directory for directory in known if (directory in mute) is polled]
 
-        # Apart, for those on Windows' drives tell nothing by themselves, and looking costs more than listening.
-        for silent in (False, True):
-            tasks.create_task(watch(partial(those, silent), changed, warn=self._warn), name="watching lock directories")
+        # Apart, for those on Windows' drives tell nothing by themselves.
+        for polled in (False, True):
+            watching = watch(partial(those, polled), changed, polling=polled, warn=self._warn)
+            tasks.create_task(watching, name="watching lock directories")
 
     def _warn(self, text: str) -> None:
         logger.warning("%s", visible(text))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from bridge.core.windows import parse_distros, parse_home, tasklist_alive
+from bridge.core.windows import decode_output, parse_distros, parse_home, tasklist_alive
 from pathconv import PathMapper
 from pathconv.probe import Probe
 
@@ -23,7 +23,7 @@ def alive(probe: Probe, pids: Iterable[int]) -> dict[int, bool | None]:
     """Tell which processes Windows has, to explain an IDE's silence; None: it did not say."""
     wanted = list(pids)
     out = _run(probe, "tasklist.exe", "/NH", "/FO", "CSV") if wanted else None
-    text = (out or b"").decode("utf-8", "replace")
+    text = decode_output(out or b"")
     return {pid: tasklist_alive(pid, text, None if out is None else 0) for pid in wanted}
 
 

@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from pathlib import Path
 from typing import Final
@@ -42,9 +42,14 @@ class PortFacts:
     bound_beyond_loopback: bool = False  # other machines may reach it
     peers: frozenset[int] = frozenset()  # remote ports of the connections that its listener accepted
 
-    def occupied(self, ours: Collection[int]) -> bool:
-        """Say whether somebody is connected whose own port is not among `ours`."""
-        return not self.peers.issubset(ours)
+    @property
+    def occupied(self) -> bool:
+        """Whether somebody is connected."""
+        return bool(self.peers)
+
+    def without(self, ports: Collection[int]) -> PortFacts:
+        """Leave out the connections from these, our own."""
+        return self if self.peers.isdisjoint(ports) else replace(self, peers=self.peers.difference(ports))
 
 
 def snapshot(ports: Collection[int]) -> dict[int, PortFacts]:

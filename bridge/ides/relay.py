@@ -214,13 +214,12 @@ def _interop_off() -> RelayError:
 
 async def _start(program: Program, port: int, environ: dict[str, str]) -> Relay:
     """Start `program` and wait until it is connected."""
-    endpoint, theirs = socket.socketpair()
-    with ExitStack() as undo, theirs:
-        undo.callback(endpoint.close)
-        endpoint.setblocking(False)
-        transport, process = await _spawn(program, port, theirs.fileno(), environ)
-        undo.pop_all()
-    relay = Relay(endpoint, transport, process)
+    try:
+        relay = await _spawn(program, port, environ)
+    except OSError as exc:
+        if exc.errno == errno.ENOEXEC:  # nobody on this side knows what to do with a program of Windows
+            raise _interop_off() from None
+        raise RelayError(Trouble.FAILED, f"{program.name} cannot be started: {exc.strerror}") from None
     try:
         await relay.greeted(program.name, port)
     except BaseException:
@@ -229,23 +228,23 @@ async def _start(program: Program, port: int, environ: dict[str, str]) -> Relay:
     return relay
 
 
-async def _spawn(
-    program: Program, port: int, stdio: int, environ: dict[str, str]
-) -> tuple[asyncio.SubprocessTransport, _Process]:
-    try:
-        return await asyncio.get_running_loop().subprocess_exec(
+async def _spawn(program: Program, port: int, environ: dict[str, str]) -> Relay:
+    """Start `program`, joined to a socket of ours. Raises `OSError`; then nothing is left open."""
+    endpoint, theirs = socket.socketpair()
+    with ExitStack() as undo, theirs:
+        undo.callback(endpoint.close)
+        endpoint.setblocking(False)
+        transport, process = await asyncio.get_running_loop().subprocess_exec(
             _Process,
             program.path,
             *program.arguments(port),
-            stdin=stdio,
-            stdout=stdio,
+            stdin=theirs.fileno(),
+            stdout=theirs.fileno(),
             stderr=subprocess.PIPE,
             # Windows cannot stand in a directory of ours, and loads libraries from this one in any case.
             cwd=os.path.dirname(program.path),
             env=environ,
             start_new_session=True,  # Ctrl+C in a terminal is not meant for it
         )
-    except OSError as exc:
-        if exc.errno == errno.ENOEXEC:  # nobody on this side knows what to do with a program of Windows
-            raise _interop_off() from None
-        raise RelayError(Trouble.FAILED, f"{program.name} cannot be started: {exc.strerror}") from None
+        undo.pop_all()
+    return Relay(endpoint, transport, process)

@@ -89,20 +89,14 @@ class Sockets:
         self,
         tasks: asyncio.TaskGroup,
         feed: Callable[[Event], Awaitable[None]],
-        dialer: Dialer | None = None,
+        dialer: Dialer,
         open_relay: Callable[[int], Awaitable[Relay]] | None = None,
     ) -> None:
         self._tasks = tasks
         self._feed = feed
-        self._dialer = dialer or Dialer()
+        self._dialer = dialer
         self._open_relay = open_relay
         self._lines: dict[str, _Line] = {}
-
-    @property
-    def ports(self) -> frozenset[int]:
-        """Our own ends of the connections on this machine, which do not make an IDE occupied."""
-        open_ = (line.connection for line in self._lines.values() if line.here)
-        return frozenset(connection.local_address[1] for connection in open_ if connection is not None)
 
     @property
     def linked(self) -> frozenset[str]:
@@ -203,7 +197,8 @@ class Sockets:
 
     async def _relayed(self, line: _Line, nobody: NobodyThere) -> socket.socket:
         """Have a Windows process carry the connection, where that may help."""
-        if not line.route.relay or self._open_relay is None:
+        out_of_files = Silence.NO_FILES in nobody.silences.values()  # a program wants more of them than a way does
+        if not line.route.relay or self._open_relay is None or out_of_files:
             raise _nobody(line, nobody)
         try:
             line.relay = await self._open_relay(line.lock.port)

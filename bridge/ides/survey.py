@@ -1,15 +1,18 @@
 """The IDEs that exist right now: lock files, processes, sockets and projects put together for `select`.
 
 Nothing here speaks to an IDE. A thousand stale locks cost a stat and an `os.kill` each; paths are resolved only
-for locks on whose port somebody listens. An IDE on the other side of the Windows boundary shows no process and no
-socket here, so whether its port takes a connection is tried, for all of them at once (`Dialer.silences`).
+for locks on whose port somebody listens, or may be listening where we cannot see. An IDE on the other side of the
+Windows boundary shows no process and no socket here, so whether its port takes a connection is tried, for all of them
+at once (`Dialer.silences`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
-from collections.abc import Collection, Iterable
+import time
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -24,10 +27,12 @@ from bridge.ides.ports import PortFacts, callers, snapshot
 from bridge.ides.processes import ancestors, pid_state
 from bridge.ides.projects import project_of
 from bridge.ides.surroundings import Surroundings
-from pathconv import Code, Env
-from pathconv.probe import Probe
+from pathconv import Code, Env, PathMapper
 
 __all__ = ["Found", "Look", "Sighting", "Survey", "look_around"]
+
+HIDDEN_S: Final = 20.0  # for so long the folders of a hidden IDE, which may have ended long ago, are not resolved anew
+HIDDEN_MOST: Final = 4096
 
 _LIVING: Final = frozenset({Listener.OURS, Listener.HIDDEN})
 
@@ -46,7 +51,7 @@ class Found(NamedTuple):
 
     admitted: AdmittedLock
     route: Route
-    port: PortFacts  # of an IDE elsewhere only those who are connected from here
+    port: PortFacts  # without our own connections; of an IDE elsewhere only those who are connected from here
     listener: Listener
     silence: Diagnosis | None  # why an IDE elsewhere does not answer
 
@@ -84,7 +89,9 @@ async def look_around(
     """
     terrain = await surroundings.terrain()
     scan = await scanner.settle(dict.fromkeys([*directories, *surroundings.directories()]))
-    ports = snapshot([admitted.lock.port for admitted in scan.admitted])
+    own = dialer.ports
+    known = snapshot([admitted.lock.port for admitted in scan.admitted])
+    ports = {port: facts.without(own) for port, facts in known.items()}
     ours = frozenset(
         admitted.lock.port
         for admitted in scan.admitted
@@ -99,7 +106,7 @@ async def look_around(
         if route.here:
             return Found(admitted, route, port, port.listener, None)
         hosts = {way.host for way in route.ways}
-        port = PortFacts(peers=frozenset(mine for host, mine in connected[lock.port] if host in hosts) - dialer.ports)
+        port = PortFacts(peers=frozenset(mine for host, mine in connected[lock.port] if host in hosts) - own)
         silences = None if lock.ide_id in linked else await dialer.silences(lock.port, route)
         listener = _listener(route, silences)
         explained = silences is not None and listener is not Listener.FOREIGN
@@ -136,34 +143,46 @@ def _listener(route: Route, silences: Silences) -> Listener:
     return Listener.FOREIGN if Silence.UNTRUSTED in silences.values() else Listener.UNREACHABLE
 
 
+class _Folders(NamedTuple):
+    """What the folders in a lock are on our side."""
+
+    folders: tuple[str, ...]
+    repositories: frozenset[str] = frozenset()
+    foreign: str | None = None
+    until: float = -math.inf
+
+
 class Survey:
-    """Looks around at each request; remembers files that have not changed, and nothing else.
+    """Looks around at each request; remembers files that have not changed, and for a moment what is slow to see.
 
     Args:
         home: the user's home directory, real and absolute; see `project_of`.
-        surroundings: the machine; default: this one.
-        dialer: the one that our links are made with.
+        surroundings: the machine.
+        dialer: the one that our links are made with, whose connections do not make an IDE occupied.
+        clock: seconds, never set back.
     """
 
     def __init__(
         self,
         home: str,
-        scanner: LockScanner | None = None,
+        surroundings: Surroundings,
+        dialer: Dialer,
         *,
-        surroundings: Surroundings | None = None,
-        dialer: Dialer | None = None,
+        scanner: LockScanner | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._home = home
-        self._surroundings = surroundings or Surroundings(Probe())
-        self._dialer = dialer or Dialer()
-        self._scanner = scanner or LockScanner(ground=self._surroundings.ground)
+        self._surroundings = surroundings
+        self._dialer = dialer
+        self._scanner = scanner or LockScanner(ground=surroundings.ground)
+        self._clock = clock
+        self._hidden: dict[tuple[LockFile, PathMapper | None], _Folders] = {}
 
     async def look(
         self,
         directories: Iterable[Path],
         *,
         terminal_pid: int | None = None,
-        our_ports: Collection[int] = (),
         linked: Collection[str] = (),
     ) -> Sighting:
         """Describe every IDE that announces itself; what our links know of it is for `Links` to add.
@@ -174,48 +193,61 @@ class Survey:
         Args:
             directories: where lock files may be besides the Windows profile; see `locks.candidate_directories`.
             terminal_pid: the process that asks; it and its ancestors decide which IDE's terminal it is in.
-            our_ports: local ports of our own links, whose connections do not make an IDE occupied.
-            linked: ids of the IDEs at their other ends.
+            linked: ids of the IDEs that we are connected to.
         """
         seen = await look_around(directories, self._surroundings, self._scanner, self._dialer, linked)
         line = frozenset(ancestors(terminal_pid)) if terminal_pid is not None else frozenset()
         return Sighting(
-            candidates=tuple(self._candidate(found, line, our_ports) for found in seen.found),
+            candidates=tuple(self._candidate(found, line) for found in seen.found),
             refused=seen.scan.refused + seen.scan.problems,
             terrain=seen.terrain,
         )
 
-    def _candidate(self, found: Found, line: Collection[int], our_ports: Collection[int]) -> Candidate:
-        lock, pid, living = found.admitted.lock, found.pid, found.listener in _LIVING
-        named, foreign = _folders(lock, found.route) if living else (lock.workspace_folders, None)
-        folders = tuple(map(_real, named)) if living else named
+    def _candidate(self, found: Found, line: Collection[int]) -> Candidate:
+        lock, pid = found.admitted.lock, found.pid
+        there = self._folders(found) if found.listener in _LIVING else _Folders(lock.workspace_folders)
         return Candidate(
             lock=lock,
-            folders=folders,
-            repositories=self._repositories(folders) if living else frozenset(),
+            folders=there.folders,
+            repositories=there.repositories,
             modified=found.admitted.modified,
             pid=pid,
             listener=found.listener,
-            occupied=found.port.occupied(our_ports),
+            occupied=found.port.occupied,
             ancestor=pid is Pid.ALIVE and lock.pid in line,
             weak=found.admitted.weak,
             route=found.route,
             silence=found.silence,
-            foreign=foreign,
+            foreign=there.foreign,
         )
+
+    def _folders(self, found: Found) -> _Folders:
+        """Resolve the folders; those of a hidden IDE, on a slow file system perhaps, not at every look."""
+        key = (found.admitted.lock, found.route.mapper)
+        there = self._hidden.pop(key, None) if found.listener is Listener.HIDDEN else None
+        now = self._clock()
+        if there is None or now >= there.until:
+            named, foreign = _named(*key)
+            folders = tuple(map(_real, named))
+            there = _Folders(folders, self._repositories(folders), foreign, now + HIDDEN_S)
+        if found.listener is Listener.HIDDEN:
+            self._hidden[key] = there
+            if len(self._hidden) > HIDDEN_MOST:
+                del self._hidden[next(iter(self._hidden))]
+        return there
 
     def _repositories(self, folders: tuple[str, ...]) -> frozenset[str]:
         projects = (project_of(folder, self._home) for folder in folders if os.path.isabs(folder))
         return frozenset(p.repository for p in projects if p.repository is not None)
 
 
-def _folders(lock: LockFile, route: Route) -> tuple[tuple[str, ...], str | None]:
+def _named(lock: LockFile, mapper: PathMapper | None) -> tuple[tuple[str, ...], str | None]:
     """Translate the folders to our side; if all are in another distribution, say so: they are not ours to show."""
-    if route.mapper is None:
+    if mapper is None:
         return lock.workspace_folders, None
-    outcomes = [route.mapper.try_ide_folder(name, lock.running_in_windows) for name in lock.workspace_folders]
+    outcomes = [mapper.try_ide_folder(name, lock.running_in_windows) for name in lock.workspace_folders]
     foreign = bool(outcomes) and all(o.error is not None and o.error.code is Code.FOREIGN_DISTRO for o in outcomes)
-    here = route.mapper.facts.distro or "this one"
+    here = mapper.facts.distro or "this one"
     reason = (
         f"its workspace {lock.workspace_folders[0]} is in another WSL distribution than {here}" if foreign else None
     )

@@ -22,7 +22,7 @@ from watchfiles import awatch
 from bridge.core.windows import needs_polling
 from pathconv import Env
 
-__all__ = ["is_silent", "watch"]
+__all__ = ["silent", "watch"]
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ async def watch(
     directories: Callable[[], Iterable[Path]],
     changed: Callable[[], None],
     *,
+    polling: bool = False,
     warn: Callable[[str], None] = logger.warning,
 ) -> None:
     """Call `changed` once when watching begins, and within about a second of any change in `directories`.
@@ -50,10 +51,10 @@ async def watch(
     Args:
         directories: absolute paths, asked for again every few seconds; they need not exist.
         changed: called in the event loop.
+        polling: look every 2 s instead of listening; needed for `silent` directories.
         warn: told in words when the system's limit of watches is reached. Then we look every 2 s; if not
             even that works, this function returns, and only requests notice changes.
     """
-    polling = False
     while True:
         armed = _arm(directories())
         if not armed:
@@ -62,7 +63,7 @@ async def watch(
         # Runs when `_follow` has to wait, thus is watching: nothing can happen unseen between the two.
         asyncio.get_running_loop().call_soon(changed)
         try:
-            await _follow(armed, directories, changed, polling or any(is_silent(Path(path)) for path in armed))
+            await _follow(armed, directories, changed, polling)
         except FileNotFoundError:  # gone between looking and watching
             await asyncio.sleep(PAUSE_S)
         except (OSError, RuntimeError) as exc:  # the latter is what watchfiles makes of most errors
@@ -115,13 +116,18 @@ def _nearest(directory: Path) -> tuple[str, tuple[int, int]]:
     return os.fspath(directory), (status.st_dev, status.st_ino)
 
 
-def is_silent(directory: Path) -> bool:
-    """Tell whether a directory, or the nearest above it, lies on a file system that tells nobody of changes.
+def silent(directories: Iterable[Path]) -> set[Path]:
+    """Find those that lie, or the nearest above them does, on a file system that tells nobody of changes.
 
-    Watch these apart from others, for one of them makes `watch` look instead of listen.
+    Watch these apart from the others: looking costs more than listening.
     """
-    real = os.path.realpath(_nearest(directory)[0])
-    return needs_polling(_ENV, _file_system(Path(real), _mounts()), real)
+    mounts = _mounts()
+
+    def is_silent(directory: Path) -> bool:
+        real = os.path.realpath(_nearest(directory)[0])
+        return needs_polling(_ENV, _file_system(Path(real), mounts), real)
+
+    return set(filter(is_silent, directories))
 
 
 def _mounts() -> dict[Path, str]:

@@ -45,6 +45,8 @@ def path(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, list[str
         (["--uri", "/mnt/c/a b"], "file:///c%3A/a%20b"),
         (["--uri", "C:\\a b"], "file:///c%3A/a%20b"),
         (["--uri", "/etc"], "file://wsl.localhost/Ubuntu/etc"),
+        (["--uri", "//wsl.localhost/Ubuntu/etc"], "file://wsl.localhost/Ubuntu/etc"),
+        (["-u", "//wsl.localhost/Ubuntu/etc"], "/etc"),
         (["-w", "/a:b"], "\\\\wsl.localhost\\Ubuntu\\a\uf03ab"),
     ],
 )

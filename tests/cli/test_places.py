@@ -25,11 +25,12 @@ def wsl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WslMachine:
 def test_a_windows_path_is_the_file_in_wsl(wsl: WslMachine) -> None:
     assert here("c:\\src\\a.py") == f"{wsl.mounts}/c/src/a.py"
     assert here("D:/a b.py") == f"{wsl.mounts}/d/a b.py"
-    assert here("\\\\wsl.localhost\\Ubuntu\\home\\me\\a.py") == "/home/me/a.py"
+    for share in ("\\\\wsl.localhost\\Ubuntu\\home\\me\\a.py", "//wsl.localhost/Ubuntu/home/me/a.py"):
+        assert here(share) == "/home/me/a.py"  # the second is what `bridge path -m` prints
 
 
 def test_every_other_path_stays_as_it_is(wsl: WslMachine) -> None:
-    for path in ("a.py", "/mnt/c/a.py", "C:", "c:a.py", "\\a.py", "-", "http://x/", ""):
+    for path in ("a.py", "/mnt/c/a.py", "C:", "c:a.py", "\\a.py", "//host/a.py", "a:b", "-", "http://x/", ""):
         assert here(path) == path
 
 

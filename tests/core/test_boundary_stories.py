@@ -28,6 +28,7 @@ from bridge.core.links import CALL_S
 from bridge.core.ranking import Candidate
 from bridge.core.reach import NO_DISTRO, Route
 from bridge.core.reviews import Review, Surface, Trigger, decide
+from bridge.core.unmappable import Unmappable
 from bridge.errors import BadData
 from pathconv import PathMapper
 from tests.core.boundaries import WSL, boundary
@@ -76,7 +77,7 @@ def test_a_file_is_opened_by_the_name_that_it_has_there(live: Playbook) -> None:
 
 def test_a_file_without_a_name_there_is_not_opened_and_the_asker_is_told(nameless: Playbook) -> None:
     nameless >> asks(OpenFile(path="/w/a.py"), scene=scene(beyond(boundary(distro=None))))
-    nameless << Refuse(ANN, 1, BadData(NO_NAME, HINT))
+    nameless << Refuse(ANN, 1, Unmappable(NO_NAME, HINT, path="/w/a.py", reason="no-distro"))
     assert nameless.link().calls == {}
     assert nameless.link().idle_since == 1000.0
 
@@ -113,12 +114,13 @@ def test_a_diff_of_a_file_without_a_name_there_goes_to_the_page_with_the_reason(
     assert nameless.link().idle_since == 1000.0
 
 
-MISREAD = "the IDE would open 'C:\\\\w\\\\a.py' instead of this path (trailing-dot-or-space): '/mnt/c/w/a.py.'"
+MISREAD = "the IDE would open 'C:\\w\\a.py' instead of this path (trailing-dot-or-space): '/mnt/c/w/a.py.'"
 RENAME = "rename the file, or decide on the page, or use an IDE in WSL, which takes every name"
 
 
 def test_a_file_that_windows_takes_for_another_is_not_opened_and_the_asker_is_told(live: Playbook) -> None:
-    live >> asks(OpenFile(path=HERE + "."), scene=scene(beyond())) << Refuse(ANN, 1, BadData(MISREAD, RENAME))
+    misread = Unmappable(MISREAD, RENAME, path=HERE + ".", reason="trailing-dot-or-space")
+    live >> asks(OpenFile(path=HERE + "."), scene=scene(beyond())) << Refuse(ANN, 1, misread)
     live >> asks(AskDirty(path=HERE + "."), 2, scene=scene(beyond())) << Reply(ANN, 2, {"dirty": None})
 
 
@@ -160,7 +162,8 @@ def test_a_path_of_theirs_without_a_name_here_passes_and_is_counted(live: Playbo
 def test_an_agent_that_names_what_has_no_name_there_is_told_why(live: Playbook) -> None:
     ask = CallTool(tool="saveDocument", arguments=b'{"filePath": "a.py"}')
     why = "the IDE has no name for this path (relative): not an absolute path of that kind: a.py"
-    live >> asks(ask, scene=scene(beyond())) << Refuse(ANN, 1, BadData(why, "give the absolute path"))
+    error = Unmappable(why, "give the absolute path", path="a.py", reason="relative")
+    live >> asks(ask, scene=scene(beyond())) << Refuse(ANN, 1, error)
 
 
 def test_an_error_of_the_ide_is_told_in_its_words(live: Playbook) -> None:

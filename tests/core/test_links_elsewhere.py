@@ -40,9 +40,11 @@ def test_an_ide_is_dialled_on_its_route_and_a_relay_may_take_its_time(story: Pla
         << Dial(CODE.lock, NAT)
         >> Tick(1000.0 + HANDSHAKE_S)
         >> Tick(late)
-        << HangUp(CODE.lock.ide_id, f"no answer within {HANDSHAKE_S:g} s")
+        << HangUp(CODE.lock.ide_id, f"no answer within {HANDSHAKE_S + RELAY_S:g} s")
         << refused(
-            1, f"no IDE can be used here: {SILENCE.reason}; no answer within {HANDSHAKE_S:g} s", SILENCE.fix or ""
+            1,
+            f"no IDE can be used here: {SILENCE.reason}; no answer within {HANDSHAKE_S + RELAY_S:g} s",
+            SILENCE.fix or "",
         )
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.core import jsonrpc
+from bridge.core.text import visible
 from bridge.core.translate import map_message, to_ide
 from bridge.core.unmappable import AMBIGUOUS, Unmappable
 from pathconv import Env, Facts, Mount, PathMapper
@@ -13,14 +14,14 @@ from tests.core.boundaries import WSL, boundary
 DOT, DEVICE = "trailing-dot-or-space", "reserved-name"
 
 MISREAD = [
-    ("/mnt/c/p/app.py.", DOT, r"'C:\\p\\app.py'"),
-    ("/mnt/c/p/app.py ", DOT, r"'C:\\p\\app.py'"),
-    ("/mnt/c/p/app.py. . ", DOT, r"'C:\\p\\app.py'"),
-    ("/mnt/c/p./app.py", DOT, r"'C:\\p\\app.py'"),
-    ("C:\\p\\app.py.", DOT, r"'C:\\p\\app.py'"),
-    ("file:///mnt/c/p/app.py%20", DOT, r"'C:\\p\\app.py'"),
-    ("_claude_fs_right:/mnt/c/p/app.py.", DOT, r"'C:\\p\\app.py'"),
-    ("/home/u/app.py.", DOT, r"'\\\\wsl.localhost\\Ubuntu\\home\\u\\app.py'"),
+    ("/mnt/c/p/app.py.", DOT, r"'C:\p\app.py'"),
+    ("/mnt/c/p/app.py ", DOT, r"'C:\p\app.py'"),
+    ("/mnt/c/p/app.py. . ", DOT, r"'C:\p\app.py'"),
+    ("/mnt/c/p./app.py", DOT, r"'C:\p\app.py'"),
+    ("C:\\p\\app.py.", DOT, r"'C:\p\app.py'"),
+    ("file:///mnt/c/p/app.py%20", DOT, r"'C:\p\app.py'"),
+    ("_claude_fs_right:/mnt/c/p/app.py.", DOT, r"'C:\p\app.py'"),
+    ("/home/u/app.py.", DOT, r"'\\wsl.localhost\Ubuntu\home\u\app.py'"),
     ("/mnt/c/p/aux.c", DEVICE, "the device AUX"),
     ("/mnt/c/con/a.py", DEVICE, "the device CON"),
     ("/mnt/c/p/nul.", DEVICE, "the device NUL"),
@@ -39,8 +40,9 @@ def test_a_path_that_means_another_file_there_is_an_error_to_the_asker(path: str
     with pytest.raises(Unmappable) as caught:
         ask(path)
     error = caught.value
-    assert error.message == f"the IDE would open {instead} instead of this path ({reason}): {path!r}"
-    assert (error.path, error.reason) == (path, reason)
+    assert error.message == f"the IDE would open {instead} instead of this path ({reason}): '{visible(path)}'"
+    data = error.to_json()["data"]
+    assert (data["code"], data["path"], data["reason"]) == ("bad_data", visible(path), reason)
     assert "rename the file, or decide on the page, or use an IDE in WSL" in (error.hint or "")
 
 

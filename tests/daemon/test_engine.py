@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,12 @@ from bridge.daemon.engine import Engine
 from bridge.daemon.lookout import Lookout
 from bridge.daemon.pages import Pages
 from bridge.errors import BridgeError, Conflict, Unavailable
+from bridge.ides.dialing import Dialer
+from bridge.ides.sockets import Sockets
+from bridge.ides.surroundings import Surroundings
 from bridge.store.journal import Journal, JournalThread
 from ide_plugins.emulator import Emulator
+from pathconv.probe import Probe
 
 PATIENCE_S = 20.0
 
@@ -65,9 +70,11 @@ class House:
         self.workspace = workspace
         self.journal = journal
         self.saved: list[str] = []
-        self.lookout = Lookout(home, takeover=False)
+        dialer = Dialer()
+        self.lookout = Lookout(home, False, Surroundings(Probe()), dialer)
         router = Router(count(secrets.randbits(48)), pid=os.getpid(), version="0")
-        self.engine = Engine(tasks, router, journal, self.lookout.scene_of, self._saved, self._ended)
+        sockets = partial(Sockets, dialer=dialer)
+        self.engine = Engine(tasks, router, journal, self.lookout.scene_of, self._saved, self._ended, sockets)
         self.lookout.links = self.engine.sockets
         self.pages = Pages(tasks, self.engine, journal, str(home / "doors"))
         self.engine.joined(self.pages)

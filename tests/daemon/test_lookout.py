@@ -7,17 +7,21 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bridge.agents.control import Session
 from bridge.core.events import Scene, SessionId
+from bridge.core.reach import HERE
 from bridge.core.reviews import Change, Review
 from bridge.core.selection import Place
 from bridge.core.terminal import Terminal
 from bridge.daemon.lookout import DIRECTORIES_MOST, RECENT_S, Lookout
+from bridge.ides.dialing import Dialer
+from bridge.ides.surroundings import Surroundings
+from pathconv.probe import Probe
 from tests.ides.listeners import connected, listening, port_of
 from tests.ides.lockfiles import ide_directory, write_lock
 
@@ -27,9 +31,13 @@ def home(home: Path) -> Path:
     return Path(os.path.realpath(home))
 
 
+def look_from(home: Path, takeover: bool = False, **options: Any) -> Lookout:
+    return Lookout(home, takeover, Surroundings(Probe()), Dialer(), **options)
+
+
 @pytest.fixture
 def lookout(home: Path) -> Lookout:
-    return Lookout(home, takeover=False)
+    return look_from(home)
 
 
 @pytest.fixture
@@ -126,7 +134,7 @@ async def test_what_was_seen_a_moment_ago_is_seen_again_until_something_changes(
     home: Path, session: Session, announce: Announce
 ) -> None:
     now = 100.0
-    lookout = Lookout(home, takeover=False, clock=lambda: now)
+    lookout = look_from(home, clock=lambda: now)
     announce(home / ".claude")
     first = await lookout.recent_scene(session)
     assert await lookout.recent_scene(session) is first
@@ -139,7 +147,7 @@ async def test_what_was_seen_a_moment_ago_is_seen_again_until_something_changes(
 async def test_an_ide_that_comes_or_goes_is_noticed_however_recent_the_last_look_was(
     home: Path, session: Session, announce: Announce
 ) -> None:
-    lookout = Lookout(home, takeover=False, clock=lambda: 100.0)
+    lookout = look_from(home, clock=lambda: 100.0)
     assert ports(await lookout.recent_scene(session)) == set()
     port = announce(home / ".claude")
     assert ports(await lookout.recent_scene(session)) == {port}
@@ -150,30 +158,27 @@ async def test_an_ide_that_comes_or_goes_is_noticed_however_recent_the_last_look
 
 
 async def test_a_session_that_moves_sees_the_world_from_where_it_is(home: Path, session: Session) -> None:
-    lookout = Lookout(home, takeover=False, clock=lambda: 100.0)
+    lookout = look_from(home, clock=lambda: 100.0)
     session.cwd = str(home)
     await lookout.recent_scene(session)
     session.cwd = str(home.parent)
     assert (await lookout.recent_scene(session)).place.directory == str(home.parent)
 
 
-@dataclass
-class Ours:
-    ports: frozenset[int]
-    linked: frozenset[str] = frozenset()
-
-
-async def test_our_own_links_do_not_occupy_an_ide(home: Path, lookout: Lookout) -> None:
-    with listening() as listener, connected(listener) as end:
+async def test_our_own_links_do_not_occupy_an_ide(home: Path) -> None:
+    dialer = Dialer()
+    lookout = Lookout(home, False, Surroundings(Probe()), dialer)
+    with listening() as listener:
         write_lock(ide_directory(home / ".claude"), port_of(listener))
-        assert [c.occupied for c in (await lookout.sight()).candidates] == [True]
-        lookout.links = Ours(frozenset([end]))
-        assert [c.occupied for c in (await lookout.sight()).candidates] == [False]
+        with (await dialer.connect(port_of(listener), HERE)).endpoint:
+            assert [c.occupied for c in (await lookout.sight()).candidates] == [False]
+        with connected(listener):
+            assert [c.occupied for c in (await lookout.sight()).candidates] == [True]
 
 
 @pytest.mark.parametrize("takeover", [True, False])
 async def test_what_the_user_wants_is_passed_on(home: Path, session: Session, takeover: bool) -> None:
-    lookout = Lookout(home, takeover)
+    lookout = look_from(home, takeover)
     asked = await lookout.scene(session, named="code")
     left = await lookout.scene_of(review(home, b"a.py", ide="cursor"))
     assert [(scene.named, scene.takeover) for scene in (asked, left)] == [("code", takeover), ("cursor", takeover)]
@@ -200,5 +205,5 @@ async def test_a_repository_at_home_is_no_project_by_whatever_name_home_is_known
     linked = home.parent / "linked"
     linked.symlink_to(home)
     session.cwd = str(home)
-    place = (await Lookout(linked, takeover=False).scene(session, f"{linked}/notes/a.txt")).place
+    place = (await look_from(linked).scene(session, f"{linked}/notes/a.txt")).place
     assert place == Place(directory=str(home), file=f"{home}/notes/a.txt")

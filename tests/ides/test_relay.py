@@ -11,6 +11,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import psutil
 import pytest
@@ -287,6 +288,19 @@ async def test_a_program_that_vanished(windows: Windows) -> None:
     windows.install_shell("python.exe", "exit 3").write_text("#!/no/such/shell\n", "utf-8")
     error = await windows.fails()
     assert str(error) == f"python.exe cannot be started: {os.strerror(errno.ENOENT)}"
+
+
+async def test_without_a_socket_for_it_no_program_is_started(windows: Windows, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else nobody would hear how the dialling ended."""
+    windows.install_shell("python.exe", "exit 3")
+
+    def none_left() -> NoReturn:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(socket, "socketpair", none_left)
+    error = await windows.fails()
+    assert str(error) == f"python.exe cannot be started: {os.strerror(errno.EMFILE)}"
+    assert windows.pids() == []
 
 
 async def test_a_program_that_closes_its_output_and_stays(windows: Windows, monkeypatch: pytest.MonkeyPatch) -> None:

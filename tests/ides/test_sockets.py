@@ -21,6 +21,7 @@ from bridge.core.events import Event, LinkClosed, LinkMessage, LinkOpened, LinkS
 from bridge.core.lockfile import LockFile, Transport
 from bridge.core.reach import HERE, Route
 from bridge.ides import dialing, sockets
+from bridge.ides.dialing import Dialer
 from bridge.ides.ports import snapshot
 from bridge.ides.sockets import Sockets
 from ide_plugins.emulator import Emulator
@@ -39,8 +40,9 @@ def lock_of(port: int, token: str | None = TOKEN, **more: Any) -> LockFile:
 class Links:
     """Sockets, and what they report."""
 
-    def __init__(self, tasks: asyncio.TaskGroup, **options: Any) -> None:
-        self.sockets = Sockets(tasks, self.feed, **options)
+    def __init__(self, tasks: asyncio.TaskGroup, dialer: Dialer | None = None, **options: Any) -> None:
+        self.dialer = dialer or Dialer()
+        self.sockets = Sockets(tasks, self.feed, self.dialer, **options)
         self.events: asyncio.Queue[Event] = asyncio.Queue()
         self.on_event: Callable[[Event], Awaitable[None]] | None = None
 
@@ -119,7 +121,7 @@ async def test_a_link_carries_requests_and_their_answers(links: Links, make_ide:
         answer = await links.call(lock, "initialize", {"protocolVersion": "2025-06-18"})
         assert answer["serverInfo"]["name"] == "Claude Code Visual Studio Code MCP"
         assert (ide.connections, ide.unauthorised) == (1, 0)
-        assert len(links.sockets.ports) == 1
+        assert len(links.dialer.ports) == 1
 
 
 async def test_an_ide_without_a_token_is_sent_none(links: Links, make_ide: MakeIde) -> None:
@@ -194,7 +196,7 @@ async def test_one_may_hang_up_while_a_message_is_reported(links: Links, make_id
         await ide.until(lambda: not ide._listener.clients, PATIENCE_S)
         links.on_event = None
         assert links.events.empty()
-        assert links.sockets.ports == frozenset()
+        assert links.dialer.ports == frozenset()
 
 
 async def test_a_dial_that_nobody_wants_any_more_takes_no_place(links: Links, make_ide: MakeIde) -> None:
@@ -399,7 +401,7 @@ async def test_what_is_no_ide_is_told_apart(links: Links, behave: Serve, state: 
     assert reason in why
     assert why.isprintable()
     assert TOKEN not in why
-    assert links.sockets.ports == frozenset()
+    assert links.dialer.ports == frozenset()
 
 
 async def test_where_nobody_listens_the_ide_is_gone(links: Links) -> None:

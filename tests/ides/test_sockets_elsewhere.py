@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -53,7 +55,6 @@ async def test_an_ide_on_another_host_is_spoken_to(links: Links, make_ide: MakeI
         await links.opened(lock, THERE)
         assert (await links.call(lock, "ping", {})) == {}
         assert links.sockets.linked == {lock.ide_id}
-        assert links.sockets.ports == frozenset()  # they say nothing of connections on this machine
     assert await links.closed() == (LinkState.GONE, "the IDE ended")
     assert links.sockets.linked == frozenset()
 
@@ -165,6 +166,18 @@ async def test_a_relay_that_no_program_can_carry_says_so(tmp_path: Path) -> None
         state, reason = await links.fails(lock_of(4001), HIDDEN)
     assert state is LinkState.UNREACHABLE
     assert "through a relay: none of python.exe, node.exe, powershell.exe was found" in reason
+
+
+async def test_without_a_file_left_interop_is_not_blamed(relayed: Links) -> None:
+    """It looks as if it were off then, and the user would be told to shut WSL down."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    os.close(free := os.dup(0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        told = await relayed.fails(lock_of(4001), HIDDEN)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert told == (LinkState.NOT_ANSWERING, "the bridge has too many files open")
 
 
 async def test_a_route_without_a_relay_starts_none(relayed: Links, make_ide: MakeIde, tmp_path: Path) -> None:

@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 
+from bridge.core.reach import HERE
 from bridge.core.selection import Candidate, Listener, Pid
+from bridge.ides.dialing import Dialer
 from bridge.ides.locks import LockScanner
+from bridge.ides.surroundings import Surroundings
 from bridge.ides.survey import Sighting, Survey
+from pathconv.probe import Probe
 from tests.ides.listeners import connected, listening, port_of, stranger_listening
 from tests.ides.lockfiles import ide_directory, later, right_then, write_lock
 
-HERE = os.getpid()
+ME = os.getpid()
 
 
 @pytest.fixture
@@ -26,8 +30,12 @@ def directory(home: Path) -> Path:
     return ide_directory(home / ".claude")
 
 
-async def look_at_one(home: Path, **facts: Any) -> Candidate:
-    (candidate,) = (await Survey(str(home)).look([home / ".claude" / "ide"], **facts)).candidates
+def survey_of(home: Path, dialer: Dialer | None = None, scanner: LockScanner | None = None) -> Survey:
+    return Survey(str(home), Surroundings(Probe()), dialer or Dialer(), scanner=scanner)
+
+
+async def look_at_one(home: Path, dialer: Dialer | None = None, **facts: Any) -> Candidate:
+    (candidate,) = (await survey_of(home, dialer).look([home / ".claude" / "ide"], **facts)).candidates
     return candidate
 
 
@@ -36,7 +44,7 @@ async def test_an_ide_that_lives(home: Path, directory: Path) -> None:
     (project / ".git").mkdir(parents=True)
     (home / "linked").symlink_to("src/app")
     with listening() as listener:
-        lock = write_lock(directory, port_of(listener), pid=HERE, workspaceFolders=[f"{home}/linked/"])
+        lock = write_lock(directory, port_of(listener), pid=ME, workspaceFolders=[f"{home}/linked/"])
         candidate = await look_at_one(home)
     assert candidate == Candidate(
         lock=candidate.lock,
@@ -70,11 +78,11 @@ async def test_another_user_on_a_dead_ide_s_port_is_told(home: Path, directory: 
 
 async def test_a_reused_pid_is_nobody_s_ancestor(home: Path, directory: Path) -> None:
     with listening() as listener:
-        lock = write_lock(directory, port_of(listener), pid=HERE)
-        assert (await look_at_one(home, terminal_pid=HERE)).ancestor
+        lock = write_lock(directory, port_of(listener), pid=ME)
+        assert (await look_at_one(home, terminal_pid=ME)).ancestor
         assert not (await look_at_one(home)).ancestor
         os.utime(lock, (1, 1))
-        candidate = await look_at_one(home, terminal_pid=HERE)
+        candidate = await look_at_one(home, terminal_pid=ME)
     assert (candidate.pid, candidate.ancestor) == (Pid.REUSED, False)
 
 
@@ -82,8 +90,8 @@ async def test_where_there_is_no_windows_nobody_is_looked_for_there(home: Path, 
     with listening() as listener:
         port = port_of(listener)
     folders = ["C:\\src\\app", "c:/src"]
-    write_lock(directory, port, pid=HERE, runningInWindows=True, workspaceFolders=folders)
-    candidate = await look_at_one(home, terminal_pid=HERE)
+    write_lock(directory, port, pid=ME, runningInWindows=True, workspaceFolders=folders)
+    candidate = await look_at_one(home, terminal_pid=ME)
     assert (candidate.pid, candidate.listener) == (Pid.UNKNOWN, Listener.NONE)
     assert (candidate.folders, candidate.ancestor) == (tuple(folders), False)
 
@@ -97,10 +105,14 @@ async def test_a_folder_that_does_not_exist_stays_as_it_is(home: Path, directory
 
 
 async def test_only_a_client_that_is_not_ours_occupies(home: Path, directory: Path) -> None:
-    with listening() as listener, connected(listener) as ours:
+    dialer = Dialer()
+    with listening() as listener:
         write_lock(directory, port_of(listener))
-        assert (await look_at_one(home)).occupied
-        assert not (await look_at_one(home, our_ports=[ours])).occupied
+        with (await dialer.connect(port_of(listener), HERE)).endpoint:
+            assert (await look_at_one(home)).occupied
+            assert not (await look_at_one(home, dialer)).occupied
+            with connected(listener):
+                assert (await look_at_one(home, dialer)).occupied
 
 
 async def test_a_repository_at_home_joins_no_folders(home: Path, directory: Path) -> None:
@@ -117,25 +129,25 @@ async def test_whatever_is_not_believed_is_listed_with_its_reason(home: Path, di
     (directory / "4001.lock").symlink_to("/etc/passwd")
     loose = ide_directory(home / "configured")
     loose.chmod(0o777)
-    sighting = await Survey(str(home)).look([loose, directory])
+    sighting = await survey_of(home).look([loose, directory])
     assert [refused.path for refused in sighting.refused] == [f"{directory}/4001.lock", str(loose)]
 
 
 async def test_a_lock_file_that_is_being_written_is_waited_for(home: Path, directory: Path) -> None:
     (directory / "4001.lock").touch()
-    sighting = await Survey(str(home), LockScanner(right_then)).look([directory])
+    sighting = await survey_of(home, scanner=LockScanner(right_then)).look([directory])
     assert [refused.reason for refused in sighting.refused] == ["half-written, or not JSON"]
 
 
 async def test_no_ide_is_no_error(home: Path) -> None:
-    assert await Survey(str(home)).look([home / "no" / "ide"], terminal_pid=2**31 - 1) == Sighting()
+    assert await survey_of(home).look([home / "no" / "ide"], terminal_pid=2**31 - 1) == Sighting()
 
 
 async def test_a_thousand_stale_locks_are_bounded_work(home: Path, directory: Path) -> None:
     """The figures are the benchmark's; this only notices a mistake of an order of magnitude."""
     for port in range(10_000, 11_000):
         write_lock(directory, port, pid=2**31 - 1)
-    survey = Survey(str(home), LockScanner(later))
+    survey = survey_of(home, scanner=LockScanner(later))
     await survey.look([directory])
     before = time.process_time()
     sighting = await survey.look([directory])

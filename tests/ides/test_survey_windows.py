@@ -16,9 +16,10 @@ import pytest
 
 from bridge.core.reach import HERE, Mode
 from bridge.core.selection import Candidate, Listener, Pid
+from bridge.ides import survey as module
 from bridge.ides.dialing import Dialer
 from bridge.ides.surroundings import Surroundings
-from bridge.ides.survey import Sighting, Survey
+from bridge.ides.survey import HIDDEN_S, Sighting, Survey
 from tests.ides.listeners import listening, port_of, stranger_listening
 from tests.ides.lockfiles import ide_directory, write_lock
 from tests.ides.wslmachine import WslMachine
@@ -54,8 +55,12 @@ def dead_port() -> int:
         return port
 
 
+def survey_of(wsl: WslMachine, dialer: Dialer, **options: Any) -> Survey:
+    return Survey(os.environ["HOME"], Surroundings(wsl.probe()), dialer, **options)
+
+
 async def look(wsl: WslMachine, *directories: Path, **facts: Any) -> Sighting:
-    return await Survey(os.environ["HOME"], surroundings=Surroundings(wsl.probe())).look(directories, **facts)
+    return await survey_of(wsl, Dialer()).look(directories, **facts)
 
 
 async def look_at_one(wsl: WslMachine, *directories: Path, **facts: Any) -> Candidate:
@@ -95,6 +100,45 @@ async def test_with_interop_it_may_be_hidden(wsl: WslMachine, locks: Path) -> No
     write_lock(locks, dead_port(), runningInWindows=True)
     candidate = await look_at_one(wsl)
     assert (candidate.listener, candidate.route.relay) == (Listener.HIDDEN, True)
+
+
+async def test_the_folders_of_a_hidden_one_are_not_resolved_at_every_look(wsl: WslMachine, locks: Path) -> None:
+    """Its lock may be a leftover, its drive is slow, and the next look is a second away."""
+    now = 100.0
+    drive = wsl.mounts / "c"
+    for name in ("old", "new"):
+        (drive / name / ".git").mkdir(parents=True)
+    (drive / "src").symlink_to("old")
+    wsl.system.write("/etc/wsl.conf", "")
+    survey = survey_of(wsl, Dialer(), clock=lambda: now)
+
+    async def folders() -> tuple[str, ...]:
+        (candidate,) = (await survey.look([])).candidates
+        assert candidate.listener is Listener.HIDDEN
+        assert candidate.repositories == {f"{folder}/.git" for folder in candidate.folders}
+        return candidate.folders
+
+    write_lock(locks, port := dead_port(), runningInWindows=True, workspaceFolders=["C:\\src"])
+    assert await folders() == (f"{drive}/old",)
+    (drive / "src").unlink()
+    (drive / "src").symlink_to("new")
+    assert await folders() == (f"{drive}/old",)
+    now += HIDDEN_S
+    assert await folders() == (f"{drive}/new",)
+    write_lock(locks, port, runningInWindows=True, workspaceFolders=["C:\\old"])
+    assert await folders() == (f"{drive}/old",)
+
+
+async def test_what_is_remembered_of_hidden_ones_is_bounded(
+    wsl: WslMachine, locks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HIDDEN_MOST", 2)
+    wsl.system.write("/etc/wsl.conf", "")
+    survey = survey_of(wsl, Dialer())
+    for _ in range(3):
+        write_lock(locks, dead_port(), runningInWindows=True)
+    assert len((await survey.look([])).candidates) == 3
+    assert len(survey._hidden) == 2
 
 
 async def test_one_that_we_are_connected_to_needs_no_look(wsl: WslMachine, locks: Path) -> None:
@@ -220,15 +264,14 @@ async def test_a_lock_that_shows_its_side_is_taken_by_what_it_shows(wsl: WslMach
 
 async def test_an_agent_here_that_an_ide_in_windows_serves_occupies_it(wsl: WslMachine, locks: Path) -> None:
     """Its one place would be taken from it; from Windows' side nothing is seen, from ours the connection is."""
-    with socket.create_server((HOST, 0)) as windows, socket.create_connection(windows.getsockname()) as agent:
+    with socket.create_server((HOST, 0)) as windows, socket.create_connection(windows.getsockname()):
         write_lock(locks, port_of(windows), runningInWindows=True)
         assert (await look_at_one(wsl)).occupied
-        assert not (await look_at_one(wsl, our_ports=[port_of(agent)])).occupied
 
 
 async def test_looking_occupies_nothing_and_neither_does_our_own_link(wsl: WslMachine, locks: Path) -> None:
     dialer = Dialer()
-    survey = Survey(os.environ["HOME"], surroundings=Surroundings(wsl.probe()), dialer=dialer)
+    survey = survey_of(wsl, dialer)
     with windows_listens() as port:
         write_lock(locks, port, runningInWindows=True)
         (candidate,) = (await survey.look([])).candidates

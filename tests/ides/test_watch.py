@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from bridge.ides import watch as module
-from bridge.ides.watch import is_silent, watch
-from pathconv import Env
+from bridge.ides.watch import silent, watch
 from tests.ides.lockfiles import ide_directory, write_lock
 
 PATIENCE_S = 10.0
@@ -38,10 +37,10 @@ class Watching:
 
 
 @asynccontextmanager
-async def watching(*directories: Path) -> AsyncIterator[Watching]:
+async def watching(*directories: Path, polling: bool = False) -> AsyncIterator[Watching]:
     seen = Watching()
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(watch(lambda: directories, seen.told.set, warn=seen.warnings.append))
+        task = group.create_task(watch(lambda: directories, seen.told.set, polling=polling, warn=seen.warnings.append))
         await seen.tells()  # that it begins
         yield seen
         task.cancel()
@@ -146,12 +145,9 @@ async def test_several_directories_are_watched_and_nothing_beside_them(tmp_path:
 
 
 async def test_where_the_kernel_tells_nothing_we_look(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No machine of ours has a 9p mount, so the file system that it has is declared silent."""
-    silent = module._file_system(directory, module._mounts())
-    monkeypatch.setattr(module, "needs_polling", lambda env, fstype, path: fstype == silent)
     monkeypatch.setattr(module, "POLL_MS", 100)
     others = _inotify_handles()
-    async with watching(directory) as seen:
+    async with watching(directory, polling=True) as seen:
         await _no_inotify_handles_but(others)
         write_lock(directory, 4001)
         await seen.tells()
@@ -193,7 +189,7 @@ _AT_THE_LIMIT = """
 import asyncio, ctypes, os
 import anyio._backends._asyncio
 from pathlib import Path
-from bridge.ides.watch import is_silent, watch
+from bridge.ides.watch import silent, watch
 
 async def main():
     warned = asyncio.Event()
@@ -272,15 +268,12 @@ async def test_where_there_is_nothing_to_watch_yet_one_waits_for_it(
     task.cancel()
 
 
-def test_a_directory_that_is_not_there_is_as_silent_as_the_one_above_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
-
-    def ask(env: Env, fstype: str, path: str) -> bool:
-        asked.append(path)
-        return True
-
-    monkeypatch.setattr(module, "needs_polling", ask)
-    assert is_silent(tmp_path / "a" / "b")
-    assert asked == [str(tmp_path)]
+def test_what_lies_on_a_silent_file_system_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No machine of ours has a 9p mount. What does not exist yet is as silent as the directory above it."""
+    drive, other = tmp_path / "c", tmp_path / "d"
+    drive.mkdir()
+    (tmp_path / "link").symlink_to(drive)
+    assert module._mounts()[Path("/")]
+    monkeypatch.setattr(module, "_mounts", lambda: {Path("/"): "ext4", drive: "9p"})
+    mute = {drive, drive / "a" / "b", tmp_path / "link"}
+    assert silent([*mute, other / "e", tmp_path]) == mute
