@@ -62,6 +62,10 @@ class Session:
         """Tell the session something out of turn."""
         self.send(jsonrpc.notification(method, jsonrpc.dump(params)))
 
+    def tell(self, method: str, params: bytes) -> None:
+        """Tell the session what its IDE says; `params` is JSON."""
+        self.send(jsonrpc.notification(method, params))
+
     def reply(self, id_: RequestId, result: Any) -> None:
         """Answer a request; bytes are JSON already."""
         raw = bytes(result) if isinstance(result, bytes | msgspec.Raw) else jsonrpc.dump(result)

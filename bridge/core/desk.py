@@ -49,13 +49,28 @@ class Desk:
         if before is not None:
             self._join(asked, ask.review, before, ask.supersedes)
             return
+        self.admit(asked, ask.review, proposers={Waiter(asked.session, asked.id): False}, supersedes=ask.supersedes)
+
+    def admit(
+        self,
+        asked: Asked,
+        review: Review,
+        *,
+        proposers: dict[Waiter, bool] | None = None,
+        waiters: list[Waiter] | None = None,
+        supersedes: str | None = None,
+    ) -> None:
+        """Take a new review; those who proposed it are answered when it is on disk, those who wait when it has ended.
+
+        Raises `Unavailable` when there are too many, or when it wants an IDE and there is none.
+        """
         self._refuse_a_flood()
         assert asked.scene is not None
-        if ask.review.surface is Surface.IDE:
+        if review.surface is Surface.IDE:
             self._insist_on_an_ide(asked.scene, asked.now)
-        proposers = {Waiter(asked.session, asked.id): False}
-        seat = self._seats.by_id[ask.review.id] = Seat(ask.review, asked.scene, kept=False, proposers=proposers)
-        self._seats.write(seat, ask.review, partial(self._proposed, seat, ask.supersedes))
+        seat = Seat(review, asked.scene, kept=False, proposers=proposers or {}, waiters=waiters or [])
+        self._seats.by_id[review.id] = seat
+        self._seats.write(seat, review, partial(self._proposed, seat, supersedes))
 
     def _same_key(self, ask: Propose) -> Review | None:
         """Find the review that has this request key; one at the desk is newer than what the journal said."""
@@ -107,11 +122,15 @@ class Desk:
         """Answer when the review has ended; until then tell where it is shown."""
         seat = self._seat(asked, ask.review_id)
         if seat is not None:
-            if len(seat.waiters) >= MOST_WAITERS:
-                raise Unavailable(f"{len(seat.waiters)} requests wait for review {seat.id} already", "wait once")
-            seat.waiters.append(Waiter(asked.session, asked.id, ask.until))
-            if seat.settled:
-                self._seats.tell(seat, asked.session)
+            self.join(seat, Waiter(asked.session, asked.id, ask.until))
+
+    def join(self, seat: Seat, waiter: Waiter) -> None:
+        """Let one more request wait for a review. Raises `Unavailable` when there are too many."""
+        if len(seat.waiters) >= MOST_WAITERS:
+            raise Unavailable(f"{len(seat.waiters)} requests wait for review {seat.id} already", "wait once")
+        seat.waiters.append(waiter)
+        if seat.settled:
+            self._seats.tell(seat, waiter.session)
 
     def cancel(self, asked: Asked, ask: Cancel) -> None:
         """End an undecided review; its waiters learn that it was cancelled.
@@ -120,9 +139,14 @@ class Desk:
         """
         seat = self._seat(asked, ask.review_id)
         if seat is not None:
-            seat.deciders.append(Waiter(asked.session, asked.id))
-            if seat.review.is_open:
-                self._end(seat, Step.CANCEL, asked.now)
+            self.drop(seat, asked.now, Waiter(asked.session, asked.id))
+
+    def drop(self, seat: Seat, now: float, asker: Waiter | None = None) -> None:
+        """Cancel a review that is undecided; `asker` is told how it ended, once that is on disk."""
+        if asker is not None:
+            seat.deciders.append(asker)
+        if seat.review.is_open:
+            self._end(seat, Step.CANCEL, now)
 
     def reopen(self, asked: Asked, ask: Reopen) -> None:
         """Show an undecided review where the human wants it."""

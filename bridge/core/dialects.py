@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bridge.core import jsonrpc
+from bridge.core.official import TOOLS
 from bridge.core.spots import Spot
 from bridge.errors import BadData, Unavailable
 from pathconv import PathConvError, to_uri
@@ -23,6 +24,7 @@ __all__ = [
     "call",
     "close_tab_arguments",
     "file_arguments",
+    "fitted",
     "initialize",
     "open_diff_arguments",
     "open_file_arguments",
@@ -131,9 +133,40 @@ def initialize(version: str) -> bytes:
     )
 
 
-def call(tool: str, arguments: bytes) -> bytes:
-    """Build the parameters of ``tools/call``; `arguments` is JSON already and crosses untouched."""
+def call(tool: str, arguments: bytes, meta: bytes = b"") -> bytes:
+    """Build the parameters of ``tools/call``; `arguments` and `meta` are JSON already and cross untouched."""
+    if meta:
+        return b'{"name":%b,"arguments":%b,"_meta":%b}' % (jsonrpc.dump(tool), arguments, meta)
     return b'{"name":%b,"arguments":%b}' % (jsonrpc.dump(tool), arguments)
+
+
+def fitted(tools: Tools, tool: str, arguments: bytes) -> bytes:
+    """Fit arguments that are named as the official plugin names them to this one's tool.
+
+    They are not even decoded where the plugin takes them so: most do. Raises `BadData` for what is no JSON object, and
+    for a file that the plugin cannot be told.
+    """
+    schema = tools.schemas.get(tool)
+    if schema is None or _takes_official(tools, tool):
+        return arguments
+    try:
+        given = jsonrpc.load(arguments)
+    except ValueError as exc:
+        raise BadData(f"the arguments of {tool} are not JSON: {exc}") from exc
+    if not isinstance(given, dict):
+        raise BadData(f"the arguments of {tool} are no JSON object")
+    path = given.get("filePath")
+    if isinstance(path, str) and "uri" in tools.properties(tool):
+        given["uri"] = _uri(path)
+    return jsonrpc.dump(tools.fit(tool, given))
+
+
+def _takes_official(tools: Tools, tool: str) -> bool:
+    """Tell whether a tool takes all that the official one takes, and wants no more."""
+    official = TOOLS[tool]
+    required = tools.schemas[tool].get("required", [])
+    more = isinstance(required, list) and any(name not in official.required for name in required)
+    return not more and official.arguments.keys() <= tools.properties(tool)
 
 
 # ---- asking

@@ -67,11 +67,44 @@ class CallTool:
     """Call one of the IDE's own tools; `arguments` is JSON and crosses untouched, but for paths (`core.translate`).
 
     With `file`, the one file that the tool is about, it gets that alone, in the argument that its plugin has for it.
+    `posed` is a call by an agent that takes us for its IDE: its arguments are named as the official plugin does and
+    fitted to this one's, and the file of an ``openFile`` was seen to be there. `meta` is the call's ``_meta``, JSON.
     """
 
     tool: str
     arguments: bytes
     file: str | None = None
+    posed: bool = False
+    meta: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class ListTools:
+    """Name the tools that the session's IDE has; the answer is a list of names, or None where there is no IDE."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowDiff:
+    """Show a change as an IDE does, and answer when it is decided; the asker knows it by the name of its `tab`.
+
+    `known` is a decision of the same change that nobody has taken yet.
+    """
+
+    review: Review
+    tab: str
+    known: Review | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseTab:
+    """Close a tab that this session opened: an undecided review is cancelled, a decision is delivered."""
+
+    tab: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseTabs:
+    """Close every tab that this session opened; the answer is their number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +155,20 @@ class Decide:
     comments: tuple[Comment, ...] = ()
 
 
-Ask = OpenFile | CallTool | AskDirty | Propose | Wait | Cancel | Reopen | Decide
+Ask = (
+    OpenFile
+    | CallTool
+    | AskDirty
+    | ListTools
+    | Propose
+    | Wait
+    | Cancel
+    | Reopen
+    | Decide
+    | ShowDiff
+    | CloseTab
+    | CloseTabs
+)
 
 
 # ---- events
@@ -137,6 +183,24 @@ class Asked:
     id: RequestId
     ask: Ask
     scene: Scene | None = None  # for asks that may need an IDE
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """A session takes a request back: it gets no answer."""
+
+    now: float
+    session: SessionId
+    id: RequestId
+
+
+@dataclass(frozen=True, slots=True)
+class Follows:
+    """A session wants to hear what the IDE that it works with says; `scene` None: nobody could look for one."""
+
+    now: float
+    session: SessionId
+    scene: Scene | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +288,21 @@ class Tick:
     now: float
 
 
-Event = Asked | Left | Restored | LinkOpened | LinkMessage | LinkClosed | Saved | SaveFailed | Seen | Surveyed | Tick
+Event = (
+    Asked
+    | Withdrawn
+    | Follows
+    | Left
+    | Restored
+    | LinkOpened
+    | LinkMessage
+    | LinkClosed
+    | Saved
+    | SaveFailed
+    | Seen
+    | Surveyed
+    | Tick
+)
 
 
 # ---- commands
@@ -279,6 +357,15 @@ class Tell:
 
 
 @dataclass(frozen=True, slots=True)
+class Notify:
+    """Pass on to a session what its IDE says unasked; `params` is JSON."""
+
+    session: SessionId
+    method: str
+    params: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Dial:
     """Open a WebSocket to an IDE; report `LinkOpened` or `LinkClosed`."""
 
@@ -325,6 +412,20 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class LookFor:
+    """Look around for sessions that follow an IDE, and report `Follows` for each."""
+
+    sessions: tuple[SessionId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Note that the asker of a review has its decision, if there is one."""
+
+    review_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """A review ended and is on disk: whoever shows it takes note."""
 
@@ -338,7 +439,23 @@ class Log:
     text: str
 
 
-Command = Reply | Refuse | FromJournal | Tell | Dial | Send | HangUp | Watch | Save | Look | Ended | Log
+Command = (
+    Reply
+    | Refuse
+    | FromJournal
+    | Tell
+    | Notify
+    | Dial
+    | Send
+    | HangUp
+    | Watch
+    | Save
+    | Look
+    | LookFor
+    | Deliver
+    | Ended
+    | Log
+)
 
 __all__ = [
     "Ask",
@@ -347,11 +464,15 @@ __all__ = [
     "CallTool",
     "Cancel",
     "Change",
+    "CloseTab",
+    "CloseTabs",
     "Command",
     "Decide",
+    "Deliver",
     "Dial",
     "Ended",
     "Event",
+    "Follows",
     "FromJournal",
     "HangUp",
     "Left",
@@ -359,8 +480,11 @@ __all__ = [
     "LinkMessage",
     "LinkOpened",
     "LinkState",
+    "ListTools",
     "Log",
     "Look",
+    "LookFor",
+    "Notify",
     "OpenFile",
     "Propose",
     "Refuse",
@@ -374,9 +498,11 @@ __all__ = [
     "Seen",
     "Send",
     "SessionId",
+    "ShowDiff",
     "Surveyed",
     "Tell",
     "Tick",
     "Wait",
     "Watch",
+    "Withdrawn",
 ]

@@ -10,17 +10,17 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from bridge.core.answers import Answer
 from bridge.core.dialects import OFFICIAL, Tools, Traits
-from bridge.core.events import LinkState
+from bridge.core.events import LinkState, SessionId
 from bridge.core.jsonrpc import Message
 from bridge.core.lockfile import LockFile
 from bridge.core.ranking import Candidate
 from bridge.core.reach import HERE, Route
 
-__all__ = ["FAILED", "FOR_GOOD", "RELAY_PAUSE_S", "UP", "Call", "Done", "Job", "Link"]
+__all__ = ["FAILED", "FOR_GOOD", "RELAY_PAUSE_S", "UP", "Call", "Done", "Job", "Link", "Progress"]
 
 STEADY_S: Final = 10.0  # a link that lived so long was no accident: the pause starts afresh
 PAUSE_S: Final = (0.5, 60.0)  # first and longest
@@ -54,6 +54,13 @@ class Done(Protocol):
         """Take the answer; `message` None means that none will come, and `answer.error` says why."""
 
 
+class Progress(NamedTuple):
+    """Who wants to hear how far a call is, and under which token (JSON)."""
+
+    session: SessionId
+    token: bytes
+
+
 @dataclass(slots=True, kw_only=True)
 class Call:
     """A request that the IDE has not answered."""
@@ -61,6 +68,7 @@ class Call:
     tool: str
     done: Done | None  # None: the answer interests nobody
     deadline: float | None  # None: a human answers, or the link's own deadline counts
+    progress: Progress | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -87,6 +95,8 @@ class Link:
     missed_at: float | None = None  # when a relay failed to get to it, and none has since
     failed_lock: float | None = None  # the lock's mtime when the link failed
     leftovers: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_LEFTOVERS))  # tabs to close when live
+    followers: set[SessionId] = field(default_factory=set)  # hear what it says unasked
+    selection: Message | None = None  # the last ``selection_changed``, as followers heard it
     tells_closing: bool = False  # it has answered that a diff's tab was closed: then its "rejected" means no
     live_since: float | None = None
     idle_since: float | None = None
@@ -104,7 +114,7 @@ class Link:
     @property
     def busy(self) -> bool:
         """Whether something is under way here."""
-        return bool(self.calls or self.held or self.showing or self.queue)
+        return bool(self.calls or self.held or self.showing or self.queue or self.followers)
 
     def is_spare(self, now: float) -> bool:
         """Tell whether nothing is lost when the link is forgotten, but for a lasting trouble."""
@@ -144,6 +154,8 @@ class Link:
         self.state, self.reason = state, reason
         self.showing.clear()
         self.queue.clear()
+        self.followers.clear()
+        self.selection = None
         self.ready, self.deadline, self.live_since, self.idle_since = False, None, None, None
 
     def trouble(self, candidate: Candidate, now: float, named: bool) -> str | None:

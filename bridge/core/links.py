@@ -17,9 +17,9 @@ from typing import Final, NamedTuple
 from bridge.core import dialects, jsonrpc, relays, translate
 from bridge.core.answers import Answer, read_answer
 from bridge.core.dialects import Tools
-from bridge.core.events import Command, Dial, HangUp, LinkState, Log, Scene, Send
+from bridge.core.events import Command, Dial, HangUp, LinkState, Log, Scene, Send, SessionId
 from bridge.core.jsonrpc import Message
-from bridge.core.link import FOR_GOOD, UP, Call, Done, Job, Link
+from bridge.core.link import FOR_GOOD, UP, Call, Done, Job, Link, Progress
 from bridge.core.selection import Candidate, Listener, Selection, select
 from bridge.errors import BadData
 
@@ -187,8 +187,15 @@ class Links:
         *,
         request_id: int | None = None,
         patience: float | None = CALL_S,
-    ) -> None:
-        """Call a tool; `arguments` is JSON already, `patience` None means that a human answers.
+        meta: bytes = b"",
+        session: SessionId | None = None,
+    ) -> int:
+        """Call a tool and give the request's id.
+
+        Args:
+            arguments, meta: JSON already.
+            patience: seconds; None means that a human answers.
+            session: who hears of the call's progress, if `meta` has a token for that.
 
         Raises before anything is sent: `Unmappable` for a path of ours that the IDE has no name for, or that means
         another file there; `BadData` for arguments that cannot be read.
@@ -197,9 +204,22 @@ class Links:
             arguments = translate.to_ide(link.route.mapper, tool, arguments)
         request_id = next(self._ids) if request_id is None else request_id
         deadline = None if patience is None else now + patience
-        link.calls[request_id] = Call(tool=tool, done=done, deadline=deadline)
+        call = link.calls[request_id] = Call(tool=tool, done=done, deadline=deadline)
         link.idle_since = None
-        self._out.append(Send(link.id, jsonrpc.request(request_id, "tools/call", dialects.call(tool, arguments))))
+        if meta:
+            meta, token = _own_token(meta, request_id)
+            call.progress = None if session is None or token is None else Progress(session, token)
+        params = dialects.call(tool, arguments, meta)
+        self._out.append(Send(link.id, jsonrpc.request(request_id, "tools/call", params)))
+        return request_id
+
+    def take_back(self, link: Link, request_id: int) -> None:
+        """Tell the IDE that nobody wants the answer any more, which is dropped if it comes."""
+        call = link.calls.get(request_id)
+        if call is not None:
+            call.done, call.progress = None, None
+            cancelled = jsonrpc.dump({"requestId": request_id})
+            self._out.append(Send(link.id, jsonrpc.notification("notifications/cancelled", cancelled)))
 
     def expect(self, link: Link, request_id: int, now: float) -> None:
         """Wait no longer for a human: what the call asked for was taken back."""
@@ -225,9 +245,17 @@ class Links:
             return self._answered(link, message, now)
         if message.is_request and message.id is not None:
             self._out.append(Send(ide_id, _answer_ide(message)))
-        elif message.method == "selection_changed":
-            link.last_focus = now
         return None
+
+    def list_tools(self, link: Link, done: Done) -> None:
+        """Ask a live IDE again for its tools, which are known to `link` when `done` is told."""
+
+        def listed(link: Link, answer: Answer, message: Message | None, now: float) -> None:
+            if message is not None and not message.error:
+                link.tools = Tools.parse(message)
+            done(link, answer, message, now)
+
+        self._request(link, "tools/list", jsonrpc.EMPTY, listed)
 
     def _answered(self, link: Link, message: Message, now: float) -> int | None:
         request_id = message.id
@@ -306,6 +334,17 @@ class Links:
             if link.idle_since is not None and not link.traits.keep_open:
                 yield link.idle_since + IDLE_S
             yield from (call.deadline for call in link.calls.values() if call.deadline is not None)
+
+
+def _own_token(meta: bytes, request_id: int) -> tuple[bytes, bytes | None]:
+    """Put our own token in the place of the asker's, which may be that of another asker too; give both."""
+    try:
+        value = jsonrpc.load(meta)
+    except ValueError:
+        return b"", None
+    if not isinstance(value, dict) or "progressToken" not in value:
+        return meta, None
+    return jsonrpc.dump(value | {"progressToken": request_id}), jsonrpc.dump(value["progressToken"])
 
 
 def _answer_ide(message: Message) -> bytes:

@@ -12,14 +12,18 @@ from typing import Any, Final, Protocol
 
 from bridge.core.events import (
     Command,
+    Deliver,
     Dial,
     Ended,
     Event,
+    Follows,
     FromJournal,
     HangUp,
     Left,
     Log,
     Look,
+    LookFor,
+    Notify,
     Refuse,
     Reply,
     Save,
@@ -37,7 +41,7 @@ from bridge.core.jsonrpc import RequestId
 from bridge.core.reviews import Review, decision
 from bridge.core.router import Router
 from bridge.core.text import visible
-from bridge.errors import BridgeError, Unavailable
+from bridge.errors import BridgeError, Conflict, Unavailable
 from bridge.ides.sockets import Sockets
 from bridge.store.journal import Journal, JournalThread
 
@@ -46,6 +50,7 @@ __all__ = ["Asker", "Engine"]
 logger = logging.getLogger(__name__)
 
 MOST_PAUSE_S: Final = 3600.0  # a clock that jumps must not keep a timer away for days
+RECKON_S: Final = 0.05  # between two reckonings of when the timer must ring: they go over everything that waits
 
 
 class Asker(Protocol):
@@ -61,6 +66,9 @@ class Asker(Protocol):
 
     def notify(self, method: str, params: Mapping[str, object]) -> None:
         """Take what was not asked for."""
+
+    def tell(self, method: str, params: bytes) -> None:
+        """Take what its IDE says; `params` is JSON."""
 
 
 class Engine:
@@ -92,6 +100,9 @@ class Engine:
         self._saved = saved
         self._ended = ended
         self._askers: dict[SessionId, Asker] = {}
+        self._lookers: dict[SessionId, Callable[[], Awaitable[Scene | None]]] = {}  # of those who follow an IDE
+        self._reckoned = 0.0
+        self._reckoning: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._due: float | None = None
 
@@ -109,7 +120,14 @@ class Engine:
     async def left(self, asker: Asker) -> None:
         """Forget an asker."""
         del self._askers[asker.number]
+        self._lookers.pop(asker.number, None)
         await self.report(Left(time.time(), asker.number))
+
+    async def follow(self, asker: Asker, look: Callable[[], Awaitable[Scene | None]]) -> None:
+        """Let an asker hear what its IDE says; `look` describes the world for it, now and whenever that changes."""
+        if asker.number in self._askers:
+            self._lookers[asker.number] = look
+            await self._look_for((asker.number,))
 
     # ---- events and commands
 
@@ -130,38 +148,36 @@ class Engine:
         match command:
             case Send(ide_id, frame):
                 await self.sockets.send(ide_id, frame)
-            case Reply(session, id_, result):
-                if (asker := self._askers.get(session)) is not None:
-                    asker.reply(id_, result)
-            case Refuse(session, id_, error):
-                if (asker := self._askers.get(session)) is not None:
-                    asker.refuse(id_, error)
-            case Save(review):
-                self._save(review)
-            case _:
-                self._do_rarely(command)
-
-    def _do_rarely(self, command: Command) -> None:
-        match command:
+            case Reply() | Refuse() | Notify() | Tell():
+                if (asker := self._askers.get(command.session)) is not None:
+                    _say(asker, command)
             case Dial(lock, route):
                 self.sockets.dial(lock, route)
             case HangUp(ide_id, _):
                 self.sockets.hang_up(ide_id)
             case Watch(ide_id, closely):
                 self.sockets.watch(ide_id, closely)
-            case Tell(session, review_id, surface, ide, reason):
-                if (asker := self._askers.get(session)) is not None:
-                    about = {"id": review_id, "surface": surface, "ide": ide, "reason": reason}
-                    asker.notify("review/surface", about)
+            case Log(text):
+                logger.info("%s", visible(text))
+            case Save(review):
+                self._save(review)
+            case _:
+                self._begin(command)
+
+    def _begin(self, command: FromJournal | Deliver | Look | LookFor | Ended) -> None:
+        """Begin what takes time."""
+        match command:
             case FromJournal(session, id_, review_id):
                 self._tasks.create_task(self._from_journal(session, id_, review_id))
+            case Deliver(review_id):
+                self.deliver(review_id)
             case Look(review_ids):
                 self._tasks.create_task(self.survey(review_ids))
+            case LookFor(sessions):
+                self._tasks.create_task(self._look_for(sessions), name="looking for sessions")
             case Ended(review):
                 logger.info("review %s: %s", review.id, review.outcome)
                 self._tasks.create_task(self._ended(review.id))
-            case Log(text):
-                logger.info("%s", visible(text))
 
     # ---- the journal
 
@@ -194,6 +210,18 @@ class Engine:
         else:
             await self._do(Reply(session, id_, answer))
 
+    def deliver(self, review_id: str) -> None:
+        """Note that the asker of a review has its decision; where there is none, there is nothing to note."""
+        self._tasks.create_task(self._deliver(review_id), name="delivered")
+
+    async def _deliver(self, review_id: str) -> None:
+        try:
+            await self.journal.run(Journal.deliver, review_id, time.time())
+        except (Conflict, Unavailable):  # it ended undecided, or was purged
+            pass
+        except sqlite3.Error as exc:
+            logger.error("the journal: %s", exc)
+
     # ---- looking around, and time
 
     async def survey(self, review_ids: tuple[str, ...]) -> None:
@@ -214,8 +242,34 @@ class Engine:
         for command in self.router.look_again():
             await self._do(command)
 
+    async def _look_for(self, sessions: tuple[SessionId, ...]) -> None:
+        """Look around for sessions that follow an IDE, and tell the router what there is."""
+        for session in sessions:
+            if (look := self._lookers.get(session)) is not None:
+                scene = await self._guarded(look)
+                if session in self._lookers:  # it may have left meanwhile
+                    await self.report(Follows(time.time(), session, scene))
+
+    async def _guarded(self, look: Callable[[], Awaitable[Scene | None]]) -> Scene | None:
+        try:
+            return await look()
+        except (BridgeError, OSError) as exc:  # its directory is gone
+            logger.info("cannot look around for an agent: %s", visible(str(exc)))
+            return None
+
     def _set_timer(self) -> None:
+        """See when the timer must ring: at once, or a moment after the last time that was seen to."""
+        now = time.monotonic()
+        if now - self._reckoned >= RECKON_S:
+            self._reckon()
+        elif self._reckoning is None:
+            self._reckoning = asyncio.get_running_loop().call_later(RECKON_S, self._reckon)
+
+    def _reckon(self) -> None:
         """Ring when the router wants it, or earlier: then it has nothing to do, which is cheaper than a new timer."""
+        if self._reckoning is not None:
+            self._reckoning.cancel()
+        self._reckoning, self._reckoned = None, time.monotonic()
         due = self.router.deadline()
         if due is None or (self._due is not None and self._due <= due):
             return
@@ -231,5 +285,18 @@ class Engine:
 
     def stop(self) -> None:
         """Ring no more."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._reckoning):
+            if timer is not None:
+                timer.cancel()
+
+
+def _say(asker: Asker, command: Reply | Refuse | Notify | Tell) -> None:
+    match command:
+        case Reply(_, id_, result):
+            asker.reply(id_, result)
+        case Refuse(_, id_, error):
+            asker.refuse(id_, error)
+        case Notify(_, method, params):
+            asker.tell(method, params)
+        case Tell(_, review_id, surface, ide, reason):
+            asker.notify("review/surface", {"id": review_id, "surface": surface, "ide": ide, "reason": reason})

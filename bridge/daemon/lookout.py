@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
-from bridge.agents.control import Session
 from bridge.core.events import Scene
 from bridge.core.reviews import Review
 from bridge.core.selection import Place
@@ -22,10 +21,26 @@ from bridge.ides.projects import place
 from bridge.ides.surroundings import Surroundings
 from bridge.ides.survey import Sighting, Survey
 
-__all__ = ["Lookout"]
+__all__ = ["Lookout", "Stand"]
 
 DIRECTORIES_MOST: Final = 16  # a client that names another one each time must not slow down everybody
 RECENT_S: Final = 1.0  # an agent may call tools a hundred times a second, and a look costs more than the call
+
+
+class Stand(Protocol):
+    """Where an asker stands."""
+
+    @property
+    def cwd(self) -> str:
+        """Its working directory, absolute."""
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """What matters of its environment."""
+
+    @property
+    def pid(self) -> int | None:
+        """Its process, where that is known."""
 
 
 class _Links(Protocol):
@@ -75,7 +90,7 @@ class Lookout:
         self._takeover = takeover
         self._surroundings = surroundings
         self._clock = clock
-        self._memories: WeakKeyDictionary[Session, _Memory] = WeakKeyDictionary()
+        self._memories: WeakKeyDictionary[Stand, _Memory] = WeakKeyDictionary()
         self._survey = Survey(self._real_home, surroundings, dialer)
         self._known = tuple(candidate_directories({}, home))
         self.links: _Links | None = None  # set when there are links
@@ -93,7 +108,7 @@ class Lookout:
         """Give the directories of a client's own, then all the others that are known."""
         return dict.fromkeys([*candidate_directories(environ, self._home), *self._known])
 
-    async def sight(self, session: Session | None = None) -> Sighting:
+    async def sight(self, session: Stand | None = None) -> Sighting:
         """Look for IDEs, as this session's terminal sees them; without one, wherever any may be."""
         return await self._survey.look(
             self._known if session is None else self._with(session.environ),
@@ -101,11 +116,11 @@ class Lookout:
             linked=self.links.linked if self.links is not None else (),
         )
 
-    async def scene(self, session: Session, file: str | None = None, named: str | None = None) -> Scene:
+    async def scene(self, session: Stand, file: str | None = None, named: str | None = None) -> Scene:
         """Describe the world for a session's request, about `file` (absolute) if it is about one."""
         return self.compose(await self.sight(session), session, file, named)
 
-    async def recent_scene(self, session: Session, file: str | None = None, named: str | None = None) -> Scene:
+    async def recent_scene(self, session: Stand, file: str | None = None, named: str | None = None) -> Scene:
         """Describe the world as `scene` does, or as it was up to a second ago while no lock file came or went.
 
         For what may be asked many times a second. That an IDE went away its link tells at once.
@@ -116,11 +131,11 @@ class Lookout:
         if memory is None or not memory.answers(question, now):
             # First: what changes meanwhile is for the next look.
             stamps = _stamps([*self._with(session.environ), *self._surroundings.directories()])
-            memory = _Memory(question, stamps, now + RECENT_S, await self.scene(session, file, named))
+            memory = _Memory(question, stamps, now + RECENT_S, now + FRESH_S, await self.scene(session, file, named))
             self._memories[session] = memory
         return memory.scene
 
-    def compose(self, sighting: Sighting, session: Session, file: str | None, named: str | None) -> Scene:
+    def compose(self, sighting: Sighting, session: Stand, file: str | None, named: str | None) -> Scene:
         """Join what was seen with where the session stands."""
         where = self._place(sighting, session.cwd, file)
         return self._scene(sighting, where, read_terminal(session.environ), named)

@@ -201,6 +201,9 @@ class Pages:
     def notify(self, method: str, params: Mapping[str, object]) -> None:
         """The page looks for itself."""
 
+    def tell(self, method: str, params: bytes) -> None:
+        """The page has no IDE."""
+
 
 # The fragment never leaves the browser; the file is 0600, so the code is the user's alone.
 _DOOR: Final = """<!doctype html>

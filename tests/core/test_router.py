@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bridge.core import jsonrpc
+from bridge.core.errands import NOT_RELAYED, RELAYED
 from bridge.core.events import (
     Ask,
     AskDirty,
@@ -27,7 +28,6 @@ from bridge.core.events import (
     Wait,
 )
 from bridge.core.reviews import Outcome, Showing, State
-from bridge.core.router import NOT_RELAYED, RELAYED
 from bridge.errors import BadData, Unavailable, Usage
 from tests.playbook import (
     ANN,

@@ -55,6 +55,9 @@ class Agent:
         assert method == "review/surface"
         self.news.put_nowait(params)
 
+    def tell(self, method: str, params: bytes) -> None:
+        raise AssertionError(f"it follows no IDE: {method}")
+
     async def shown(self, surface: str | None) -> Mapping[str, object]:
         """Wait until a review is said to be shown there."""
         async with asyncio.timeout(PATIENCE_S):

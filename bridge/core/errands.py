@@ -1,0 +1,228 @@
+"""Errands: what an agent asks of an IDE and nothing more, from choosing the IDE to passing its answer on.
+
+An errand goes to the best IDE there is; each link that cannot be opened leaves one fewer. One whose link is lost before
+the answer is made once more on whatever link there is then, for all that is relayed may be repeated; otherwise its
+asker hears what happened. Whoever takes an errand back, or leaves, gets no answer, and the IDE is told.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from bridge.core import answers, dialects, jsonrpc
+from bridge.core.answers import Answer
+from bridge.core.events import AskDirty, Asked, CallTool, Command, ListTools, OpenFile, Refuse, Reply, SessionId
+from bridge.core.following import Followers
+from bridge.core.jsonrpc import Message, RequestId
+from bridge.core.link import UP, Link
+from bridge.core.links import Links
+from bridge.core.posing import offered
+from bridge.core.selection import no_ide
+from bridge.core.spots import find_spot
+from bridge.core.translate import Unmappable
+from bridge.errors import BridgeError, Unavailable, Usage
+
+__all__ = ["NOT_RELAYED", "RELAYED", "Errands"]
+
+# Tools that show or save, and decide nothing; a plugin's own tool might accept a diff in the human's place (D11).
+RELAYED: Final = frozenset(
+    {
+        "checkDocumentDirty",
+        "getCurrentSelection",
+        "getDiagnostics",
+        "getLatestSelection",
+        "getOpenEditors",
+        "getWorkspaceFolders",
+        "saveDocument",
+    }
+)
+NOT_RELAYED: Final = {
+    "openFile": "use open: it checks the file and finds the line",
+    "openDiff": "use propose: a proposed change is a review",
+    "close_tab": "use cancel: a tab belongs to its review",
+    "closeAllDiffTabs": "use cancel: the tabs belong to reviews, of other agents too",
+    "executeCode": "the bridge runs no code",
+}
+
+
+class Errands:
+    """All errands that are under way. Commands go to `out`."""
+
+    def __init__(self, out: list[Command], links: Links, followers: Followers) -> None:
+        self._out = out
+        self._links = links
+        self._followers = followers
+        self._under_way: dict[tuple[SessionId, RequestId], _Errand] = {}
+
+    # ---- sending
+
+    def send(self, asked: Asked, ask: OpenFile | CallTool | AskDirty | ListTools) -> None:
+        """Send somebody to the best IDE there is.
+
+        Raises `Usage` for a tool that is not relayed, `Unavailable` when there is no IDE.
+        """
+        if isinstance(ask, CallTool) and not (ask.tool in RELAYED or (ask.posed and ask.tool == "openFile")):
+            may = f"what an IDE may be asked: {', '.join(sorted(RELAYED))}"
+            raise Usage(f"{ask.tool} is not relayed", NOT_RELAYED.get(ask.tool, may))
+        errand = self._under_way[asked.session, asked.id] = _Errand(self, asked)
+        try:
+            self._try(errand, asked.now)
+        except BridgeError:
+            del self._under_way[asked.session, asked.id]
+            raise
+
+    def _try(self, errand: _Errand, now: float) -> None:
+        """Choose among the IDEs that are left."""
+        asked = errand.asked
+        assert asked.scene is not None
+        selection = self._links.choose(asked.scene, now)
+        if selection.chosen is not None:
+            self._links.use(selection.chosen, errand, now)
+        elif isinstance(asked.ask, AskDirty):
+            self._reply(asked, {"dirty": None})
+        elif isinstance(asked.ask, ListTools):
+            self._list(asked, None)
+        else:
+            raise no_ide(selection, asked.scene.named)
+
+    def begin(self, errand: _Errand, link: Link, now: float) -> None:
+        """Make the call that the errand is about, on a live link."""
+        asked = errand.asked
+        try:
+            errand.sent = self._call(errand, link, now)
+        except BridgeError as error:
+            if isinstance(error, Unmappable) and isinstance(asked.ask, AskDirty):  # then the IDE has not opened it
+                self._reply(asked, {"dirty": None})
+            else:
+                self._refuse(asked, error)
+
+    def _call(self, errand: _Errand, link: Link, now: float) -> tuple[Link, int] | None:
+        asked = errand.asked
+        call = partial(self._links.call, link, now=now)
+        match asked.ask:
+            case CallTool(tool=tool, meta=meta) as ask:
+                done = partial(self._relay, errand, ask)
+                return link, call(tool, _arguments(link, ask), done, meta=meta, session=asked.session)
+            case AskDirty(path=path):
+                arguments = jsonrpc.dump(dialects.file_arguments(link.tools, "checkDocumentDirty", path))
+                return link, call("checkDocumentDirty", arguments, partial(self._dirty, asked))
+            case OpenFile(path=path, line=line, column=column, text=text):
+                spot = find_spot(text, line, column) if text is not None and line else None
+                given, positioned = dialects.open_file_arguments(link.tools, path, line=line, spot=spot)
+                return link, call("openFile", jsonrpc.dump(given), partial(self._opened, asked, positioned))
+        self._list(asked, link)
+        return None
+
+    def choose_again(self, errand: _Errand, link: Link, now: float) -> None:
+        """Try the next IDE: the link to this one could not be opened."""
+        try:
+            self._try(errand, now)
+        except BridgeError as error:
+            self._refuse(errand.asked, error)
+
+    # ---- taking back
+
+    def withdraw(self, session: SessionId, id_: RequestId) -> None:
+        """Take an errand back, if there is one of that id."""
+        errand = self._under_way.pop((session, id_), None)
+        if errand is not None:
+            errand.withdrawn = True
+            if errand.sent is not None:
+                self._links.take_back(*errand.sent)
+
+    def left(self, session: SessionId) -> None:
+        """Take back what a session that ended has not heard of."""
+        for asker, id_ in [key for key in self._under_way if key[0] == session]:
+            self.withdraw(asker, id_)
+
+    # ---- answers
+
+    def _relay(
+        self, errand: _Errand, ask: CallTool, link: Link, answer: Answer, message: Message | None, now: float
+    ) -> None:
+        """Pass a tool's result on as it is; only positions that count from 1 are shifted."""
+        asked, failure = errand.asked, answer.error
+        if message is None and link.state not in UP and not errand.again:
+            if self._sent_again(errand, now):
+                return
+        elif message is not None and not message.error:
+            failure = answers.read_open_file(answer)[0] if ask.posed and ask.tool == "openFile" else None
+            try:
+                result = _relayed(link, message)
+            except (ValueError, RecursionError):
+                failure = "its answer is not JSON that can be passed on"
+            if failure is None:
+                self._reply(asked, result)
+                return
+        self._fail(asked, link, f"{ask.tool}: {failure}")
+
+    def _sent_again(self, errand: _Errand, now: float) -> bool:
+        errand.again, errand.sent = True, None
+        try:
+            self._try(errand, now)
+        except BridgeError:  # what happened to the first one says more
+            return False
+        return True
+
+    def _dirty(self, asked: Asked, link: Link, answer: Answer, message: Message | None, now: float) -> None:
+        self._reply(asked, {"dirty": answers.read_dirty(answer)})
+
+    def _opened(
+        self, asked: Asked, positioned: bool, link: Link, answer: Answer, message: Message | None, now: float
+    ) -> None:
+        failure, found = answers.read_open_file(answer)
+        if failure is not None:
+            self._fail(asked, link, failure)
+            return
+        self._reply(asked, {"ide": link.name, "port": link.lock.port, "positioned": positioned and found})
+
+    def _list(self, asked: Asked, link: Link | None) -> None:
+        names = None if link is None else list(link.tools.schemas)
+        self._followers.asked_for_tools(asked.session, offered(names))
+        self._reply(asked, names)
+
+    def _reply(self, asked: Asked, result: Any) -> None:
+        self._under_way.pop((asked.session, asked.id), None)
+        self._out.append(Reply(asked.session, asked.id, result))
+
+    def _refuse(self, asked: Asked, error: BridgeError) -> None:
+        self._under_way.pop((asked.session, asked.id), None)
+        self._out.append(Refuse(asked.session, asked.id, error))
+
+    def _fail(self, asked: Asked, link: Link, reason: str) -> None:
+        self._refuse(asked, Unavailable(f"{link.name} could not do it: {reason}", "bridge status"))
+
+
+def _arguments(link: Link, ask: CallTool) -> bytes:
+    """Give a call's arguments as this IDE's plugin names them."""
+    if ask.file is not None:
+        return jsonrpc.dump(dialects.file_arguments(link.tools, ask.tool, ask.file))
+    return dialects.fitted(link.tools, ask.tool, ask.arguments) if ask.posed else ask.arguments
+
+
+def _relayed(link: Link, message: Message) -> bytes:
+    """Give the result on one line, as the agents' sockets want it; raises `ValueError` or `RecursionError`."""
+    if link.traits.one_based:
+        return jsonrpc.dump(answers.zero_based_result(jsonrpc.load(message.result)))
+    return jsonrpc.compact(message.result)
+
+
+@dataclass(slots=True, eq=False)
+class _Errand:
+    """The job of asking one IDE one thing for one session."""
+
+    errands: Errands
+    asked: Asked
+    sent: tuple[Link, int] | None = None  # where to, and under which id
+    again: bool = False  # it is made a second time
+    withdrawn: bool = False
+
+    def start(self, link: Link, now: float) -> None:
+        if not self.withdrawn:
+            self.errands.begin(self, link, now)
+
+    def failed(self, link: Link, now: float) -> None:
+        if not self.withdrawn:
+            self.errands.choose_again(self, link, now)

@@ -1,0 +1,210 @@
+"""Following: sessions that hear what their IDE says unasked, whatever becomes of that IDE.
+
+An agent that takes us for its IDE has one connection for hours; the IDE behind it comes and goes. So a session
+*follows* the IDE that selection finds for it: while that lives, its notifications are passed on; when it is gone the
+session follows the next one, or none until one is there, and is told when the tools that it may use have changed.
+
+To be followed is work: it opens a link, and keeps it open (design.md D2). Whoever takes the IDE's only slot from us
+keeps it, since selection passes over an IDE that is occupied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from msgspec import Raw
+from msgspec.structs import replace
+
+from bridge.core import jsonrpc, translate
+from bridge.core.answers import Answer, zero_based
+from bridge.core.events import Command, Follows, LookFor, Notify, Scene, SessionId
+from bridge.core.jsonrpc import Message
+from bridge.core.link import UP, Link
+from bridge.core.links import Links
+from bridge.core.posing import offered
+
+__all__ = ["PAUSE_S", "Followers"]
+
+PAUSE_S: Final = (0.5, 10.0)  # first and longest, before we look again for who follows no IDE
+TOOLS_CHANGED: Final = "notifications/tools/list_changed"
+_NOT_FOR_AGENTS: Final = frozenset({"notifications/cancelled", "notifications/message", "log_event"})
+
+
+@dataclass(slots=True, eq=False)
+class Follower:
+    """A session, and the IDE that it follows."""
+
+    session: SessionId
+    scene: Scene | None = None
+    link: Link | None = None
+    job: _Follow | None = None  # on its way to an IDE whose link is being opened
+    tools: tuple[str, ...] | None = None  # that it was told of; None: it has not asked
+    looks: int = 0  # in vain, one after the other
+    look_at: float | None = None
+
+
+class Followers:
+    """All sessions that follow an IDE. Commands go to `out`."""
+
+    def __init__(self, out: list[Command], links: Links) -> None:
+        self._out = out
+        self._links = links
+        self._by_session: dict[SessionId, Follower] = {}
+
+    @property
+    def sessions(self) -> tuple[SessionId, ...]:
+        """Who follows an IDE, or would."""
+        return tuple(self._by_session)
+
+    # ---- choosing
+
+    def follow(self, event: Follows) -> None:
+        """Let a session follow the IDE that selection finds in its scene, now or instead of another one."""
+        follower = self._by_session.setdefault(event.session, Follower(event.session))
+        follower.scene = event.scene
+        self.choose(follower, event.now)
+
+    def choose(self, follower: Follower, now: float) -> None:
+        """Follow the IDE that would be chosen now."""
+        scene = follower.scene
+        chosen = None if scene is None else self._links.choose(scene, now).chosen
+        before = follower.link
+        if chosen is None:
+            self._leave(follower, now)
+            follower.look_at = now + min(PAUSE_S[0] * 2.0 ** min(follower.looks, 16), PAUSE_S[1])
+            follower.looks += 1
+            self._tell_tools(follower)
+        elif before is None or before.id != chosen.lock.ide_id or before.state not in UP:
+            self._leave(follower, now)
+            follower.look_at = None
+            follower.job = _Follow(self, follower)
+            self._links.use(chosen, follower.job, now)
+
+    def started(self, follower: Follower, link: Link, now: float) -> None:
+        """Follow a link that is live; the session hears what was selected there last."""
+        follower.link, follower.job, follower.looks = link, None, 0
+        link.followers.add(follower.session)
+        self._tell_tools(follower)
+        if link.selection is not None:
+            self._out.append(_notify(follower.session, link.selection))
+
+    def _leave(self, follower: Follower, now: float) -> None:
+        link, follower.link, follower.job = follower.link, None, None
+        if link is not None:
+            link.followers.discard(follower.session)
+            link.note_idle(now)
+
+    def left(self, session: SessionId, now: float) -> None:
+        """Forget a session that ended."""
+        follower = self._by_session.pop(session, None)
+        if follower is not None:
+            self._leave(follower, now)
+
+    def link_lost(self, link: Link, now: float) -> None:
+        """Look around for those who followed a link that ended."""
+        for follower in self._by_session.values():
+            if follower.link is link:
+                follower.link = None
+                follower.looks, follower.look_at = 1, now + PAUSE_S[0]
+
+    # ---- tools
+
+    def asked_for_tools(self, session: SessionId, names: tuple[str, ...]) -> None:
+        """Note which tools a session was told of."""
+        follower = self._by_session.get(session)
+        if follower is not None:
+            follower.tools = names
+
+    def _tell_tools(self, follower: Follower) -> None:
+        """Say that the tools are others, if they are."""
+        tools = offered(None if follower.link is None else follower.link.tools.schemas)
+        if follower.tools is not None and follower.tools != tools:
+            follower.tools = tools
+            self._out.append(Notify(follower.session, TOOLS_CHANGED, jsonrpc.EMPTY))
+
+    def _listed_anew(self, link: Link, answer: Answer, message: Message | None, now: float) -> None:
+        for follower in self._by_session.values():
+            if follower.link is link:
+                self._tell_tools(follower)
+
+    # ---- hearing
+
+    def hear(self, link: Link, message: Message, now: float) -> None:
+        """Take what an IDE says unasked; whatever it is, its followers hear it."""
+        if message.method == "notifications/progress":
+            self._progressed(link, message)
+        elif message.method == TOOLS_CHANGED:
+            if link.ready:  # else they are being listed
+                self._links.list_tools(link, self._listed_anew)
+        elif message.method not in _NOT_FOR_AGENTS:
+            self._spread(link, message, now)
+
+    def _spread(self, link: Link, message: Message, now: float) -> None:
+        if message.method == "selection_changed":
+            link.last_focus = now
+        if message.method == "selection_changed" or link.followers:
+            message = self._for_agents(link, message)
+        if message.method == "selection_changed":
+            link.selection = message
+        self._out += [_notify(session, message) for session in sorted(link.followers)]
+
+    def _for_agents(self, link: Link, message: Message) -> Message:
+        """Give a notification with our names for its files, and positions that count from 0."""
+        if link.route.mapper is not None:
+            message, untranslated = translate.to_agent(link.route.mapper, message)
+            self._links.untranslated += untranslated
+        try:
+            if not link.traits.one_based or message.method != "selection_changed":
+                jsonrpc.load(message.params)
+                return message
+            return replace(message, params=Raw(jsonrpc.dump(zero_based(jsonrpc.load(message.params)))))
+        except (ValueError, RecursionError):
+            return replace(message, params=Raw(jsonrpc.EMPTY))
+
+    def _progressed(self, link: Link, message: Message) -> None:
+        """Pass on how far a call is, to who made it, under its own token."""
+        try:
+            params = jsonrpc.load(message.params)
+        except ValueError:
+            return
+        token = params.get("progressToken") if isinstance(params, dict) else None
+        call = link.calls.get(token) if isinstance(token, int) else None
+        if call is not None and call.progress is not None:
+            params["progressToken"] = jsonrpc.load(call.progress.token)
+            self._out.append(Notify(call.progress.session, "notifications/progress", jsonrpc.dump(params)))
+
+    # ---- time
+
+    def tick(self, now: float) -> None:
+        """Look around for those whose pause is over."""
+        due = [f for f in self._by_session.values() if f.look_at is not None and now >= f.look_at]
+        for follower in due:
+            follower.look_at = None
+        if due:
+            self._out.append(LookFor(tuple(follower.session for follower in due)))
+
+    def deadlines(self) -> Iterator[float]:
+        """Give every moment at which `tick` has something to do."""
+        yield from (f.look_at for f in self._by_session.values() if f.look_at is not None)
+
+
+def _notify(session: SessionId, message: Message) -> Notify:
+    return Notify(session, message.method or "", bytes(message.params) or jsonrpc.EMPTY)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Follow:
+    """The job of following an IDE."""
+
+    followers: Followers
+    follower: Follower
+
+    def start(self, link: Link, now: float) -> None:
+        if self.follower.job is self:  # else it went elsewhere, or ended, while the link was opened
+            self.followers.started(self.follower, link, now)
+
+    def failed(self, link: Link, now: float) -> None:
+        if self.follower.job is self:
+            self.followers.choose(self.follower, now)

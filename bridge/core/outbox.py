@@ -1,0 +1,111 @@
+"""The outbox: what waits for an agent that does not read as fast as it is written to.
+
+Answers keep their order and none is lost. Of news only the latest count: the newest selection says all that the ones
+before it said, and problems that changed are one set of files. So an agent that reads nothing costs a bounded amount,
+until its unread answers make it one that is cut off. An agent that keeps up never has anything in here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from bridge.core import jsonrpc
+
+__all__ = ["MOST_BYTES", "MOST_NEWS", "Outbox"]
+
+MOST_BYTES: Final = 64 * 2**20
+MOST_NEWS: Final = 200  # of kinds that cannot be joined; beyond that the oldest go
+
+Join = Callable[[bytes, bytes], bytes]  # the older and the newer parameters
+
+
+def _latest(_: bytes, newer: bytes) -> bytes:
+    return newer
+
+
+def _uris(older: bytes, newer: bytes) -> bytes:
+    """Join two ``diagnostics_changed``: the files of both, those of the newer last."""
+    both = [_listed(jsonrpc.load(older)), _listed(jsonrpc.load(newer))]
+    return jsonrpc.dump({"uris": list(dict.fromkeys(uri for uris in both for uri in uris))})
+
+
+def _listed(params: Any) -> list[str]:
+    uris = params.get("uris") if isinstance(params, dict) else None
+    return [uri for uri in uris if isinstance(uri, str)] if isinstance(uris, list) else []
+
+
+# How news of one kind are joined; all others are told one by one.
+_JOINS: Final[dict[str, Join]] = {
+    "selection_changed": _latest,
+    "diagnostics_changed": _uris,
+    "notifications/tools/list_changed": _latest,
+}
+
+
+class Outbox:
+    """Frames for one agent, oldest first.
+
+    Attributes:
+        size: bytes that wait.
+        dropped: news that were lost.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.dropped = 0
+        self._count = 0
+        self._frames: dict[int | str, bytes] = {}  # by number, or by what it is news of
+        self._news: dict[str, bytes] = {}  # the parameters of those that may be joined
+        self._others: dict[int, None] = {}  # news that may not
+
+    def __bool__(self) -> bool:
+        """Tell whether anything waits."""
+        return bool(self._frames)
+
+    @property
+    def full(self) -> bool:
+        """Whether the agent has left too much unread."""
+        return self.size > MOST_BYTES
+
+    def answer(self, frame: bytes) -> None:
+        """Take what must arrive."""
+        self._put(self._next(), frame)
+
+    def tell(self, method: str, params: bytes) -> None:
+        """Take news; `params` is JSON."""
+        join = _JOINS.get(method)
+        if join is None:
+            number = self._next()
+            self._others[number] = None
+            self._put(number, jsonrpc.notification(method, params))
+            if len(self._others) > MOST_NEWS:
+                self._take(next(iter(self._others)))
+                self.dropped += 1
+            return
+        if method in self._frames:
+            params = join(self._news[method], params)
+            self._take(method)
+        self._news[method] = params
+        self._put(method, jsonrpc.notification(method, params))
+
+    def next(self) -> bytes:
+        """Take out the oldest frame; there must be one."""
+        return self._take(next(iter(self._frames)))
+
+    def _next(self) -> int:
+        self._count += 1
+        return self._count
+
+    def _put(self, key: int | str, frame: bytes) -> None:
+        self._frames[key] = frame
+        self.size += len(frame)
+
+    def _take(self, key: int | str) -> bytes:
+        frame = self._frames.pop(key)
+        self.size -= len(frame)
+        if isinstance(key, str):
+            del self._news[key]
+        else:
+            self._others.pop(key, None)
+        return frame
