@@ -131,7 +131,7 @@ class Lookout:
         if memory is None or not memory.answers(question, now):
             # First: what changes meanwhile is for the next look.
             stamps = _stamps([*self._with(session.environ), *self._surroundings.directories()])
-            memory = _Memory(question, stamps, now + RECENT_S, now + FRESH_S, await self.scene(session, file, named))
+            memory = _Memory(question, stamps, now + RECENT_S, await self.scene(session, file, named))
             self._memories[session] = memory
         return memory.scene
 
