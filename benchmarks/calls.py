@@ -22,7 +22,7 @@ from benchmarks.ide import SIZES, uri
 from benchmarks.measure import Row, Times, one_core, ratio
 from benchmarks.stage import Ide, Stage, stage
 from bridge.client import read_address
-from bridge.ides.sockets import AUTHORIZATION
+from bridge.ides.wire import AUTHORIZATION
 from bridge.paths import paths
 
 Call = Callable[[str, dict[str, Any]], Awaitable[Any]]  # method and parameters: the result

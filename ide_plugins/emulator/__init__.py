@@ -1,9 +1,9 @@
 """An IDE in Python that speaks the lock-file protocol as the official VS Code extension does.
 
 For tests, in process (`Emulator`) or as a process (``python -m ide_plugins.emulator --help``), and as a
-template for authors of plugins: `lock` announces, `listener` lets clients in, `tools` answers, `diffs` holds
-what a human decides, `ide` joins them. `human` and `faults` are for tests alone. Nothing of `bridge` is used
-here, so that a mistake there cannot hide behind the same mistake on this side.
+template for authors of plugins: `lock` announces, `listener` lets clients in over `websocket` or `sse`, `tools`
+answers, `diffs` holds what a human decides, `ide` joins them. `human` and `faults` are for tests alone. Nothing
+of `bridge` is used here, so that a mistake there cannot hide behind the same mistake on this side.
 """
 
 from .diffs import Diff

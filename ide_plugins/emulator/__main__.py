@@ -24,7 +24,7 @@ from typing import Any, Final, get_args
 from .diffs import CloseSays
 from .ide import Emulator
 from .listener import MAX_FRAME_BYTES
-from .lock import default_lock_dir
+from .lock import Transport, default_lock_dir
 from .names import HERE, FolderStyle, Names, Windows
 
 COMMANDS: Final[dict[str, Callable[[Emulator, str], Awaitable[None]]]] = {
@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         "--folder-style", choices=get_args(FolderStyle), default="windows", help="mnt: /mnt/c/… in the lock file"
     )
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDR", help="where to listen")
+    parser.add_argument("--transport", choices=get_args(Transport), default="ws", help="sse: MCP over HTTP and events")
     parser.add_argument("--lock-dir", type=Path, metavar="DIR", help="default: where agents look")
     parser.add_argument("--name", default="Visual Studio Code", help="ideName in the lock file")
     parser.add_argument("--port", type=int, default=0, help="default: the system chooses")
@@ -113,6 +114,7 @@ def _emulator(options: argparse.Namespace) -> Emulator:
         host=options.host,
         lock_dir=options.lock_dir or default_lock_dir(os.environ),
         port=options.port,
+        transport=options.transport,
         name=options.name,
         pid=options.pid,
         human=options.human,

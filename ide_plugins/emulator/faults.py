@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["GARBAGE", "Fault", "Faults"]
+__all__ = ["FOREIGN_ORIGIN", "GARBAGE", "Fault", "Faults"]
 
 
 class Fault(StrEnum):
@@ -23,8 +23,10 @@ class Fault(StrEnum):
     LOOSE_LOCK = "loose-lock"  # a lock file that everybody may read, written in place
     SURROGATE = "surrogate"  # every selection is cut inside an emoji
     OPENFILE_LIES = "openfile-lies"  # openFile reports its failure as a success
+    FOREIGN_ENDPOINT = "foreign-endpoint"  # SSE: sends its clients, with the token, to another server
 
 
+FOREIGN_ORIGIN: Final = "http://attacker.invalid"
 GARBAGE: Final = ("this is not JSON", "[]", '{"jsonrpc":"2.0","id":"nobody-asked","result":{}}')
 
 

@@ -11,17 +11,19 @@ import os
 import uuid
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from . import rpc
 from .diffs import CloseSays, Diff, DiffTabs
-from .faults import GARBAGE, Fault, Faults
+from .faults import FOREIGN_ORIGIN, GARBAGE, Fault, Faults
 from .human import Human
-from .listener import OPEN_TIMEOUT_S, Client, Listener
-from .lock import LockFile
+from .listener import KEEP_ALIVE_S, MAX_FRAME_BYTES, OPEN_TIMEOUT_S, Client, Listener
+from .lock import LockFile, Transport
 from .names import HERE, Names
 from .tools import Arguments, file_not_found, official_tools, text_result
+from .websocket import WebSocketListener
 from .window import Position, Selection, Window
 
 __all__ = ["Emulator"]
@@ -43,6 +45,9 @@ class Emulator:
     names: Names = HERE  # what it calls its files, the workspace too
     host: str = "127.0.0.1"  # where it listens
     port: int = 0  # 0: the system chooses; the real one after entering
+    transport: Transport = "ws"
+    max_frame_bytes: int = MAX_FRAME_BYTES  # a larger message ends its sender's connection or, over SSE, gets a 413
+    keep_alive_s: float = KEEP_ALIVE_S  # over SSE, between comments
     token: str | None = field(default_factory=lambda: str(uuid.uuid4()), repr=False)  # None: lets everybody in
     name: str = "Visual Studio Code"
     pid: int = field(default_factory=os.getpid)  # what the lock file says
@@ -69,7 +74,19 @@ class Emulator:
             several=self.several_clients,
             normalises=self.editor_normalises,
         )
-        self._listener = Listener(
+        self._listener = self._choose_listener()
+        self._owed: list[Diff] = []  # decided, but the answer has not left
+        self._running = False
+        self._changed = asyncio.Event()
+
+    def _choose_listener(self) -> Listener:
+        kind: Callable[..., Listener] = WebSocketListener
+        if self.transport == "sse":
+            from .sse import SseListener  # here: it loads a web framework, for which nobody else shall wait
+
+            foreign = Fault.FOREIGN_ENDPOINT in self._faults
+            kind = partial(SseListener, origin=FOREIGN_ORIGIN if foreign else "", keep_alive_s=self.keep_alive_s)
+        return kind(
             token=self.token,
             several=self.several_clients,
             host=self.host,
@@ -78,10 +95,8 @@ class Emulator:
             happened=self._happened,
             silent=Fault.HANG_HANDSHAKE in self._faults,
             open_timeout_s=None if self._faults.silence else OPEN_TIMEOUT_S,
+            max_frame_bytes=self.max_frame_bytes,
         )
-        self._owed: list[Diff] = []  # decided, but the answer has not left
-        self._running = False
-        self._changed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         self.port = await self._listener.start(self.port)
@@ -116,12 +131,12 @@ class Emulator:
 
     @property
     def connections(self) -> int:
-        """How many upgrades were granted, those with a bad token included."""
+        """How many upgrades were granted, those with a bad token included; over SSE, how many streams were opened."""
         return self._listener.connections
 
     @property
     def unauthorised(self) -> int:
-        """How many of them had no token or a wrong one."""
+        """How many had no token or a wrong one; over SSE every request counts."""
         return self._listener.unauthorised
 
     @property
@@ -209,6 +224,7 @@ class Emulator:
             workspace_folders=(self.names.folder(self.workspace),),
             auth_token=self.token,
             in_windows=self.names.in_windows,
+            transport=self.transport,
         )
 
     def _write_lock(self) -> None:

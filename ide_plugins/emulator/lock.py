@@ -12,9 +12,11 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-__all__ = ["LockFile", "default_lock_dir"]
+__all__ = ["LockFile", "Transport", "default_lock_dir"]
+
+Transport = Literal["ws", "sse"]
 
 PRIVATE_DIR: Final = 0o700
 PRIVATE_FILE: Final = 0o600
@@ -39,6 +41,7 @@ class LockFile:
     workspace_folders: tuple[str, ...]  # absolute
     auth_token: str | None = field(repr=False)  # None: the key is left out, as weak plugins do
     in_windows: bool = False  # the key is there on Windows only, as in the official 1.0.44
+    transport: Transport = "ws"
 
     @property
     def path(self) -> Path:
@@ -52,7 +55,7 @@ class LockFile:
             "pid": self.pid,
             "workspaceFolders": self.workspace_folders,
             "ideName": self.ide_name,
-            "transport": "ws",
+            "transport": self.transport,
         }
         if self.in_windows:
             fields["runningInWindows"] = True

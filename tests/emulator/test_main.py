@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.emulator.agent import PATIENCE_S, TOKEN_HEADER, Agent, agent, texts
+from tests.emulator.agent import PATIENCE_S, TOKEN_HEADER, Agent, agent, sse_agent, texts
 
 ROOT = Path(__file__).parents[2]
 START_S = 20.0  # a busy machine
@@ -121,6 +121,26 @@ async def test_the_human_is_commanded_on_stdin(
         await emulator.event("diff")
         emulator.say(command)
         assert texts(await ann.hear()) == answer
+
+
+async def test_it_may_serve_events_over_http(tmp_path: Path, workspace: Path) -> None:
+    words = ("--transport", "sse", "--fault", "die-on-diff")
+    async with running(tmp_path, workspace, *words) as (emulator, lock):
+        facts = json.loads(lock.read_bytes())
+        assert facts["transport"] == "sse"
+        async with sse_agent(int(lock.stem), facts["authToken"]) as ann:
+            assert await ann.call("ping") == {"result": {}}
+            await ann.propose()
+            assert not await ann.ended()
+        assert await emulator.end() == 1
+
+
+async def test_no_web_framework_is_loaded_for_a_websocket() -> None:
+    unwanted = "{'starlette', 'uvicorn', 'sse_starlette'}"
+    program = f"import sys, ide_plugins.emulator.__main__; sys.exit(bool({unwanted} & {{*sys.modules}}))"
+    started = await asyncio.create_subprocess_exec(sys.executable, "-c", program, cwd=ROOT)
+    async with asyncio.timeout(START_S):
+        assert await started.wait() == 0
 
 
 async def test_the_window_is_commanded_on_stdin(tmp_path: Path, workspace: Path) -> None:

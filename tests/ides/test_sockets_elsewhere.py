@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +17,15 @@ from bridge.ides.dialing import Dialer
 from bridge.ides.surroundings import Surroundings
 from ide_plugins.emulator import Emulator
 from tests.emulator.agent import agent
+from tests.ides.linking import PATIENCE_S, Links, MakeIde, linked, lock_of
 from tests.ides.listeners import listening, port_of
 from tests.ides.relaying import ended
-from tests.ides.test_sockets import PATIENCE_S, Links, linked, lock_of
 from tests.ides.wslmachine import WslMachine
 from tests.wsl.interop import install
 
 HOST = "127.0.0.5"  # stands for another one: its sockets are looked at like those of Windows, not at all
 THERE = Route(here=False, ways=(Way(HOST, vouched=True), Way("127.0.0.1")))
 NOWHERE = Route(here=False, ways=(Way("127.0.0.6", vouched=True),))
-
-MakeIde = Callable[..., Emulator]
-
-
-@pytest.fixture
-async def links() -> AsyncIterator[Links]:
-    async with linked() as links:
-        yield links
 
 
 @pytest.fixture

@@ -1,0 +1,101 @@
+"""A wire: what carries the frames of one link, whatever its transport (`bridge.ides.websocket`, `bridge.ides.sse`).
+
+A wire is opened over TCP connections that somebody else has made and judged (`Connect`): none dials by itself, so no
+token goes to one who was not looked at. It knows what its own transport says of an end; what an end means is for
+`bridge.ides.sockets` to conclude.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final, Protocol
+
+from bridge.core.events import LinkState
+from bridge.core.lockfile import LockFile
+
+__all__ = [
+    "AUTHORIZATION",
+    "MOST_BYTES",
+    "Connect",
+    "LinkFailed",
+    "Wire",
+    "WireEnded",
+    "broken_off",
+    "is_set_within",
+    "silent_for",
+    "token_of",
+]
+
+AUTHORIZATION: Final = "X-Claude-Code-Ide-Authorization"
+MOST_BYTES: Final = 64 * 2**20  # of one message: an openDiff carries a whole file, escaped
+
+Connect = Callable[[], Awaitable[socket.socket]]
+"""Gives a connection to one who may be told the token, non-blocking; raises `LinkFailed`."""
+
+
+class LinkFailed(Exception):
+    """Why a link cannot be, or cannot go on, in the router's words."""
+
+    def __init__(self, state: LinkState, reason: str) -> None:
+        super().__init__(reason)
+        self.state = state
+        self.reason = reason
+
+
+class WireEnded(Exception):
+    """The connection ended, and who listens and is connected now tells what that means.
+
+    Args:
+        abrupt: nobody said goodbye; a process that dies closes its sockets one after the other.
+        displaced: it ended as official plugins end the connection of one whose place another takes.
+    """
+
+    def __init__(self, *, abrupt: bool = True, displaced: bool = False) -> None:
+        super().__init__("the connection ended")
+        self.abrupt = abrupt
+        self.displaced = displaced
+
+
+class Wire(Protocol):
+    """An open wire. Frames are JSON-RPC messages, in order both ways."""
+
+    async def send(self, frame: bytes) -> None:
+        """Send a frame; one that the IDE does not take ends the wire, which `recv` reports."""
+
+    async def recv(self) -> bytes:
+        """Wait for a frame, for hours if need be; raises `WireEnded`, or `LinkFailed` if the end says what it means."""
+
+    async def ping(self) -> Awaitable[object]:
+        """Ask whether the IDE lives; what is given is done when it has answered. Raises `WireEnded`."""
+
+    def abort(self) -> None:
+        """Cut the connection; `recv` raises `WireEnded`."""
+
+    async def close(self) -> None:
+        """End it in good order, which may take half a second; never raises. Twice does no harm."""
+
+
+def token_of(lock: LockFile) -> dict[str, str]:
+    """Give the header with the token, if the IDE has one."""
+    return {AUTHORIZATION: lock.auth_token} if lock.auth_token is not None else {}
+
+
+def broken_off(why: str = "") -> LinkFailed:
+    """Say that a connection ended before the IDE had answered."""
+    return LinkFailed(LinkState.NOT_ANSWERING, f"it broke the connection off{why and f': {why}'}")
+
+
+def silent_for(seconds: float) -> LinkFailed:
+    """Say that an IDE took the connection, and no more."""
+    return LinkFailed(LinkState.NOT_ANSWERING, f"no answer within {seconds:g} s")
+
+
+async def is_set_within(seconds: float, event: asyncio.Event) -> bool:
+    """Wait for an event, and tell whether it came."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()
