@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from bridge.core import jsonrpc
+from bridge.core.lockfile import Transport
 from bridge.core.reviews import Surface
 from bridge.errors import Usage
 
@@ -33,13 +34,16 @@ __all__ = [
     "Open",
     "OpenReview",
     "Propose",
+    "PublishChild",
+    "PublishRun",
+    "PublishSet",
     "Status",
     "Stop",
     "Wait",
     "parse",
 ]
 
-CAPABILITIES: Final = ("open", "call", "dirty", "review", "page", "status")
+CAPABILITIES: Final = ("open", "call", "dirty", "review", "page", "status", "publish")
 
 
 ReviewId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
@@ -143,6 +147,27 @@ class List(msgspec.Struct):
 
     all: bool = False
     most: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 100
+
+
+class PublishRun(msgspec.Struct):
+    """``publish/run``: be an IDE for a child that is about to start; `port` is the one of the last time, or 0."""
+
+    transport: Transport = Transport.WEBSOCKET
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
+
+
+class PublishChild(msgspec.Struct):
+    """``publish/child``: the child has started."""
+
+    port: int
+    pid: Annotated[int, msgspec.Meta(ge=1)]
+
+
+class PublishSet(msgspec.Struct):
+    """``publish/set``: be an IDE for every agent, or no longer."""
+
+    on: bool
+    transport: Transport = Transport.WEBSOCKET
 
 
 class Stop(msgspec.Struct):

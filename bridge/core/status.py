@@ -13,7 +13,7 @@ from bridge.core.events import LinkState
 from bridge.core.lockfile import LockFile
 from bridge.core.reach import Mode, Terrain
 from bridge.core.reviews import Review
-from bridge.core.selection import Pid, Verdict
+from bridge.core.selection import Candidate, Pid, Verdict
 from bridge.core.text import visible
 from pathconv import WSL
 
@@ -23,6 +23,7 @@ __all__ = [
     "Ide",
     "Ignored",
     "Machine",
+    "Published",
     "ReviewRow",
     "Status",
     "ide_row",
@@ -96,6 +97,17 @@ class ReviewRow(TypedDict):
     ide: str | None  # which IDE shows it, or will
 
 
+class Published(TypedDict):
+    """One port at which agents find the bridge as if it were an IDE."""
+
+    port: int
+    transport: str
+    lock: str  # path of the lock file
+    everywhere: bool  # for every agent, by ``bridge publish on``
+    pid: int | None  # of the child that it is for
+    agents: int  # that are connected
+
+
 class Status(TypedDict):
     """Everything."""
 
@@ -106,6 +118,7 @@ class Status(TypedDict):
     ides: list[Ide]
     ignored: list[Ignored]
     reviews: list[ReviewRow]
+    published: list[Published]
     warnings: list[str]
     counters: dict[str, int]
 
@@ -139,8 +152,18 @@ def ide_row(verdict: Verdict, state: LinkState, detail: str) -> Ide:
         "pid_state": seen.pid,
         "weak": list(seen.weak),
         "side": "windows" if seen.route.mapper else "here" if seen.route.here else "elsewhere",
-        "fix": seen.silence.fix if seen.silence and state is LinkState.UNREACHABLE else None,
+        "fix": _fix(seen, state),
     }
+
+
+SHARE: Final = "bridge run -- COMMAND"
+
+
+def _fix(seen: Candidate, state: LinkState) -> str | None:
+    """Say what to type about an IDE that cannot be used."""
+    if state in _TAKEN:
+        return SHARE
+    return seen.silence.fix if seen.silence and state is LinkState.UNREACHABLE else None
 
 
 def review_row(review: Review, where: str | None = None, ide: str | None = None) -> ReviewRow:
@@ -159,6 +182,7 @@ def review_row(review: Review, where: str | None = None, ide: str | None = None)
     }
 
 
+_TAKEN: Final = frozenset({LinkState.OCCUPIED, LinkState.SLOT_LOST})
 _COLORS: Final = {"chosen": "32", "ok": "36", "bad": "33", "dim": "2"}
 _WELL: Final = frozenset({LinkState.LISTENING, LinkState.LIVE, LinkState.CONNECTING, LinkState.HIDDEN})
 
@@ -169,16 +193,30 @@ def render(status: Status, now: float, *, color: bool = False, columns: int = 10
     lines = [f"bridge {daemon['version']} is running (pid {daemon['pid']}, {_ago(daemon['started'], now)})"]
     lines += _machine_lines(status["machine"])
     lines += _ide_lines(status["ides"], now, color)
-    fixes = dict.fromkeys(ide["fix"] for ide in status["ides"] if ide["fix"])
+    lines += _published_lines(status["published"])
+    fixes = dict.fromkeys((ide["fix"], ide["state"] in _TAKEN) for ide in status["ides"] if ide["fix"])
     if not status["ides"]:
         lines.append("no IDE is running here: changes are shown on the review page in the browser")
     lines += _review_lines(status["reviews"], status["directory"], now)
     lines += [f"ignored: {visible(found['path'])}: {visible(found['reason'])}" for found in status["ignored"]]
     lines = [_cut(line, columns, color) for line in lines]
     # Whole: what is to be typed must not be cut.
-    lines += [f"to reach what is unreachable: {visible(fix)}" for fix in fixes]
+    lines += [f"{_MENDS[taken]}: {visible(fix)}" for fix, taken in fixes]
     lines += [f"warning: {visible(warning)}" for warning in status["warnings"]]
     return "".join(f"{line}\n" for line in lines)
+
+
+_MENDS: Final = {
+    False: "to reach what is unreachable",
+    True: "to let agents share the one place of an IDE, start them with",
+}
+
+
+def _published_lines(published: Iterable[Published]) -> Iterable[str]:
+    for one in published:
+        whom = "every agent" if one["everywhere"] else f"process {one['pid']}" if one["pid"] else "a child to come"
+        agents = "1 agent" if one["agents"] == 1 else f"{one['agents']} agents"
+        yield f"an IDE for {whom}: port {one['port']} ({one['transport']}), {agents} connected"
 
 
 def _machine_lines(machine: Machine) -> Iterable[str]:

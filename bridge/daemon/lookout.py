@@ -49,6 +49,12 @@ class _Links(Protocol):
         """The IDEs that we are connected to."""
 
 
+class _Own(Protocol):
+    @property
+    def ports(self) -> frozenset[int]:
+        """Where the bridge itself is published as an IDE."""
+
+
 class _Memory(NamedTuple):
     """What a session saw last."""
 
@@ -94,6 +100,7 @@ class Lookout:
         self._survey = Survey(self._real_home, surroundings, dialer)
         self._known = tuple(candidate_directories({}, home))
         self.links: _Links | None = None  # set when there are links
+        self.own: _Own | None = None  # set when the daemon may be published as an IDE itself
 
     @property
     def directories(self) -> tuple[Path, ...]:
@@ -110,10 +117,20 @@ class Lookout:
 
     async def sight(self, session: Stand | None = None) -> Sighting:
         """Look for IDEs, as this session's terminal sees them; without one, wherever any may be."""
-        return await self._survey.look(
+        sighting = await self._survey.look(
             self._known if session is None else self._with(session.environ),
             terminal_pid=None if session is None else session.pid,
             linked=self.links.linked if self.links is not None else (),
+        )
+        return self._without_us(sighting)
+
+    def _without_us(self, sighting: Sighting) -> Sighting:
+        """Leave out the lock files in which agents find the bridge: it is no IDE to itself."""
+        ours = self.own.ports if self.own is not None else frozenset()
+        if not ours:
+            return sighting
+        return replace(
+            sighting, candidates=tuple(c for c in sighting.candidates if not (c.route.here and c.lock.port in ours))
         )
 
     async def scene(self, session: Stand, file: str | None = None, named: str | None = None) -> Scene:

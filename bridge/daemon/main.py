@@ -31,6 +31,8 @@ from bridge.daemon.instance import AlreadyRunning, Instance, claim
 from bridge.daemon.lookout import Lookout
 from bridge.daemon.methods import Methods
 from bridge.daemon.pages import Pages
+from bridge.daemon.poses import Poses
+from bridge.daemon.publications import Publications
 from bridge.daemon.settings import Settings, read_settings, surroundings_of
 from bridge.daemon.tasks import Tasks
 from bridge.errors import BridgeError, ExitCode
@@ -69,7 +71,7 @@ def run(environ: Mapping[str, str], tell: Callable[[dict[str, Any]], None]) -> E
             _log_to(places.log)
             journal = JournalThread(places.journal)
             try:
-                with asyncio.Runner() as runner:
+                with asyncio.Runner(loop_factory=_loop_factory()) as runner:
                     life = _Life(instance, settings, journal)
                     runner.run(life.live(lambda: tell({"ok": True, "already": False})))
             finally:
@@ -85,6 +87,15 @@ def run(environ: Mapping[str, str], tell: Callable[[dict[str, Any]], None]) -> E
     return ExitCode.DONE
 
 
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Choose the event loop: uvloop, where it is installed, for a hop between agent and IDE is mostly sockets."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
 class _Visible(logging.Formatter):
     """One line for a message, whatever names it quotes; a bug's traceback keeps its lines."""
 
@@ -96,7 +107,7 @@ def _log_to(path: str) -> None:
     handler = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
     handler.setFormatter(_Visible("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for chatty in ("websockets", "watchfiles", "uvicorn", "filelock"):
+    for chatty in ("websockets", "watchfiles", "uvicorn", "filelock", "aiohttp", "sse_starlette"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
@@ -142,6 +153,7 @@ class _Life:
         self.engine.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
+                await self.publications.stop()
                 await self.pages.stop()
         await asyncio.sleep(0)  # let the sessions' last words out
 
@@ -159,11 +171,16 @@ class _Life:
         lookout.links = self.engine.sockets
         self.pages = Pages(tasks, self.engine, self._journal, places.doors)
         self.engine.joined(self.pages)
-        methods = Methods(self.engine, lookout, self.pages, self._about, lambda: list(self._warnings), self.stop)
+        self.publications = Publications(tasks, Poses(self.engine, lookout), self._journal, places.home, places.state)
+        lookout.own = self.publications
+        methods = Methods(
+            self.engine, lookout, self.pages, self.publications, self._about, lambda: list(self._warnings), self.stop
+        )
         control = ControlServer(tasks, methods.table(), self)
         await self._journal.run(Journal.purge, time.time() - EXPIRES_AFTER_S)
         await self.pages.resume()
         await self.engine.feed(Restored(time.time(), await self._journal.run(Journal.undecided)))
+        await self.publications.resume()
         await control.start(self._instance.listener)
         tasks.create_task(surroundings.terrain(), name="finding the other side")  # whose lock files are watched too
         self._watch(tasks, lookout)
@@ -202,6 +219,7 @@ class _Life:
         """A session ended: from now on the daemon may be idle."""
         self._note_use()
         await self.engine.left(session)
+        await self.publications.left(session)
 
     def _note_use(self) -> None:
         self._busy_until = time.monotonic()
@@ -245,6 +263,6 @@ class _Life:
                 self.stop(False)
 
     def _in_use(self) -> bool:
-        """Tell whether a session is attached, or an IDE shows a diff (design.md D6)."""
+        """Tell whether a session is attached, something is published, or an IDE shows a diff (design.md D6)."""
         shown = any(seat.where == "ide" for seat in self.engine.router.desk.seats.values())
-        return self.engine.sessions > 1 or shown  # one asker is the page
+        return self.engine.sessions > 1 or shown or bool(self.publications.ports)  # one asker is the page

@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
-import stat
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from bridge.agents import requests
 from bridge.agents.control import LATER, Handler, Session
-from bridge.core import text
 from bridge.core.events import Ask, AskDirty, Asked, CallTool, Cancel, OpenFile, Propose, Reopen, Scene, Wait
 from bridge.core.jsonrpc import RequestId
-from bridge.core.reviews import Change, Review, decision, digest
+from bridge.core.reviews import decision
 from bridge.core.status import SCHEMA, Daemon, Status, ide_row, machine_row, render, review_row
 from bridge.daemon.engine import Engine
 from bridge.daemon.lookout import Lookout
 from bridge.daemon.pages import Pages
-from bridge.errors import BadData, BridgeError, Usage
-from bridge.store.files import read_file
+from bridge.daemon.proposals import change_of, new_review, text_to_search
+from bridge.daemon.publications import Publications
+from bridge.errors import Usage
 from bridge.store.journal import Journal
 
 __all__ = ["Methods"]
-
-_MOST_TO_POSITION: Final = 4 * 2**20  # bytes of a file that is read to find a line in it
-_ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"  # of review ids: no two look alike
 
 
 class Methods:
@@ -44,6 +39,7 @@ class Methods:
         engine: Engine,
         lookout: Lookout,
         pages: Pages,
+        publications: Publications,
         about: Callable[[], Daemon],
         warnings: Callable[[], list[str]],
         stop: Callable[[bool], None],
@@ -51,6 +47,7 @@ class Methods:
         self._engine = engine
         self._lookout = lookout
         self._pages = pages
+        self._publications = publications
         self._about = about
         self._warnings = warnings
         self._stop = stop
@@ -71,6 +68,10 @@ class Methods:
             "review/list": (requests.List, self._list),
             "review/get": (requests.One, self._get),
             "review/delivered": (requests.One, self._delivered),
+            "publish/run": (requests.PublishRun, self._publish_run),
+            "publish/child": (requests.PublishChild, self._publish_child),
+            "publish/set": (requests.PublishSet, self._publish_set),
+            "publish/list": (requests.Nothing, self._publish_list),
             "daemon/stop": (requests.Stop, self._stop_daemon),
         }
 
@@ -91,7 +92,7 @@ class Methods:
 
     async def _open(self, session: Session, id_: RequestId, params: requests.Open) -> Any:
         path = session.resolve(params.path)
-        contents = await asyncio.to_thread(_text_to_search, path, params.line is not None)
+        contents = await asyncio.to_thread(text_to_search, path, params.line is not None)
         ask = OpenFile(path=path, line=params.line, column=params.column, text=contents)
         return await self._ask(session, id_, ask, await self._lookout.scene(session, path, params.ide))
 
@@ -110,15 +111,12 @@ class Methods:
     async def _propose(self, session: Session, id_: RequestId, params: requests.Propose) -> Any:
         if len(params.files) != 1:
             raise Usage("a proposal is about exactly one file so far")
-        files = [await asyncio.to_thread(_change, session.resolve(file.path), file) for file in params.files]
+        file = params.files[0]
+        change = await asyncio.to_thread(change_of, session.resolve(file.path), file.proposed, file.base)
         workspace = os.fsencode(session.cwd)
-        now = time.time()
-        review = Review(
-            id="".join(secrets.choice(_ALPHABET) for _ in range(8)),
-            files=tuple(files),
-            workspace=workspace,
-            created=now,
-            changed=now,
+        review = new_review(
+            change,
+            workspace,
             title=params.title,
             agent=session.name,
             request_key=params.request_key,
@@ -128,7 +126,7 @@ class Methods:
         known = None
         if params.request_key is not None:
             known = await self._engine.journal.run(Journal.by_key, workspace, params.request_key)
-        scene = await self._lookout.scene(session, os.fsdecode(files[0].path), params.ide)
+        scene = await self._lookout.scene(session, os.fsdecode(change.path), params.ide)
         return await self._ask(session, id_, Propose(review=review, known=known, supersedes=params.supersedes), scene)
 
     async def _wait(self, session: Session, id_: RequestId, params: requests.Wait) -> Any:
@@ -177,6 +175,25 @@ class Methods:
         review = await self._engine.journal.run(Journal.deliver, params.id, time.time())
         return {"id": review.id, "state": review.state}
 
+    # ---- posing as an IDE
+
+    async def _publish_run(self, session: Session, id_: RequestId, params: requests.PublishRun) -> Any:
+        if not session.greeted:
+            raise Usage("say hello first: an agent stands where its parent does")
+        one = await self._publications.for_child(session, params.transport, params.port)
+        return {"port": one.port, "lock": one.lock}
+
+    async def _publish_child(self, session: Session, id_: RequestId, params: requests.PublishChild) -> Any:
+        self._publications.watch(session, params.port, params.pid)
+        return {}
+
+    async def _publish_set(self, session: Session, id_: RequestId, params: requests.PublishSet) -> Any:
+        await self._publications.for_everybody(params.on, params.transport, session.environ)
+        return {"published": self._publications.rows()}
+
+    async def _publish_list(self, session: Session, id_: RequestId, params: requests.Nothing) -> Any:
+        return {"published": self._publications.rows()}
+
     # ---- the daemon itself
 
     async def _status(self, session: Session, id_: RequestId, params: requests.Status) -> Any:
@@ -192,6 +209,7 @@ class Methods:
             "ides": [ide_row(v, *links.state_of(v.candidate)) for v in links.choose(scene, now).verdicts],
             "ignored": [{"path": os.fspath(found.path), "reason": found.reason} for found in sighting.refused],
             "reviews": self._open_reviews(),
+            "published": self._publications.rows(),
             "warnings": self._warnings(),
             "counters": {"answers_dropped": links.dropped, "paths_untranslated": links.untranslated},
         }
@@ -202,51 +220,3 @@ class Methods:
     async def _stop_daemon(self, session: Session, id_: RequestId, params: requests.Stop) -> Any:
         self._stop(params.restart)
         return {"stopping": True}
-
-
-def _text_to_search(path: str, wanted: bool) -> str | None:
-    """Check that the file is there before any IDE is asked (some open nothing and call it success) and read it.
-
-    Raises `BadData` for what is no file. A file that is too large or no text is opened without a place.
-    """
-    try:
-        found = os.stat(path)
-    except OSError as exc:
-        raise BadData(f"cannot open {path}: {exc.strerror}", "check the path") from exc
-    if not stat.S_ISREG(found.st_mode):
-        raise BadData(f"cannot open {path}: it is not a regular file", "name a file")
-    if not wanted or found.st_size > _MOST_TO_POSITION:
-        return None
-    try:
-        return text.decode(read_file(os.fsencode(path)) or b"")
-    except BridgeError:
-        return None
-
-
-def _change(path: str, file: requests.File) -> Change:
-    """Build the change of one file: what is there, and what is proposed instead.
-
-    Raises `BadData` for a file or a proposal that is no text, and when nothing would change.
-    """
-    name = os.fsencode(os.path.realpath(path))
-    if os.path.isdir(name):
-        raise BadData(f"{path} is a directory", "name a text file")
-    if not os.path.isdir(os.path.dirname(name)):
-        raise BadData(f"there is no directory for {path}", "make it first")
-    if "\0" in file.proposed:
-        raise BadData("the proposed text is binary", "the bridge reviews text files only")
-    if file.base is None:
-        there = read_file(name, requests.MOST_TEXT)
-        base = _decode(path, there or b"")
-    else:
-        there, base = file.base.encode("utf-8", "surrogatepass") or None, file.base
-    if there is not None and base == file.proposed:
-        raise BadData(f"nothing would change in {path}", "the file has the proposed text already")
-    return Change(path=name, base_hash=None if there is None else digest(there), base=base, proposed=file.proposed)
-
-
-def _decode(path: str, data: bytes) -> str:
-    try:
-        return text.decode(data)
-    except BadData as exc:
-        raise BadData(f"{path}: {exc.message}", exc.hint) from exc

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
+from collections.abc import Collection, Mapping
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import psutil
 
 from bridge.core.selection import Pid
 
-__all__ = ["ancestors", "pid_state"]
+__all__ = ["Standing", "ancestors", "ended", "pid_state", "standing_of"]
 
 # The wall clock may have been set between the start of a process and the writing of its file.
 TOLERANCE_S: Final = 2.0
 _ON_WINDOWS: Final = sys.platform == "win32"  # where `os.kill(pid, 0)` ends the process
+LOOK_S: Final = 1.0  # for the end of a process that sends no event
 GENERATIONS_MAX: Final = 64
 TERMINALS_KEPT: Final = 256
 
@@ -63,6 +66,61 @@ def ancestors(pid: int) -> tuple[int, ...]:
         return _walk(pid, _created(pid))
     except (psutil.Error, ValueError, OverflowError):  # gone, hidden from us, or no PID at all
         return ()
+
+
+class Standing(NamedTuple):
+    """Where a process stands: its directory, and what matters of its environment. `pid` None: it is not known."""
+
+    cwd: str
+    environ: Mapping[str, str]
+    pid: int | None
+
+
+def standing_of(pid: int, variables: Collection[str]) -> Standing | None:
+    """Look where a process of our own user stands; None for any other, and for what the system does not tell.
+
+    Args:
+        pid: as the process itself says, so it may be anything.
+        variables: the only ones that are read.
+    """
+    try:
+        process = psutil.Process(pid)
+        with process.oneshot():
+            if process.uids().real != os.getuid():
+                return None
+            environ = process.environ()
+            return Standing(process.cwd(), {name: environ[name] for name in variables if name in environ}, pid)
+    except (psutil.Error, OSError, ValueError, OverflowError):
+        return None
+
+
+async def ended(pid: int) -> None:
+    """Return when the process has ended, or at once if it does not run. Its number is held while we wait (Linux)."""
+    if sys.platform == "linux":
+        try:
+            handle = os.pidfd_open(pid)
+        except OSError:  # it is gone; or files ran out, then looking again and again must do
+            await _gone(pid)
+            return
+        over = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(handle, over.set)
+        try:
+            await over.wait()
+        finally:
+            loop.remove_reader(handle)
+            os.close(handle)
+    else:
+        await _gone(pid)
+
+
+async def _gone(pid: int) -> None:
+    try:
+        created = _created(pid)
+        while psutil.pid_exists(pid) and _created(pid) == created:  # noqa: ASYNC110  (nothing tells of its end)
+            await asyncio.sleep(LOOK_S)
+    except (psutil.Error, ValueError, OverflowError):
+        return
 
 
 def _created(pid: int) -> float:

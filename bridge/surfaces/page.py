@@ -11,24 +11,18 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
 
-import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
-
+from bridge.listening import HOST, listen
 from bridge.surfaces.access import Access
 from bridge.surfaces.guard import Guard
 from bridge.surfaces.routes import Desk, Routes
+from bridge.web import Admits, Server
 
 __all__ = ["AccessStore", "Desk", "Invitation", "PageServer"]
 
-HOST: Final = "127.0.0.1"
-STOP_S: Final = 2  # patience with answers that are on their way when the server stops
 CONNECTIONS: Final = 200  # a browser opens six; one more is cut off
-FIRST_REQUEST_S: Final = 10.0  # a connection that asks nothing for so long is cut off
-
-Admits = Callable[[int, int], bool]  # client's port, our port
 
 
 class AccessStore(Protocol):
@@ -53,42 +47,10 @@ class Invitation(NamedTuple):
         return f"Invitation(address={self.address!r}, link=…)"
 
 
-class _Uvicorn(uvicorn.Server):
-    """A server among other tasks: signals are the daemon's."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signal handlers alone."""
-        yield
-
-
-def _door(admits: Admits) -> type[H11Protocol]:
-    """Make the protocol that lets in our own user's connections only, not too many, and not for nothing.
-
-    Whoever took the port while the daemon was away may have been shown a browser's cookie and secret; so
-    these are worth something only to processes of our user.
-    """
-
-    class Door(H11Protocol):
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            client, mine = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-            if len(self.connections) > CONNECTIONS or not admits(client[1], mine[1]):
-                transport.abort()
-                return
-            self.loop.call_later(FIRST_REQUEST_S, self._lose_patience)
-
-        def _lose_patience(self) -> None:
-            if self.cycle is None and not self.transport.is_closing():
-                self.transport.abort()
-
-    return Door
-
-
 class _Running(NamedTuple):
     access: Access
     routes: Routes
-    server: _Uvicorn
+    server: Server
     task: asyncio.Task[None]
 
 
@@ -181,7 +143,7 @@ class PageServer:
             self.last_used = self._clock()
 
         routes = Routes(self._desk, access, save, used)
-        server = _Uvicorn(_configure(Guard(routes.app(), f"{HOST}:{access.port}"), _door(self._admits)))
+        server = Server(Guard(routes.app(), f"{HOST}:{access.port}"), self._admits, CONNECTIONS)
         task = self._tasks.create_task(server.serve([listener]), name="review page")
         return _Running(access, routes, server, task)
 
@@ -194,36 +156,6 @@ def _listen(before: Access | None) -> tuple[Access, socket.socket]:
     """
     if before:
         with contextlib.suppress(OSError):
-            return before, _bind(before.port)
-    listener = _bind(0)
+            return before, listen(before.port)
+    listener = listen(0)
     return Access(listener.getsockname()[1]), listener
-
-
-def _bind(port: int) -> socket.socket:
-    """Listen on `port` of this machine only, 0 for any; connections wait until the server is up."""
-    listener = socket.socket()
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # past TIME_WAIT, not past a listener
-        listener.bind((HOST, port))
-        listener.listen()
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-def _configure(app: Guard, http: type[H11Protocol]) -> uvicorn.Config:
-    """No paths in logs, nothing told about the server, no trust in proxies' headers."""
-    return uvicorn.Config(
-        app,
-        http=http,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        log_level="error",  # anybody on this machine can make it warn
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=STOP_S,
-    )

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
+from bridge import web
 from bridge.core.reviews import Comment, Outcome, State, Step
 from bridge.surfaces import page
 from bridge.surfaces.page import Invitation, PageServer
@@ -628,7 +629,7 @@ with socket.create_connection((url.hostname, url.port), timeout=10) as visit:
 
 
 async def test_a_connection_that_asks_nothing_is_cut_off(server: PageServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page, "FIRST_REQUEST_S", 0.05)
+    monkeypatch.setattr(web, "FIRST_REQUEST_S", 0.05)
     address = urlsplit((await server.invite("r1")).address)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     async with asyncio.timeout(10):

@@ -1,0 +1,85 @@
+"""Files that agents speak of: what is there to open, and the review that becomes of a proposed change."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+import time
+from typing import Any, Final
+
+from bridge.agents.requests import MOST_TEXT
+from bridge.core import text
+from bridge.core.reviews import Change, Review, digest
+from bridge.errors import BadData, BridgeError
+from bridge.store.files import read_file
+
+__all__ = ["change_of", "new_review", "text_of", "text_to_search"]
+
+_MOST_TO_POSITION: Final = 4 * 2**20  # bytes of a file that is read to find a line in it
+_ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"  # of review ids: no two look alike
+
+
+def new_review(change: Change, workspace: bytes, **more: Any) -> Review:
+    """Begin a review, under an id that people can read out."""
+    now = time.time()
+    name = "".join(secrets.choice(_ALPHABET) for _ in range(8))
+    return Review(id=name, files=(change,), workspace=workspace, created=now, changed=now, **more)
+
+
+def text_to_search(path: str, wanted: bool) -> str | None:
+    """Check that the file is there before any IDE is asked (some open nothing and call it success) and read it.
+
+    Raises `BadData` for what is no file. A file that is too large or no text is opened without a place.
+    """
+    try:
+        found = os.stat(path)
+    except OSError as exc:
+        raise BadData(f"cannot open {path}: {exc.strerror}", "check the path") from exc
+    if not stat.S_ISREG(found.st_mode):
+        raise BadData(f"cannot open {path}: it is not a regular file", "name a file")
+    if not wanted or found.st_size > _MOST_TO_POSITION:
+        return None
+    try:
+        return text.decode(read_file(os.fsencode(path)) or b"")
+    except BridgeError:
+        return None
+
+
+def change_of(path: str, proposed: str, base: str | None = None, *, new_directories: bool = False) -> Change:
+    """Build the change of one file: what is there, and what is proposed instead.
+
+    Args:
+        path: absolute.
+        base: the text to compare with; None: what is on disk.
+        new_directories: whether the asker makes the file's directory, should there be none.
+
+    Raises `BadData` for a file or a proposal that is no text, and when nothing would change.
+    """
+    name = os.fsencode(os.path.realpath(path))
+    if os.path.isdir(name):
+        raise BadData(f"{path} is a directory", "name a text file")
+    if not new_directories and not os.path.isdir(os.path.dirname(name)):
+        raise BadData(f"there is no directory for {path}", "make it first")
+    if "\0" in proposed:
+        raise BadData("the proposed text is binary", "the bridge reviews text files only")
+    if base is None:
+        there = read_file(name, MOST_TEXT)
+        base = _decode(path, there)
+    else:
+        there = base.encode("utf-8", "surrogatepass") or None
+    if there is not None and base == proposed:
+        raise BadData(f"nothing would change in {path}", "the file has the proposed text already")
+    return Change(path=name, base_hash=None if there is None else digest(there), base=base, proposed=proposed)
+
+
+def text_of(path: str) -> str:
+    """Read a file's text; "" where there is none. Raises `BadData` for what is no text."""
+    return _decode(path, read_file(os.fsencode(os.path.realpath(path)), MOST_TEXT))
+
+
+def _decode(path: str, data: bytes | None) -> str:
+    try:
+        return text.decode(data or b"")
+    except BadData as exc:
+        raise BadData(f"{path}: {exc.message}", exc.hint) from exc
