@@ -163,7 +163,7 @@ class SseListener(Listener):
     def _refusal(self, method: str, headers: Headers) -> HTTPStatus | None:
         """Tell why a caller does not even come to the routes."""
         hosts = headers.getlist("host")
-        if len(hosts) != 1 or hosts[0] not in self._hosts:
+        if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
             return HTTPStatus.MISDIRECTED_REQUEST  # a name that somebody made resolve to us
         if "origin" in headers:
             return HTTPStatus.FORBIDDEN

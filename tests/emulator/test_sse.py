@@ -72,7 +72,7 @@ async def test_without_a_token_everybody_gets_in(make_sse: MakeIde) -> None:
         ({"Origin": "null"}, 403),
         ({"Host": "evil.example:{port}"}, 421),
         ({"Host": "127.0.0.1"}, 421),  # another port's
-        ({"Host": "localhost:{port}"}, 400),  # gets through to the check of the session
+        ({"Host": "LocalHost:{port}"}, 400),  # gets through to the check of the session
     ],
 )
 async def test_browsers_and_foreign_names_stay_outside(make_sse: MakeIde, headers: dict[str, str], status: int) -> None:
@@ -185,14 +185,6 @@ async def test_a_newcomer_ends_the_old_stream_and_its_session(make_sse: MakeIde)
             assert await bob.call("ping") == {"result": {}}
 
 
-async def test_several_clients_may_be_let_in(make_sse: MakeIde) -> None:
-    async with make_sse(several_clients=True) as ide, sse_agent(ide) as ann, sse_agent(ide) as bob:
-        assert await bob.call("ping") == {"result": {}}
-        assert await ann.call("ping") == {"result": {}}
-        await ide.notify("at_mentioned", {"filePath": "/a"})
-        assert (await ann.hear())["method"] == (await bob.hear())["method"] == "at_mentioned"
-
-
 @pytest.mark.parametrize("leaves", ["the client", "the IDE cuts"])
 async def test_the_old_answer_reaches_the_new_stream(make_sse: MakeIde, leaves: str) -> None:
     async with make_sse() as ide:
@@ -264,10 +256,12 @@ async def test_after_a_diff_it_may_be_as_if_stopped(make_sse: MakeIde) -> None:
         await ide.accept()
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(ann.post(b"{}"), SILENCE_S)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(ann.event(), SILENCE_S)  # comments that were on their way
         seen = len(ann.comments)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(ann.event(), SILENCE_S)
-        assert len(ann.comments) <= seen + 10  # those that were on their way, and no more
+        assert len(ann.comments) == seen
         await ide.drop_client()
         assert not await ann.ended()
 
