@@ -12,8 +12,9 @@ import json
 from typing import Any, Self
 
 from bridge.core import jsonrpc
+from bridge.core.asks import Ask
 from bridge.core.dialects import tab_name
-from bridge.core.events import Ask, Asked, Command, Dial, Event, LinkMessage, LinkOpened, Log, Scene, Send, SessionId
+from bridge.core.events import Asked, Command, Dial, Event, LinkMessage, LinkOpened, Log, Scene, Send, SessionId
 from bridge.core.link import Link
 from bridge.core.ranking import Candidate, Place
 from bridge.core.reviews import Change, Review, digest

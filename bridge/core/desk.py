@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Final
 
-from bridge.core.events import Asked, Cancel, Command, Decide, FromJournal, Look, Propose, Reopen, Reply, Scene, Wait
+from bridge.core.asks import Cancel, Decide, Propose, Reopen, Wait
+from bridge.core.events import Asked, Command, FromJournal, Look, Reply, Scene
 from bridge.core.links import Links
 from bridge.core.reviews import EXPIRES_AFTER_S, Review, State, Step, Surface, Trigger, advance, decide, same_proposal
 from bridge.core.seats import Seat, Seats, Waiter

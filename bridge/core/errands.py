@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from bridge.core import answers, dialects, jsonrpc
 from bridge.core.answers import Answer
-from bridge.core.events import AskDirty, Asked, CallTool, Command, ListTools, OpenFile, Refuse, Reply, SessionId
+from bridge.core.asks import AskDirty, CallTool, ListTools, OpenFile
+from bridge.core.events import Asked, Command, Refuse, Reply, SessionId
 from bridge.core.following import Followers
 from bridge.core.jsonrpc import Message, RequestId
 from bridge.core.link import UP, Link

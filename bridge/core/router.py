@@ -11,39 +11,41 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bridge.core.desk import Desk
-from bridge.core.errands import Errands
-from bridge.core.events import (
+from bridge.core.asks import (
     AskDirty,
-    Asked,
     CallTool,
     Cancel,
     CloseTab,
     CloseTabs,
-    Command,
     Decide,
+    ListTools,
+    OpenFile,
+    Propose,
+    Reopen,
+    ShowDiff,
+    Wait,
+)
+from bridge.core.desk import Desk
+from bridge.core.errands import Errands
+from bridge.core.events import (
+    Asked,
+    Command,
     Event,
     Follows,
     Left,
     LinkClosed,
     LinkMessage,
     LinkOpened,
-    ListTools,
     Look,
     LookFor,
-    OpenFile,
-    Propose,
     Refuse,
-    Reopen,
     Restored,
     Saved,
     SaveFailed,
     Seen,
     SessionId,
-    ShowDiff,
     Surveyed,
     Tick,
-    Wait,
     Withdrawn,
 )
 from bridge.core.following import Followers

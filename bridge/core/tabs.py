@@ -10,8 +10,9 @@ the same change after that is asking the human anew.
 
 from __future__ import annotations
 
+from bridge.core.asks import CloseTab, CloseTabs, ShowDiff
 from bridge.core.desk import Desk
-from bridge.core.events import Asked, CloseTab, CloseTabs, Command, Deliver, Reply, SessionId, ShowDiff
+from bridge.core.events import Asked, Command, Deliver, Reply, SessionId
 from bridge.core.jsonrpc import RequestId
 from bridge.core.reviews import Review, decision, same_proposal
 from bridge.core.seats import Seat, Waiter

@@ -10,7 +10,8 @@ from typing import Any
 
 from bridge.agents import requests
 from bridge.agents.control import LATER, Handler, Session
-from bridge.core.events import Ask, AskDirty, Asked, CallTool, Cancel, OpenFile, Propose, Reopen, Scene, Wait
+from bridge.core.asks import Ask, AskDirty, CallTool, Cancel, OpenFile, Propose, Reopen, Wait
+from bridge.core.events import Asked, Scene
 from bridge.core.jsonrpc import RequestId
 from bridge.core.reviews import decision
 from bridge.core.status import SCHEMA, Daemon, Status, ide_row, machine_row, render, review_row

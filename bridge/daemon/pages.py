@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from bridge.core.events import Asked, Decide, Seen, SessionId
+from bridge.core.asks import Decide
+from bridge.core.events import Asked, Seen, SessionId
 from bridge.core.jsonrpc import RequestId
 from bridge.core.reviews import Comment, Review
 from bridge.daemon.engine import Engine

@@ -22,18 +22,8 @@ import msgspec
 from bridge import __version__
 from bridge.agents.gate import Wire
 from bridge.core import calls, jsonrpc, posing
-from bridge.core.events import (
-    Ask,
-    Asked,
-    CallTool,
-    CloseTab,
-    CloseTabs,
-    ListTools,
-    Scene,
-    SessionId,
-    ShowDiff,
-    Withdrawn,
-)
+from bridge.core.asks import Ask, CallTool, CloseTab, CloseTabs, ListTools, ShowDiff
+from bridge.core.events import Asked, Scene, SessionId, Withdrawn
 from bridge.core.jsonrpc import Message, RequestId
 from bridge.core.official import TOOLS, Kind
 from bridge.core.reviews import Change, State

@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bridge.core.events import Wait
+from bridge.core.asks import Wait
 from bridge.core.reviews import Review
 from tests.core.stories import NAME, NO_IDE, WAIT, proposed, saved, shown, tell
 from tests.playbook import CODE, Playbook, asks, bring_up

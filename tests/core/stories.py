@@ -2,21 +2,9 @@
 
 from typing import Any
 
+from bridge.core.asks import CallTool, Propose, Wait
 from bridge.core.dialects import tab_name
-from bridge.core.events import (
-    CallTool,
-    Command,
-    Ended,
-    LinkClosed,
-    LinkState,
-    Propose,
-    Refuse,
-    Reply,
-    Restored,
-    Saved,
-    Tell,
-    Wait,
-)
+from bridge.core.events import Command, Ended, LinkClosed, LinkState, Refuse, Reply, Restored, Saved, Tell
 from bridge.core.ranking import Candidate
 from bridge.core.reviews import Review, Showing, Step, advance, decision
 from bridge.errors import Unavailable

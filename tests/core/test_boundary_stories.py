@@ -8,22 +8,9 @@ from dataclasses import replace
 import pytest
 
 from bridge.core import jsonrpc, translate
+from bridge.core.asks import AskDirty, CallTool, OpenFile, Propose
 from bridge.core.dialects import Tools, tab_name
-from bridge.core.events import (
-    AskDirty,
-    CallTool,
-    Command,
-    Dial,
-    LinkMessage,
-    OpenFile,
-    Propose,
-    Refuse,
-    Reply,
-    Save,
-    Send,
-    Tick,
-    Watch,
-)
+from bridge.core.events import Command, Dial, LinkMessage, Refuse, Reply, Save, Send, Tick, Watch
 from bridge.core.links import CALL_S
 from bridge.core.ranking import Candidate
 from bridge.core.reach import NO_DISTRO, Route

@@ -16,12 +16,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from bridge.core.asks import Ask, Cancel, Decide, Propose, Reopen, Wait
 from bridge.core.events import (
-    Ask,
     Asked,
-    Cancel,
     Command,
-    Decide,
     Dial,
     Ended,
     Event,
@@ -32,9 +30,7 @@ from bridge.core.events import (
     LinkOpened,
     LinkState,
     Look,
-    Propose,
     Refuse,
-    Reopen,
     Reply,
     Restored,
     Save,
@@ -47,7 +43,6 @@ from bridge.core.events import (
     Surveyed,
     Tell,
     Tick,
-    Wait,
     Watch,
 )
 from bridge.core.ranking import Candidate

@@ -4,22 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.core.events import (
-    Ask,
-    Cancel,
-    Decide,
-    FromJournal,
-    Look,
-    Propose,
-    Refuse,
-    Reopen,
-    Reply,
-    Save,
-    Seen,
-    Surveyed,
-    Tick,
-    Watch,
-)
+from bridge.core.asks import Ask, Cancel, Decide, Propose, Reopen
+from bridge.core.events import FromJournal, Look, Refuse, Reply, Save, Seen, Surveyed, Tick, Watch
 from bridge.core.links import IDLE_S
 from bridge.core.reviews import (
     EXPIRES_AFTER_S,

@@ -6,15 +6,8 @@ from typing import NamedTuple
 import pytest
 
 from bridge.core import jsonrpc
-from bridge.core.events import (
-    AskDirty,
-    HangUp,
-    LinkMessage,
-    LinkState,
-    Reply,
-    Send,
-    Tick,
-)
+from bridge.core.asks import AskDirty
+from bridge.core.events import HangUp, LinkMessage, LinkState, Reply, Send, Tick
 from bridge.core.link import Link
 from bridge.core.links import CALL_S, HANDSHAKE_S, IDLE_S, MOST_LINKS
 from bridge.core.ranking import Candidate, Listener

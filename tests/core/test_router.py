@@ -5,17 +5,13 @@ from dataclasses import replace
 import pytest
 
 from bridge.core import jsonrpc
+from bridge.core.asks import Ask, AskDirty, CallTool, OpenFile, Propose, Wait
 from bridge.core.errands import NOT_RELAYED, RELAYED
 from bridge.core.events import (
-    Ask,
-    AskDirty,
-    CallTool,
     Left,
     LinkClosed,
     LinkState,
     Look,
-    OpenFile,
-    Propose,
     Refuse,
     Reply,
     Restored,
@@ -25,7 +21,6 @@ from bridge.core.events import (
     Seen,
     Surveyed,
     Tick,
-    Wait,
 )
 from bridge.core.reviews import Outcome, Showing, State
 from bridge.errors import BadData, Unavailable, Usage

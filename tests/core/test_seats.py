@@ -1,21 +1,7 @@
 """Who waits for a review, and what of it is on disk (design.md D6)."""
 
-from bridge.core.events import (
-    Decide,
-    Left,
-    Propose,
-    Refuse,
-    Reopen,
-    Reply,
-    Save,
-    SaveFailed,
-    Seen,
-    Surveyed,
-    Tell,
-    Tick,
-    Wait,
-    Watch,
-)
+from bridge.core.asks import Decide, Propose, Reopen, Wait
+from bridge.core.events import Left, Refuse, Reply, Save, SaveFailed, Seen, Surveyed, Tell, Tick, Watch
 from bridge.core.reviews import EXPIRES_AFTER_S, Review, Step, Surface, Trigger, advance, decide
 from bridge.core.seats import SAVE_AGAIN_S, Seat
 from bridge.errors import StillPending, Unavailable

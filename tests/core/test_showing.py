@@ -5,23 +5,8 @@ from typing import NamedTuple
 
 import pytest
 
-from bridge.core.events import (
-    Cancel,
-    Decide,
-    Event,
-    LinkState,
-    Look,
-    Propose,
-    Reopen,
-    Reply,
-    Save,
-    Saved,
-    Seen,
-    Surveyed,
-    Tick,
-    Wait,
-    Watch,
-)
+from bridge.core.asks import Cancel, Decide, Propose, Reopen, Wait
+from bridge.core.events import Event, LinkState, Look, Reply, Save, Saved, Seen, Surveyed, Tick, Watch
 from bridge.core.links import CALL_S
 from bridge.core.reviews import Outcome, Review, State, Step, Surface, Trigger, advance, decide
 from bridge.core.showing import LOOK_AGAIN_S, settled

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from bridge.core.events import Ask, Asked, Cancel, OpenFile, Propose, Restored, SessionId, Wait
+from bridge.core.asks import Ask, Cancel, OpenFile, Propose, Wait
+from bridge.core.events import Asked, Restored, SessionId
 from bridge.core.jsonrpc import RequestId
 from bridge.core.reviews import Change, Outcome, Review, State, Step, Trigger, advance, digest
 from bridge.core.router import Router
