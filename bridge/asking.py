@@ -17,12 +17,16 @@ TYPE_CHECKING = False  # as `typing` says, which costs a tenth of a quick comman
 if TYPE_CHECKING:
     from typing import Any, TypeVar
 
+    from bridge.connection import Notified
+
     T = TypeVar("T")
     Ask = tuple[str, dict[str, Any], Callable[[Any], T]]
 
 __all__ = [
     "REPEATABLE",
+    "Deaths",
     "Endurance",
+    "about_surface",
     "call_tool",
     "cancel",
     "delivered",
@@ -138,27 +142,52 @@ def status(client: object) -> Ask[dict[str, Any]]:
     return "status", {}, _whole
 
 
+def about_surface(review_id: str, on_surface: Callable[[dict[str, Any]], None] | None) -> Notified:
+    """Pass on where the review is shown, of all that the daemon says out of turn."""
+
+    def notified(method: str, params: dict[str, Any]) -> None:
+        if method == "review/surface" and params.get("id") == review_id and on_surface is not None:
+            on_surface(params)
+
+    return notified
+
+
+class Deaths:
+    """Counts daemons that die, for who goes on with the next one."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._begun = 0.0
+
+    def begin(self) -> None:
+        """Begin with the next daemon."""
+        self._begun = time.monotonic()
+
+    def lost(self, why: Exception) -> None:
+        """Take note that it died; raises `Unavailable` after many short lives."""
+        self._count = self._count + 1 if time.monotonic() - self._begun < _SHORT_LIFE_S else 1
+        if self._count > _MOST_DEATHS:
+            raise Unavailable(f"the bridge dies again and again: {why}", "bridge logs") from None
+
+
 class Endurance:
     """How long a wait for a review goes on, over the deaths of daemons; `left` is None, or seconds."""
 
     def __init__(self, review_id: str, timeout: float | None) -> None:
         self._review_id = review_id
         self._deadline = None if timeout is None else time.monotonic() + timeout
-        self._deaths = 0
+        self._deaths = Deaths()
 
     def begin(self) -> tuple[dict[str, Any], float | None]:
         """Begin to wait with the next daemon: give the request's parameters, and the seconds it has to answer."""
-        self._begun = time.monotonic()
-        self._left = None if self._deadline is None else max(self._deadline - self._begun, 0.0)
+        self._deaths.begin()
+        self._left = None if self._deadline is None else max(self._deadline - time.monotonic(), 0.0)
         patience = None if self._left is None else self._left + _GRACE_S
         return {"id": self._review_id, "timeout": self._left}, patience
 
     def lost(self, why: Exception) -> None:
         """Take note that the daemon died; raises `StillPending` when it is time, `Unavailable` after many deaths."""
-        short = time.monotonic() - self._begun < _SHORT_LIFE_S
-        self._deaths = self._deaths + 1 if short else 1
         if self._left == 0.0:
             pending = f"review {self._review_id} is still undecided"
             raise StillPending(pending, f"bridge review wait {self._review_id}") from None
-        if self._deaths > _MOST_DEATHS:
-            raise Unavailable(f"the bridge dies again and again: {why}", "bridge logs") from None
+        self._deaths.lost(why)

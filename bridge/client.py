@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 from functools import update_wrapper
 
 from bridge import asking
-from bridge.connection import CALL_S, Caller, Silent, Stopped, Wire
+from bridge.connection import CALL_S, Caller, Lost, Silent, Stopped, Wire
 from bridge.errors import Unavailable
 
 TYPE_CHECKING = False  # as `typing` says, which costs a tenth of a quick command
@@ -36,10 +36,6 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 __all__ = ["Client", "Silent", "Stopped"]
-
-
-class _Lost(Exception):
-    """The connection broke; another daemon may know more."""
 
 
 def _asks(describe: Callable[Concatenate[object, P], Ask[T]]) -> Callable[Concatenate[Client, P], T]:
@@ -122,17 +118,13 @@ class Client:
         ``final``, the text to write (None unless accepted).
         Raises `StillPending` at the time-out: the review stays. `Stopped` when the user stopped the bridge.
         """
-
-        def notified(method: str, params: dict[str, Any]) -> None:
-            if method == "review/surface" and params.get("id") == review_id and on_surface is not None:
-                on_surface(params)
-
+        notified = asking.about_surface(review_id, on_surface)
         endurance = asking.Endurance(review_id, timeout)
         while True:
             params, patience = endurance.begin()
             try:
                 result: dict[str, Any] = self._exchange("review/wait", params, patience, notified)
-            except _Lost as exc:
+            except Lost as exc:
                 endurance.lost(exc)
             else:
                 return result
@@ -148,7 +140,7 @@ class Client:
         while True:
             try:
                 return self._exchange(method, params or {}, timeout)
-            except _Lost as exc:
+            except Lost as exc:
                 if not again:
                     raise Unavailable(f"the bridge went away: {exc}", "try again; bridge logs tells why") from None
                 again = False
@@ -165,7 +157,7 @@ class Client:
             raise Silent(f"the bridge does not answer {method}", "bridge restart") from None
         except OSError as exc:
             self.close()
-            raise _Lost(str(exc)) from exc
+            raise Lost(str(exc)) from exc
         except (KeyboardInterrupt, Stopped):  # what may still come answers nobody's next request
             self.close()
             raise

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Notified = Callable[[str, dict[str, Any]], None]
 
-__all__ = ["CALL_S", "SENT", "Caller", "Silent", "Stopped", "Wire", "encode", "heard", "result_of"]
+__all__ = ["CALL_S", "SENT", "Caller", "Lost", "Silent", "Stopped", "Wire", "encode", "heard", "result_of"]
 
 CALL_S = 30.0  # every answer but a human's
 MOST_LINE = 63 << 20  # bytes of one request; the daemon takes a little more
@@ -48,6 +48,10 @@ class Stopped(Unavailable):
 
 class Silent(Unavailable):
     """A daemon runs and does not answer; ``bridge restart`` ends it, and its reviews are safe."""
+
+
+class Lost(Exception):
+    """The connection broke; another daemon may know more."""
 
 
 class Caller:
@@ -104,6 +108,10 @@ class Wire:
     def close(self) -> None:
         """Leave; undecided reviews stay."""
         self._socket.close()
+
+    def detach(self) -> tuple[int, bytes]:
+        """Give the connection away: its file descriptor, and what was read from it and belongs to no answer."""
+        return self._socket.detach(), bytes(self._buffer)
 
     def ask(
         self, method: str, params: Mapping[str, Any], timeout: float | None, notified: Notified | None = None

@@ -62,6 +62,11 @@ class Session:
         """Tell the session something out of turn."""
         self.send(jsonrpc.notification(method, jsonrpc.dump(params)))
 
+    async def drained(self) -> None:
+        """Wait until most of what was sent is on its way; a session that has ended takes everything."""
+        with suppress(ConnectionError):
+            await self._writer.drain()
+
     def reply(self, id_: RequestId, result: Any) -> None:
         """Answer a request; bytes are JSON already."""
         raw = bytes(result) if isinstance(result, bytes | msgspec.Raw) else jsonrpc.dump(result)

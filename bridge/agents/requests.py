@@ -6,8 +6,8 @@ relative one counts from the session's directory.
 
 An error's ``code`` is an exit code of `bridge.errors`, and its ``data`` has ``code`` (a name) and ``hint``; a line that
 is no request gets -32700. The daemon also notifies: ``review/surface`` ``{id, surface, ide, reason}`` to whoever
-waits for a review, each time it moves, and ``daemon/stopping`` ``{restart}`` to everybody. Results: those of
-`bridge.client.Client`'s methods, which ask nothing else.
+waits for a review, each time it moves, ``daemon/stopping`` ``{restart}`` to everybody, and ``event`` to those who
+subscribed (`bridge.news`). Results: those of `bridge.client.Client`'s methods, which ask nothing else.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ __all__ = [
     "Propose",
     "Status",
     "Stop",
+    "TakeBack",
     "Wait",
     "parse",
 ]
 
-CAPABILITIES: Final = ("open", "call", "dirty", "review", "page", "status")
+CAPABILITIES: Final = ("open", "call", "dirty", "review", "page", "status", "events", "request")
 
 
 ReviewId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
@@ -143,6 +144,12 @@ class List(msgspec.Struct):
 
     all: bool = False
     most: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 100
+
+
+class TakeBack(msgspec.Struct):
+    """``request/cancel``: the session's own unanswered ``review/wait`` is not to be answered any more."""
+
+    id: jsonrpc.RequestId
 
 
 class Stop(msgspec.Struct):

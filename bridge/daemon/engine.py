@@ -37,6 +37,7 @@ from bridge.core.jsonrpc import RequestId
 from bridge.core.reviews import Review, decision
 from bridge.core.router import Router
 from bridge.core.text import visible
+from bridge.daemon.events import Events
 from bridge.errors import BridgeError, Unavailable
 from bridge.ides.sockets import Sockets
 from bridge.store.journal import Journal, JournalThread
@@ -87,6 +88,7 @@ class Engine:
         self.router = router
         self.journal = journal
         self.sockets = sockets(tasks, self.report)
+        self.events = Events(tasks, router)
         self._tasks = tasks
         self._look = look
         self._saved = saved
@@ -109,6 +111,7 @@ class Engine:
     async def left(self, asker: Asker) -> None:
         """Forget an asker."""
         del self._askers[asker.number]
+        self.events.left(asker.number)
         await self.report(Left(time.time(), asker.number))
 
     # ---- events and commands
@@ -124,6 +127,7 @@ class Engine:
         """Let the router decide what `event` means, and do it; what goes wrong is the caller's to tell."""
         for command in self.router.handle(event):
             await self._do(command)
+        self.events.stirred()
         self._set_timer()
 
     async def _do(self, command: Command) -> None:
@@ -159,6 +163,7 @@ class Engine:
                 self._tasks.create_task(self.survey(review_ids))
             case Ended(review):
                 logger.info("review %s: %s", review.id, review.outcome)
+                self.events.ended(review)
                 self._tasks.create_task(self._ended(review.id))
             case Log(text):
                 logger.info("%s", visible(text))
@@ -213,6 +218,7 @@ class Engine:
         """Offer reviews that no IDE shows to whatever is there now."""
         for command in self.router.look_again():
             await self._do(command)
+        self.events.stirred()
 
     def _set_timer(self) -> None:
         """Ring when the router wants it, or earlier: then it has nothing to do, which is cheaper than a new timer."""

@@ -71,6 +71,8 @@ class Methods:
             "review/list": (requests.List, self._list),
             "review/get": (requests.One, self._get),
             "review/delivered": (requests.One, self._delivered),
+            "request/cancel": (requests.TakeBack, self._take_back),
+            "events/subscribe": (requests.Nothing, self._subscribe),
             "daemon/stop": (requests.Stop, self._stop_daemon),
         }
 
@@ -198,6 +200,13 @@ class Methods:
         if not params.render:
             return status
         return {"text": render(status, now, color=params.color, columns=params.columns)}
+
+    async def _take_back(self, session: Session, id_: RequestId, params: requests.TakeBack) -> Any:
+        return {"cancelled": self._engine.router.seats.withdraw(session.number, params.id)}
+
+    async def _subscribe(self, session: Session, id_: RequestId, params: requests.Nothing) -> Any:
+        self._engine.events.subscribe(session)
+        return {}
 
     async def _stop_daemon(self, session: Session, id_: RequestId, params: requests.Stop) -> Any:
         self._stop(params.restart)
