@@ -36,7 +36,8 @@ __all__ = [
     "status",
 ]
 
-REPEATABLE = frozenset({"review/propose", "review/cancel", "review/delivered"})  # asked again if the daemon dies
+# Asked again if the daemon dies: harmless, however far the first one came.
+REPEATABLE = frozenset({"status", "dirty", "review/propose", "review/cancel", "review/delivered"})
 _GRACE_S = 30.0  # for the answer to a wait, beyond its time-out
 _SHORT_LIFE_S = 5.0
 _MOST_DEATHS = 5  # daemons that lived shorter than that, one after the other

@@ -79,7 +79,7 @@ class AsyncClient:
     async def close(self) -> None:
         """Leave; undecided reviews stay, and whoever still waits is told `Unavailable`."""
         if self._line is not None:
-            self._line.end(ConnectionAbortedError("this client was closed"))
+            self._line.end(Unavailable("this client was closed while it waited for an answer"))
             await self._line.gone.wait()
             self._line = None
 

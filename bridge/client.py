@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 from functools import update_wrapper
 
 from bridge import asking
-from bridge.connection import CALL_S, Caller, Lost, Silent, Stopped, Wire
+from bridge.connection import CALL_S, Caller, Lost, Silent, Stopped, Wire, heard
 from bridge.errors import Unavailable
 
 TYPE_CHECKING = False  # as `typing` says, which costs a tenth of a quick command
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from bridge.asking import Ask
     from bridge.connection import Notified
+    from bridge.news import Backlog, Event
 
     P = ParamSpec("P")
     T = TypeVar("T")
@@ -72,6 +73,9 @@ class Client:
     ) -> None:
         self._caller = Caller(name, spawn, cwd, environ, patience)
         self._wire: Wire | None = None
+        self._backlog: Backlog | None = None  # once somebody listens
+        self._listening: Wire | None = None  # where we subscribed
+        self._deaths = asking.Deaths()  # while listening
 
     def __enter__(self) -> Client:
         return self
@@ -129,6 +133,58 @@ class Client:
             else:
                 return result
 
+    def next_event(self, timeout: float) -> Event | None:
+        """Wait for the next thing that happens in the daemon, so many seconds; `bridge.news` lists the events.
+
+        The first is ``missed``: from here on nothing is, and `status` tells how things stand. When the daemon dies
+        this goes on with the next one, from another ``missed``. Other methods may be called in between. Returns None
+        at the time-out; raises `Stopped` when the user stopped the daemon.
+        """
+        from bridge.news import MISSED, Backlog  # only who listens pays for it
+
+        if self._backlog is None:
+            self._backlog = Backlog()
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                if self._wire is None or self._wire is not self._listening:
+                    self._deaths.begin()
+                    self._exchange("events/subscribe", {}, CALL_S)
+                    self._listening = self._wire
+                    self._backlog.add(dict(MISSED))
+                event = self._backlog.take()
+                if event is not None or time.monotonic() >= deadline:
+                    return event
+                self._hear(deadline)
+            except Lost as exc:
+                self._deaths.lost(exc)
+
+    def _hear(self, deadline: float) -> None:
+        """Take one message that comes out of turn, if one comes in time."""
+        assert self._wire is not None
+        try:
+            heard(self._wire.read(deadline), self._notified())
+        except TimeoutError:
+            return
+        except OSError as exc:
+            self.close()
+            raise Lost(str(exc)) from exc
+        except Stopped:
+            self.close()
+            raise
+
+    def _notified(self, further: Notified | None = None) -> Notified:
+        """Keep events, whatever else the connection is used for; the rest goes further."""
+
+        def notified(method: str, params: dict[str, Any]) -> None:
+            if method != "event":
+                if further is not None:
+                    further(method, params)
+            elif self._backlog is not None:
+                self._backlog.add(params)
+
+        return notified
+
     # ---- requests
 
     def request(self, method: str, params: Mapping[str, Any] | None = None, timeout: float = CALL_S) -> Any:
@@ -151,7 +207,7 @@ class Client:
         try:
             if self._wire is None:
                 self._wire = self._caller.connect()
-            return self._wire.ask(method, params, timeout, notified)
+            return self._wire.ask(method, params, timeout, self._notified(notified))
         except TimeoutError:
             self.close()
             raise Silent(f"the bridge does not answer {method}", "bridge restart") from None

@@ -117,11 +117,11 @@ async def test_without_a_daemon_there_is_advice(client: AsyncClient) -> None:
 async def test_a_daemon_that_goes_away_is_told_and_what_may_be_asked_again_is(
     daemon: FakeDaemon, client: AsyncClient
 ) -> None:
-    daemon.answers["status"] = in_turn(breaks, lambda asked, say: {})
+    daemon.answers["open"] = in_turn(breaks, lambda asked, say: {})
     daemon.answers["review/propose"] = in_turn(breaks, lambda asked, say: {"id": "r1"})
     with pytest.raises(Unavailable, match="went away"):
-        await client.status()
-    assert await client.status() == {}
+        await client.open_file("a")
+    assert await client.open_file("a") == {}
     assert await client.propose("a", "x") == "r1"
 
 

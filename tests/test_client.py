@@ -15,6 +15,7 @@ from bridge.connection import SENT
 from bridge.core.terminal import READS
 from bridge.errors import BadData, StillPending, Unavailable, Usage
 from bridge.finding import read_address
+from bridge.news import MISSED
 from bridge.paths import Paths, paths
 from tests.e2e.support import everything_ends, kill_daemon
 from tests.fakedaemon import PATIENCE_S, FakeDaemon, Say, breaks, fake_daemon, in_turn, refuses
@@ -146,18 +147,18 @@ def test_a_hello_that_is_refused_is_said_again(daemon: FakeDaemon, bridge: Clien
 
 
 def test_a_daemon_that_goes_away_is_told_and_the_next_request_finds_another(daemon: FakeDaemon, bridge: Client) -> None:
-    daemon.answers["status"] = in_turn(breaks, lambda asked, say: {})
+    daemon.answers["open"] = in_turn(breaks, lambda asked, say: {})
     with pytest.raises(Unavailable, match="went away"):
-        bridge.status()
-    assert bridge.status() == {}
+        bridge.open_file("a")
+    assert bridge.open_file("a") == {}
 
 
 def test_a_daemon_that_goes_away_before_it_says_hello_is_told_too(daemon: FakeDaemon, bridge: Client) -> None:
     daemon.answers["hello"] = in_turn(breaks, lambda asked, say: {})
-    daemon.answers["status"] = lambda asked, say: {}
+    daemon.answers["open"] = lambda asked, say: {}
     with pytest.raises(Unavailable, match="went away"):
-        bridge.status()
-    assert bridge.status() == {}
+        bridge.open_file("a")
+    assert bridge.open_file("a") == {}
 
 
 @pytest.mark.parametrize("method", ["hello", "review/propose"])
@@ -259,6 +260,58 @@ def test_the_end_of_the_daemon_is_waited_for(daemon: FakeDaemon, bridge: Client)
     daemon.answers["bye"] = breaks
     bridge._wire._socket.sendall(b'{"id": 1, "method": "bye", "params": {}}\n')
     bridge.wait_for_end(PATIENCE_S)
+
+
+# ---- listening
+
+LOCKS = {"type": "locks"}
+
+
+def tells(asked: dict[str, Any], say: Say) -> Any:
+    """Answer, after an event."""
+    say({"method": "event", "params": LOCKS})
+    return {}
+
+
+def test_events_are_heard_whatever_else_is_asked_and_nothing_comes_at_the_time_out(
+    daemon: FakeDaemon, bridge: Client
+) -> None:
+    daemon.answers["events/subscribe"] = lambda asked, say: {}
+    daemon.answers["open"] = tells
+    assert bridge.open_file("a") == {}  # nobody listens yet
+    assert bridge.next_event(0) == MISSED
+    assert bridge.next_event(0.01) is None
+    assert bridge.open_file("a") == {}
+    assert [bridge.next_event(PATIENCE_S), bridge.next_event(0)] == [LOCKS, None]
+    assert daemon.methods() == ["hello", "open", "events/subscribe", "open"]
+
+
+def test_listening_goes_on_with_the_next_daemon_and_says_that_something_was_missed(
+    daemon: FakeDaemon, bridge: Client
+) -> None:
+    def breaks_after(asked: dict[str, Any], say: Say) -> Any:
+        say({"id": daemon.asked[-1]["id"], "result": {}})
+        return breaks()
+
+    daemon.answers["events/subscribe"] = in_turn(breaks, breaks_after, tells)
+    heard = [bridge.next_event(PATIENCE_S) for _ in range(3)]
+    assert heard == [MISSED, MISSED, LOCKS]
+    daemon.answers["events/subscribe"] = breaks
+    bridge.close()
+    with pytest.raises(Unavailable, match="again and again"):
+        bridge.next_event(PATIENCE_S)
+
+
+def test_listening_ends_when_the_user_stops_the_daemon(daemon: FakeDaemon, bridge: Client) -> None:
+    def stops(asked: dict[str, Any], say: Say) -> Any:
+        say({"id": daemon.asked[-1]["id"], "result": {}})
+        say({"method": "daemon/stopping", "params": {"restart": False}})
+        return breaks()
+
+    daemon.answers["events/subscribe"] = stops
+    assert bridge.next_event(PATIENCE_S) == MISSED
+    with pytest.raises(Stopped):
+        bridge.next_event(PATIENCE_S)
 
 
 # ---- the real one

@@ -62,7 +62,7 @@ class Hello(msgspec.Struct):
 
 
 class Status(msgspec.Struct):
-    """``status``: as data, or rendered for a terminal of so many columns."""
+    """``status``: as data; with `render` also as ``text``, for a terminal of so many columns."""
 
     render: bool = False
     color: bool = False

@@ -199,7 +199,7 @@ class Methods:
         }
         if not params.render:
             return status
-        return {"text": render(status, now, color=params.color, columns=params.columns)}
+        return {**status, "text": render(status, now, color=params.color, columns=params.columns)}
 
     async def _take_back(self, session: Session, id_: RequestId, params: requests.TakeBack) -> Any:
         return {"cancelled": self._engine.router.seats.withdraw(session.number, params.id)}
