@@ -21,7 +21,7 @@ from websockets.typing import Subprotocol
 from benchmarks.ide import SIZES, uri
 from benchmarks.measure import Row, Times, one_core, ratio
 from benchmarks.stage import Ide, Stage, stage
-from bridge.client import read_address
+from bridge.finding import read_address
 from bridge.ides.wire import AUTHORIZATION
 from bridge.paths import paths
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from bridge.client import read_address
+from bridge.finding import read_address
 from bridge.paths import paths
 
 ROOT = Path(__file__).parents[1]

@@ -17,74 +17,36 @@ and `propose` go on with the next one when it dies.
 
 from __future__ import annotations
 
-import _socket  # what `socket` wraps: that would be a tenth of a quick command's time
-import json
-import os
-import select
-import struct
-import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import update_wrapper
 
-from bridge.errors import (
-    BadConfiguration,
-    BadData,
-    BridgeError,
-    NotTrusted,
-    StillPending,
-    Unavailable,
-    Usage,
-    error_from_json,
-)
-from bridge.paths import Paths, paths
+from bridge import asking
+from bridge.connection import CALL_S, Caller, Lost, Silent, Stopped, Wire, heard
+from bridge.errors import Unavailable
 
 TYPE_CHECKING = False  # as `typing` says, which costs a tenth of a quick command
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Concatenate, ParamSpec, TypeVar
 
-__all__ = ["SENT", "Client", "Silent", "Stopped"]
+    from bridge.asking import Ask
+    from bridge.connection import Notified
+    from bridge.news import Backlog, Event
 
-CALL_S = 30.0  # every answer but a human's
-START_S = 20.0  # for a daemon to start on a busy machine
-MOST_LINE = 63 << 20  # bytes of one request; the daemon takes a little more
-_CHUNK = 1 << 16
-_SHORT_LIFE_S = 5.0
-_MOST_DEATHS = 5  # daemons that lived shorter than that, one after the other
+    P = ParamSpec("P")
+    T = TypeVar("T")
 
-# What the daemon may know of a terminal's environment; tests hold it to what `core.terminal` reads.
-SENT = (
-    "ANTIGRAVITY_CLI_ALIAS",
-    "CLAUDE_CODE_SSE_PORT",
-    "CLAUDE_CONFIG_DIR",
-    "CURSOR_TRACE_ID",
-    "INSIDE_EMACS",
-    "NVIM",
-    "POSITRON",
-    "STY",
-    "TERMINAL_EMULATOR",
-    "TERM_PRODUCT",
-    "TERM_PROGRAM",
-    "TMUX",
-    "ZED_SESSION_ID",
-)
-# What a daemon needs that is started from here; everything else stays with whoever started it.
-_INHERITED = (
-    *("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "PYTHONPATH", "TZ", "USER"),
-    *("USERPROFILE", "WSL_DISTRO_NAME", "WSL_INTEROP"),  # what WSL's terminals know and nothing else does
-)
-_INHERITED_PREFIXES = ("XDG_", "COVERAGE_")  # the second for measuring tests
+__all__ = ["Client", "Silent", "Stopped"]
 
 
-class Stopped(Unavailable):
-    """The user stopped the daemon; an undecided review stays in its journal."""
+def _asks(describe: Callable[Concatenate[object, P], Ask[T]]) -> Callable[Concatenate[Client, P], T]:
+    """Make a method of what `bridge.asking` describes."""
 
+    def ask(client: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        method, params, read = describe(client, *args, **kwargs)
+        return read(client.request(method, params))
 
-class Silent(Unavailable):
-    """A daemon runs and does not answer; ``bridge restart`` ends it, and its reviews are safe."""
-
-
-class _Lost(Exception):
-    """The connection broke; another daemon may know more."""
+    return update_wrapper(ask, describe)
 
 
 class Client:
@@ -96,9 +58,6 @@ class Client:
         cwd: the directory that relative paths count from, and that IDEs are matched with; default: ours.
         environ: default: ours.
         patience: seconds that a daemon has to answer a new connection; default 30.
-
-    `daemon_pid` is the daemon's PID as the kernel knows it: None before we are connected, 0 where the kernel does
-    not say, or where the daemon is in a PID namespace that cannot be seen from here.
 
     Every method raises `BridgeError` with a hint of what to do; `Unavailable` when there is no daemon.
     """
@@ -112,16 +71,11 @@ class Client:
         environ: Mapping[str, str] | None = None,
         patience: float = CALL_S,
     ) -> None:
-        self.daemon_pid: int | None = None
-        self._environ = dict(os.environ if environ is None else environ)
-        self._cwd = _cwd() if cwd is None else cwd
-        self._name = name
-        self._spawn = spawn
-        self._patience = patience
-        self._paths = paths(self._environ)
-        self._socket: _socket.socket | None = None
-        self._buffer = bytearray()
-        self._count = 0
+        self._caller = Caller(name, spawn, cwd, environ, patience)
+        self._wire: Wire | None = None
+        self._backlog: Backlog | None = None  # once somebody listens
+        self._listening: Wire | None = None  # where we subscribed
+        self._deaths = asking.Deaths()  # while listening
 
     def __enter__(self) -> Client:
         return self
@@ -131,93 +85,24 @@ class Client:
 
     def close(self) -> None:
         """Leave; undecided reviews stay."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-        self._buffer.clear()
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
+
+    @property
+    def daemon_pid(self) -> int | None:
+        """The daemon's PID as the kernel knows it; None before we are connected, 0 where that cannot be seen."""
+        return self._caller.daemon_pid
 
     # ---- for agents
 
-    def open_file(
-        self, path: str, line: int | None = None, column: int | None = None, *, ide: str | None = None
-    ) -> dict[str, Any]:
-        """Open a file in the IDE that the user works in.
-
-        Args:
-            path: relative to `cwd`, or absolute.
-            line, column: 1-based.
-            ide: a port, or the beginning of an IDE's name; default: the daemon chooses.
-
-        Returns ``ide`` (name), ``port``, and ``positioned``: whether the IDE went to the line.
-        Raises `BadData` when there is no such file, `Unavailable` when no IDE can be used.
-        """
-        result: dict[str, Any] = self.request("open", {"path": path, "line": line, "column": column, "ide": ide})
-        return result
-
-    def call_tool(
-        self,
-        tool: str,
-        arguments: Mapping[str, Any] | None = None,
-        *,
-        path: str | None = None,
-        file: str | None = None,
-        ide: str | None = None,
-    ) -> dict[str, Any]:
-        """Call one of the IDE's own tools (``getDiagnostics``, ``getCurrentSelection``, …).
-
-        Args:
-            arguments: as the IDE's plugin names them; paths in them are absolute.
-            path: a file whose IDE is meant; default: the one for `cwd`.
-            file: the one file that the tool is about, relative to `cwd` or absolute, in place of `arguments` and
-                `path`: the daemon knows what the plugin calls that argument.
-            ide: a port, or the beginning of an IDE's name; default: the daemon chooses.
-
-        Returns the tool's MCP result as the IDE gave it, with our names for its files.
-        """
-        params = {"tool": tool, "arguments": dict(arguments or {}), "path": path, "file": file, "ide": ide}
-        result: dict[str, Any] = self.request("call", params)
-        return result
-
-    def is_dirty(self, path: str) -> bool | None:
-        """Tell whether an IDE has unsaved changes in the file; None: no IDE has it open, or none is there."""
-        dirty: bool | None = self.request("dirty", {"path": path})["dirty"]
-        return dirty
-
-    def propose(
-        self,
-        path: str,
-        proposed: str,
-        *,
-        title: str = "",
-        request_key: str | None = None,
-        surface: str = "auto",
-        ide: str | None = None,
-        base: str | None = None,
-        supersedes: str | None = None,
-    ) -> str:
-        """Show the human a change and return the review's id at once; the file is not touched.
-
-        Args:
-            proposed: the whole new text.
-            title: one line for the human.
-            request_key: your own name for this proposal: the same key with the same change joins the same
-                review, also after a crash of yours. Another change under the same key is a `Conflict`.
-            surface: ``auto`` (an IDE, else the page), ``ide`` or ``page``.
-            base: the text to compare with; default: what is on disk.
-            supersedes: the id of an undecided review that this one replaces.
-
-        Raises `BadData` for binary files and for a change that changes nothing.
-        """
-        params = {
-            "files": [{"path": path, "proposed": proposed, "base": base}],
-            "title": title,
-            "request_key": request_key or os.urandom(16).hex(),  # so that asking again is harmless
-            "surface": surface,
-            "ide": ide,
-            "supersedes": supersedes,
-        }
-        review_id: str = self._insist("review/propose", params)["id"]
-        return review_id
+    open_file = _asks(asking.open_file)
+    call_tool = _asks(asking.call_tool)
+    is_dirty = _asks(asking.is_dirty)
+    propose = _asks(asking.propose)
+    cancel = _asks(asking.cancel)
+    delivered = _asks(asking.delivered)
+    status = _asks(asking.status)
 
     def wait(
         self,
@@ -237,254 +122,110 @@ class Client:
         ``final``, the text to write (None unless accepted).
         Raises `StillPending` at the time-out: the review stays. `Stopped` when the user stopped the bridge.
         """
+        notified = asking.about_surface(review_id, on_surface)
+        endurance = asking.Endurance(review_id, timeout)
+        while True:
+            params, patience = endurance.begin()
+            try:
+                result: dict[str, Any] = self._exchange("review/wait", params, patience, notified)
+            except Lost as exc:
+                endurance.lost(exc)
+            else:
+                return result
+
+    def next_event(self, timeout: float) -> Event | None:
+        """Wait for the next thing that happens in the daemon, so many seconds; `bridge.news` lists the events.
+
+        The first is ``missed``: from here on nothing is, and `status` tells how things stand. When the daemon dies
+        this goes on with the next one, from another ``missed``. Other methods may be called in between. Returns None
+        at the time-out; raises `Stopped` when the user stopped the daemon.
+        """
+        from bridge.news import MISSED, Backlog  # only who listens pays for it
+
+        if self._backlog is None:
+            self._backlog = Backlog()
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                if self._wire is None or self._wire is not self._listening:
+                    self._deaths.begin()
+                    self._exchange("events/subscribe", {}, CALL_S)
+                    self._listening = self._wire
+                    self._backlog.add(dict(MISSED))
+                event = self._backlog.take()
+                if event is not None or time.monotonic() >= deadline:
+                    return event
+                self._hear(deadline)
+            except Lost as exc:
+                self._deaths.lost(exc)
+
+    def _hear(self, deadline: float) -> None:
+        """Take one message that comes out of turn, if one comes in time."""
+        assert self._wire is not None
+        try:
+            heard(self._wire.read(deadline), self._notified())
+        except TimeoutError:
+            return
+        except OSError as exc:
+            self.close()
+            raise Lost(str(exc)) from exc
+        except Stopped:
+            self.close()
+            raise
+
+    def _notified(self, further: Notified | None = None) -> Notified:
+        """Keep events, whatever else the connection is used for; the rest goes further."""
 
         def notified(method: str, params: dict[str, Any]) -> None:
-            if method == "review/surface" and params.get("id") == review_id and on_surface is not None:
-                on_surface(params)
+            if method != "event":
+                if further is not None:
+                    further(method, params)
+            elif self._backlog is not None:
+                self._backlog.add(params)
 
-        deadline = None if timeout is None else time.monotonic() + timeout
-        deaths = 0
-        while True:
-            begun = time.monotonic()
-            left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
-            patience = None if left is None else left + CALL_S
-            try:
-                result: dict[str, Any] = self._exchange(
-                    "review/wait", {"id": review_id, "timeout": left}, patience, notified
-                )
-            except _Lost as exc:
-                deaths = deaths + 1 if time.monotonic() - begun < _SHORT_LIFE_S else 1
-                if left == 0.0:
-                    raise StillPending(
-                        f"review {review_id} is still undecided", f"bridge review wait {review_id}"
-                    ) from None
-                if deaths > _MOST_DEATHS:
-                    raise Unavailable(f"the bridge dies again and again: {exc}", "bridge logs") from None
-                continue
-            return result
-
-    def cancel(self, review_id: str) -> dict[str, Any]:
-        """End an undecided review; one that has ended stays as it is. Returns how it ended."""
-        result: dict[str, Any] = self._insist("review/cancel", {"id": review_id})
-        return result
-
-    def delivered(self, review_id: str) -> None:
-        """Acknowledge the decision: the file is written, or need not be."""
-        self._insist("review/delivered", {"id": review_id})
-
-    def status(self) -> dict[str, Any]:
-        """Return what the daemon sees; the shape is `bridge.core.status.Status`."""
-        result: dict[str, Any] = self.request("status")
-        return result
+        return notified
 
     # ---- requests
 
     def request(self, method: str, params: Mapping[str, Any] | None = None, timeout: float = CALL_S) -> Any:
-        """Ask the daemon and return its answer. Raises `Unavailable` when it goes away meanwhile."""
-        try:
-            return self._exchange(method, params or {}, timeout, None)
-        except _Lost as exc:
-            raise Unavailable(f"the bridge went away: {exc}", "try again; bridge logs tells why") from None
+        """Ask the daemon and return its answer; what may be asked again is, once, if the daemon dies.
 
-    def _insist(self, method: str, params: Mapping[str, Any]) -> Any:
-        """Ask what may be asked again; once more if the daemon dies."""
-        try:
-            return self._exchange(method, params, CALL_S, None)
-        except _Lost:
-            return self.request(method, params)
+        Raises `Unavailable` when it goes away meanwhile.
+        """
+        again = method in asking.REPEATABLE
+        while True:
+            try:
+                return self._exchange(method, params or {}, timeout)
+            except Lost as exc:
+                if not again:
+                    raise Unavailable(f"the bridge went away: {exc}", "try again; bridge logs tells why") from None
+                again = False
 
     def _exchange(
-        self,
-        method: str,
-        params: Mapping[str, Any],
-        timeout: float | None,
-        notified: Callable[[str, dict[str, Any]], None] | None,
+        self, method: str, params: Mapping[str, Any], timeout: float | None, notified: Notified | None = None
     ) -> Any:
         try:
-            return self._ask(self._connect(), method, params, timeout, notified)
+            if self._wire is None:
+                self._wire = self._caller.connect()
+            return self._wire.ask(method, params, timeout, self._notified(notified))
         except TimeoutError:
             self.close()
             raise Silent(f"the bridge does not answer {method}", "bridge restart") from None
         except OSError as exc:
             self.close()
-            raise _Lost(str(exc)) from exc
+            raise Lost(str(exc)) from exc
         except (KeyboardInterrupt, Stopped):  # what may still come answers nobody's next request
             self.close()
             raise
 
-    def _ask(
-        self,
-        connection: _socket.socket,
-        method: str,
-        params: Mapping[str, Any],
-        timeout: float | None,
-        notified: Callable[[str, dict[str, Any]], None] | None,
-    ) -> Any:
-        self._count += 1
-        mine = self._count
-        connection.settimeout(CALL_S)
-        line = _line(mine, method, params)
-        if len(line) > MOST_LINE:
-            raise BadData("the change is too large for a review", "propose it in parts")
-        connection.sendall(line)
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            message = self._read(connection, deadline)
-            if message.get("id") == mine and "method" not in message:
-                return _result(message)
-            _notice(message, notified)
-
-    def _read(self, connection: _socket.socket, deadline: float | None) -> dict[str, Any]:
-        while (end := self._buffer.find(b"\n")) < 0:
-            connection.settimeout(None if deadline is None else max(deadline - time.monotonic(), 0.001))
-            chunk = connection.recv(_CHUNK)
-            if not chunk:
-                raise ConnectionResetError("it closed the connection")
-            self._buffer += chunk
-        line = bytes(self._buffer[:end])
-        del self._buffer[: end + 1]
-        message: dict[str, Any] = json.loads(line)
-        return message
-
     def wait_for_end(self, timeout: float = CALL_S) -> None:
         """Wait until the daemon has closed this connection. Raises `Unavailable` when it does not."""
-        if self._socket is None:
+        if self._wire is None:
             return
         try:
             while True:
-                self._read(self._socket, time.monotonic() + timeout)
+                self._wire.read(time.monotonic() + timeout)
         except TimeoutError:
             raise Unavailable("the bridge does not end", "bridge logs") from None
         except OSError:
             self.close()
-
-    # ---- finding and starting the daemon
-
-    def _connect(self) -> _socket.socket:
-        if self._socket is None:
-            connection = self._dial()
-            if connection is None and self._spawn:
-                start(self._paths, self._environ)
-                connection = self._dial()
-            if connection is None:
-                raise Unavailable("the bridge is not running", "bridge up")
-            self._socket = connection
-            self._buffer.clear()
-            try:
-                self._ask(connection, "hello", self._hello(), self._patience, None)
-            except BridgeError:
-                self.close()  # it does not know who we are
-                raise
-        return self._socket
-
-    def _hello(self) -> dict[str, Any]:
-        environ = {name: self._environ[name] for name in SENT if name in self._environ}
-        return {"cwd": self._cwd, "environ": environ, "name": self._name}
-
-    def _dial(self) -> _socket.socket | None:
-        """Connect to the daemon that announced itself; None when none answers."""
-        address = read_address(self._paths)
-        if address is None:
-            return None
-        connection = _socket.socket(_socket.AF_UNIX)
-        try:
-            connection.settimeout(self._patience)
-            connection.connect(address["socket"])
-            self.daemon_pid = _check_peer(connection)
-        except OSError:
-            connection.close()
-            return None
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-
-def _cwd() -> str:
-    try:
-        return os.getcwd()
-    except FileNotFoundError:
-        raise Usage("the working directory is gone", "cd to one that exists") from None
-
-
-def _line(id_: int, method: str, params: Mapping[str, Any]) -> bytes:
-    return json.dumps({"jsonrpc": "2.0", "id": id_, "method": method, "params": params}).encode() + b"\n"
-
-
-def _result(message: dict[str, Any]) -> Any:
-    if "error" in message:
-        raise error_from_json(message["error"])
-    return message["result"]
-
-
-def _notice(message: dict[str, Any], notified: Callable[[str, dict[str, Any]], None] | None) -> None:
-    method, params = message.get("method"), message.get("params", {})
-    if method == "daemon/stopping":
-        if params.get("restart"):
-            raise ConnectionResetError("it is being restarted")
-        raise Stopped("the bridge was stopped", "its reviews stay: bridge review ls")
-    if notified is not None and isinstance(method, str):
-        notified(method, params)
-
-
-def _check_peer(connection: _socket.socket) -> int:
-    """Refuse a daemon that is somebody else's; where the kernel does not say, the directory's mode must do.
-
-    Returns its PID, or 0.
-    """
-    if sys.platform != "linux":
-        return 0
-    pid, uid, _ = struct.unpack("3i", connection.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, 12))
-    if uid != os.getuid():
-        raise NotTrusted(
-            f"the daemon's socket belongs to user {uid}", f"rm '{connection.getpeername()}', then bridge up"
-        )
-    return int(pid)
-
-
-def read_address(places: Paths) -> dict[str, Any] | None:
-    """Read what the running daemon says of itself: ``socket``, ``pid``, ``version``, ``started``."""
-    try:
-        with open(places.address, "rb") as file:
-            if os.fstat(file.fileno()).st_uid != os.getuid():
-                raise NotTrusted(f"{places.address} belongs to somebody else", "remove it, then bridge up")
-            address = json.load(file)
-    except (OSError, ValueError):
-        return None
-    return address if isinstance(address, dict) and isinstance(address.get("socket"), str) else None
-
-
-def start(places: Paths, environ: Mapping[str, str]) -> dict[str, Any]:
-    """Start a daemon in a session of its own, in ``/``, and wait until clients may connect.
-
-    It runs in UTF-8 mode: names come from terminals with any locale, and the first one's must not bind the rest.
-    Returns what it said: ``already`` is true when another one ran. Raises what kept it from starting.
-    """
-    kept = {
-        name: value for name, value in environ.items() if name in _INHERITED or name.startswith(_INHERITED_PREFIXES)
-    }
-    if "PYTHONPATH" in kept:  # like -P below: the directory that we stand in may be a hostile repository
-        kept["PYTHONPATH"] = os.pathsep.join(p for p in kept["PYTHONPATH"].split(os.pathsep) if p.startswith("/"))
-    reader, writer = os.pipe()
-    with open(reader, "rb") as said:
-        try:
-            os.set_inheritable(writer, True)
-            pid = os.posix_spawn(
-                sys.executable,
-                [sys.executable, "-P", "-X", "utf8", "-m", "bridge.daemon", str(writer)],
-                kept,
-                file_actions=[(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)],
-            )
-        except OSError as exc:
-            raise BadConfiguration(f"cannot start {sys.executable}: {exc.strerror}", "install the bridge anew") from exc
-        finally:
-            os.close(writer)
-        os.waitpid(pid, 0)  # it leaves the daemon behind at once
-        ready, _, _ = select.select([said], [], [], START_S)
-        line = said.readline() if ready else b""
-    if not line:
-        raise Unavailable("the bridge did not start", f"look into {places.log}, or try bridge up --foreground")
-    message: dict[str, Any] = json.loads(line)
-    if not message.get("ok"):
-        raise error_from_json(message["error"])
-    return message

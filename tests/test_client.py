@@ -2,77 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
-import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bridge.client import SENT, Client, Stopped, read_address, start
+from bridge.client import Client, Stopped
+from bridge.connection import SENT
 from bridge.core.terminal import READS
-from bridge.errors import BadConfiguration, BadData, NotTrusted, StillPending, Unavailable, Usage
+from bridge.errors import BadData, StillPending, Unavailable, Usage
+from bridge.finding import read_address
+from bridge.news import MISSED
 from bridge.paths import Paths, paths
-from tests.e2e.outsiders import dead_pid
 from tests.e2e.support import everything_ends, kill_daemon
+from tests.fakedaemon import PATIENCE_S, FakeDaemon, Say, breaks, fake_daemon, in_turn, refuses
 
-PATIENCE_S = 20.0
-Say = Callable[..., None]
-Answer = Callable[[dict[str, Any], Say], Any]
-
-
-class FakeDaemon:
-    """Answers on a real socket by a script; an answer that is an exception breaks the connection off."""
-
-    def __init__(self, places: Paths, path: Path) -> None:
-        self.asked: list[dict[str, Any]] = []
-        self.answers: dict[str, Answer] = {"hello": lambda asked, say: {}}
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(path))
-        self._listener.listen()
-        os.makedirs(places.state, mode=0o700, exist_ok=True)
-        Path(places.address).write_text(json.dumps({"socket": str(path), "pid": dead_pid()}), encoding="utf-8")
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        while True:
-            connection, _ = self._listener.accept()
-            # A client that leaves what it was told unread resets the connection.
-            with connection, connection.makefile("rb") as lines, suppress(ConnectionError):
-                for line in lines:
-                    if line == b"end\n":
-                        return
-                    if not self._answer(json.loads(line), connection):
-                        break
-
-    def _answer(self, asked: dict[str, Any], connection: socket.socket) -> bool:
-        self.asked.append(asked)
-
-        def say(message: dict[str, Any] | bytes) -> None:
-            connection.sendall(message if isinstance(message, bytes) else json.dumps(message).encode() + b"\n")
-
-        try:
-            say({"id": asked["id"], "result": self.answers[asked["method"]](asked["params"], say)})
-        except LookupError as exc:
-            say({"id": asked["id"], "error": exc.args[0]})
-        except ConnectionError:
-            return False
-        return True
-
-    def methods(self) -> list[str]:
-        return [asked["method"] for asked in self.asked]
-
-    def close(self) -> None:
-        with socket.socket(socket.AF_UNIX) as last:
-            last.connect(self._listener.getsockname())
-            last.sendall(b"end\n")
-        self._thread.join(PATIENCE_S)
-        self._listener.close()
+DECISION = {"id": "r1", "outcome": "accepted", "files": []}
 
 
 @pytest.fixture
@@ -81,36 +29,15 @@ def places(home: Path) -> Paths:
 
 
 @pytest.fixture
-def daemon(places: Paths) -> Iterator[FakeDaemon]:
-    fake = FakeDaemon(places, Path(os.environ["XDG_RUNTIME_DIR"]) / "f.sock")
-    yield fake
-    fake.close()
+def daemon(home: Path) -> Iterator[FakeDaemon]:
+    with fake_daemon() as fake:
+        yield fake
 
 
 @pytest.fixture
 def bridge() -> Iterator[Client]:
     with Client(name="me", cwd="/w", environ=os.environ, spawn=False) as client:
         yield client
-
-
-def breaks(*_: Any) -> Any:
-    raise ConnectionError
-
-
-def refuses(code: str, message: str) -> Answer:
-    def answer(asked: dict[str, Any], say: Say) -> Any:
-        raise LookupError({"code": 1, "message": message, "data": {"code": code, "hint": "look"}})
-
-    return answer
-
-
-def in_turn(*answers: Answer) -> Answer:
-    """Answer the first time so, the second time so, and the last way from then on."""
-    left = list(answers)
-    return lambda asked, say: (left.pop(0) if len(left) > 1 else left[0])(asked, say)
-
-
-DECISION = {"id": "r1", "outcome": "accepted", "files": []}
 
 
 # ---- what is sent
@@ -220,18 +147,18 @@ def test_a_hello_that_is_refused_is_said_again(daemon: FakeDaemon, bridge: Clien
 
 
 def test_a_daemon_that_goes_away_is_told_and_the_next_request_finds_another(daemon: FakeDaemon, bridge: Client) -> None:
-    daemon.answers["status"] = in_turn(breaks, lambda asked, say: {})
+    daemon.answers["open"] = in_turn(breaks, lambda asked, say: {})
     with pytest.raises(Unavailable, match="went away"):
-        bridge.status()
-    assert bridge.status() == {}
+        bridge.open_file("a")
+    assert bridge.open_file("a") == {}
 
 
 def test_a_daemon_that_goes_away_before_it_says_hello_is_told_too(daemon: FakeDaemon, bridge: Client) -> None:
     daemon.answers["hello"] = in_turn(breaks, lambda asked, say: {})
-    daemon.answers["status"] = lambda asked, say: {}
+    daemon.answers["open"] = lambda asked, say: {}
     with pytest.raises(Unavailable, match="went away"):
-        bridge.status()
-    assert bridge.status() == {}
+        bridge.open_file("a")
+    assert bridge.open_file("a") == {}
 
 
 @pytest.mark.parametrize("method", ["hello", "review/propose"])
@@ -329,70 +256,62 @@ def test_the_end_of_the_daemon_is_waited_for(daemon: FakeDaemon, bridge: Client)
     bridge.status()
     with pytest.raises(Unavailable, match="does not end"):
         bridge.wait_for_end(0.05)
-    assert bridge._socket is not None
+    assert bridge._wire is not None
     daemon.answers["bye"] = breaks
-    bridge._socket.sendall(b'{"id": 1, "method": "bye", "params": {}}\n')
+    bridge._wire._socket.sendall(b'{"id": 1, "method": "bye", "params": {}}\n')
     bridge.wait_for_end(PATIENCE_S)
 
 
-# ---- finding a daemon
+# ---- listening
 
-ADDRESSES = ["", "nonsense", "[]", "{}", '{"socket": 7}', '{"socket": "/nowhere"}', "\x80"]
-
-
-@pytest.mark.parametrize("said", ADDRESSES)
-def test_an_announcement_that_leads_nowhere_is_no_daemon(bridge: Client, places: Paths, said: str) -> None:
-    os.makedirs(places.state, mode=0o700)
-    Path(places.address).write_bytes(said.encode("latin-1"))
-    with pytest.raises(Unavailable, match="not running"):
-        bridge.status()
+LOCKS = {"type": "locks"}
 
 
-def test_somebody_else_s_daemon_is_not_trusted(
-    daemon: FakeDaemon, bridge: Client, places: Paths, monkeypatch: pytest.MonkeyPatch
+def tells(asked: dict[str, Any], say: Say) -> Any:
+    """Answer, after an event."""
+    say({"method": "event", "params": LOCKS})
+    return {}
+
+
+def test_events_are_heard_whatever_else_is_asked_and_nothing_comes_at_the_time_out(
+    daemon: FakeDaemon, bridge: Client
 ) -> None:
-    uid = os.getuid()
-    uids = iter([uid, uid + 1])  # whose file it is, whose socket
-    monkeypatch.setattr(os, "getuid", lambda: next(uids))
-    with pytest.raises(NotTrusted, match="socket belongs to user"):
-        bridge.status()
-    assert daemon.asked == []
-    monkeypatch.setattr(os, "getuid", lambda: uid + 1)
-    with pytest.raises(NotTrusted, match=r"daemon\.json belongs to somebody else"):
-        bridge.status()
-    monkeypatch.setattr(os, "getuid", lambda: uid)
-    monkeypatch.setattr("sys.platform", "darwin")
-    daemon.answers["status"] = lambda asked, say: {}
-    assert bridge.status() == {}
+    daemon.answers["events/subscribe"] = lambda asked, say: {}
+    daemon.answers["open"] = tells
+    assert bridge.open_file("a") == {}  # nobody listens yet
+    assert bridge.next_event(0) == MISSED
+    assert bridge.next_event(0.01) is None
+    assert bridge.open_file("a") == {}
+    assert [bridge.next_event(PATIENCE_S), bridge.next_event(0)] == [LOCKS, None]
+    assert daemon.methods() == ["hello", "open", "events/subscribe", "open"]
 
 
-def test_without_a_home_there_is_no_client() -> None:
-    with pytest.raises(BadConfiguration, match="HOME"):
-        Client(environ={}, cwd="/")
-
-
-def test_an_interpreter_that_is_gone_is_told(places: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.executable", "/nowhere/python")
-    with pytest.raises(BadConfiguration, match="cannot start /nowhere/python"):
-        start(places, os.environ)
-
-
-@pytest.mark.parametrize(("program", "message"), [("/bin/true", "did not start"), ("/bin/false", "did not start")])
-def test_a_daemon_that_says_nothing_did_not_start(
-    places: Paths, monkeypatch: pytest.MonkeyPatch, program: str, message: str
+def test_listening_goes_on_with_the_next_daemon_and_says_that_something_was_missed(
+    daemon: FakeDaemon, bridge: Client
 ) -> None:
-    monkeypatch.setattr("sys.executable", program)
-    with pytest.raises(Unavailable, match=message) as caught:
-        start(places, os.environ)
-    assert caught.value.hint is not None
-    assert places.log in caught.value.hint
+    def breaks_after(asked: dict[str, Any], say: Say) -> Any:
+        say({"id": daemon.asked[-1]["id"], "result": {}})
+        return breaks()
+
+    daemon.answers["events/subscribe"] = in_turn(breaks, breaks_after, tells)
+    heard = [bridge.next_event(PATIENCE_S) for _ in range(3)]
+    assert heard == [MISSED, MISSED, LOCKS]
+    daemon.answers["events/subscribe"] = breaks
+    bridge.close()
+    with pytest.raises(Unavailable, match="again and again"):
+        bridge.next_event(PATIENCE_S)
 
 
-def test_what_keeps_the_daemon_from_starting_is_told(places: Paths) -> None:
-    Path(places.config).parent.mkdir(parents=True)
-    Path(places.config).write_text("takeovr = true", encoding="utf-8")
-    with pytest.raises(BadConfiguration, match="takeovr"), Client(environ=os.environ) as bridge:
-        bridge.status()
+def test_listening_ends_when_the_user_stops_the_daemon(daemon: FakeDaemon, bridge: Client) -> None:
+    def stops(asked: dict[str, Any], say: Say) -> Any:
+        say({"id": daemon.asked[-1]["id"], "result": {}})
+        say({"method": "daemon/stopping", "params": {"restart": False}})
+        return breaks()
+
+    daemon.answers["events/subscribe"] = stops
+    assert bridge.next_event(PATIENCE_S) == MISSED
+    with pytest.raises(Stopped):
+        bridge.next_event(PATIENCE_S)
 
 
 # ---- the real one

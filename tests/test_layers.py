@@ -10,30 +10,37 @@ import pytest
 ROOT = Path(__file__).parent.parent
 BASE = frozenset({"pathconv", "bridge.errors", "bridge.core"})
 EDGE = BASE | {"bridge.paths", "bridge.listening", "bridge.web"}
-CLI = BASE | {"bridge", "bridge.client", "bridge.paths", "bridge.store"}
+CLIENT = frozenset({"bridge.errors", "bridge.paths", "bridge.finding", "bridge.connection", "bridge.asking"})
+CLI = BASE | {"bridge", "bridge.client", "bridge.finding", "bridge.paths", "bridge.store"}
 
 # Package or module: what of ours it may import besides itself. The longest name that fits counts.
 ALLOWED: dict[str, frozenset[str]] = {
     "pathconv": frozenset(),
-    "bridge": frozenset(),
+    "bridge": frozenset({"bridge.client", "bridge.asyncclient"}),
     "bridge.__main__": frozenset({"bridge.cli"}),
     "bridge.errors": frozenset(),
     "bridge.paths": frozenset({"bridge.errors"}),
-    "bridge.client": frozenset({"bridge", "bridge.errors", "bridge.paths"}),
     "bridge.listening": frozenset(),
     "bridge.web": frozenset(),
+    "bridge.finding": frozenset({"bridge.errors", "bridge.paths"}),
+    "bridge.connection": frozenset({"bridge", "bridge.errors", "bridge.finding", "bridge.paths"}),
+    "bridge.asking": frozenset({"bridge.errors", "bridge.connection"}),
+    "bridge.news": frozenset(),
+    "bridge.client": CLIENT | {"bridge", "bridge.news"},
+    "bridge.asyncclient": CLIENT | {"bridge", "bridge.news"},
     "bridge.core": BASE,
     "bridge.ides": EDGE,
     "bridge.agents": EDGE,
     "bridge.surfaces": EDGE,
     "bridge.store": EDGE,
-    "bridge.daemon": EDGE | {"bridge", "bridge.ides", "bridge.agents", "bridge.surfaces", "bridge.store"},
+    "bridge.daemon": EDGE
+    | {"bridge", "bridge.news", "bridge.ides", "bridge.agents", "bridge.surfaces", "bridge.store"},
     "bridge.daemon.inspection": EDGE | {"bridge", "bridge.client", "bridge.daemon", "bridge.ides", "bridge.store"},
     "bridge.cli": CLI,
     "bridge.cli.daemon": CLI | {"bridge.cli", "bridge.daemon"},  # ``bridge up --foreground`` becomes the daemon
     "bridge.cli.doctor": CLI | {"bridge.cli", "bridge.daemon.inspection"},  # the daemon may be what is ill
 }
-STANDARD_LIBRARY_ONLY = ("bridge.errors", "bridge.paths", "bridge.client", "pathconv")
+STANDARD_LIBRARY_ONLY = (*CLIENT, "bridge.client", "bridge.asyncclient", "bridge.news", "pathconv")
 
 # All that a module that decides may know of the standard library, and of PyPI.
 PURE = frozenset(

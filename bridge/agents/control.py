@@ -66,6 +66,11 @@ class Session:
         """Tell the session what its IDE says; `params` is JSON."""
         self.send(jsonrpc.notification(method, params))
 
+    async def drained(self) -> None:
+        """Wait until most of what was sent is on its way; a session that has ended takes everything."""
+        with suppress(ConnectionError):
+            await self._writer.drain()
+
     def reply(self, id_: RequestId, result: Any) -> None:
         """Answer a request; bytes are JSON already."""
         raw = bytes(result) if isinstance(result, bytes | msgspec.Raw) else jsonrpc.dump(result)

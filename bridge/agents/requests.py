@@ -6,8 +6,8 @@ relative one counts from the session's directory.
 
 An error's ``code`` is an exit code of `bridge.errors`, and its ``data`` has ``code`` (a name) and ``hint``; a line that
 is no request gets -32700. The daemon also notifies: ``review/surface`` ``{id, surface, ide, reason}`` to whoever
-waits for a review, each time it moves, and ``daemon/stopping`` ``{restart}`` to everybody. Results: those of
-`bridge.client.Client`'s methods, which ask nothing else.
+waits for a review, each time it moves, ``daemon/stopping`` ``{restart}`` to everybody, and ``event`` to those who
+subscribed (`bridge.news`). Results: those of `bridge.client.Client`'s methods, which ask nothing else.
 """
 
 from __future__ import annotations
@@ -39,11 +39,12 @@ __all__ = [
     "PublishSet",
     "Status",
     "Stop",
+    "TakeBack",
     "Wait",
     "parse",
 ]
 
-CAPABILITIES: Final = ("open", "call", "dirty", "review", "page", "status", "publish")
+CAPABILITIES: Final = ("open", "call", "dirty", "review", "page", "status", "events", "request", "publish")
 
 
 ReviewId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
@@ -65,7 +66,7 @@ class Hello(msgspec.Struct):
 
 
 class Status(msgspec.Struct):
-    """``status``: as data, or rendered for a terminal of so many columns."""
+    """``status``: as data; with `render` also as ``text``, for a terminal of so many columns."""
 
     render: bool = False
     color: bool = False
@@ -168,6 +169,12 @@ class PublishSet(msgspec.Struct):
 
     on: bool
     transport: Transport = Transport.WEBSOCKET
+
+
+class TakeBack(msgspec.Struct):
+    """``request/cancel``: the session's own unanswered ``review/wait`` is not to be answered any more."""
+
+    id: jsonrpc.RequestId
 
 
 class Stop(msgspec.Struct):

@@ -12,8 +12,9 @@ from contextlib import suppress
 from typing import Any
 
 from bridge.cli.output import say
-from bridge.client import Client, Silent, read_address, start
+from bridge.client import Client, Silent
 from bridge.errors import ExitCode, Unavailable, error_from_json
+from bridge.finding import read_address, start
 from bridge.paths import Paths, paths
 
 _PATIENCE_S = 10.0  # it drains for two seconds at most; a busy machine takes longer

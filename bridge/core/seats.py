@@ -116,6 +116,15 @@ class Seats:
             for waiting in (seat.waiters, seat.openers, seat.deciders):
                 waiting[:] = [waiter for waiter in waiting if waiter.session != session]
 
+    def withdraw(self, session: SessionId, id_: RequestId) -> bool:
+        """Forget a session's request to wait, which it took back; tell whether there was one."""
+        for seat in self.by_id.values():
+            for waiter in seat.waiters:
+                if (waiter.session, waiter.id) == (session, id_):
+                    seat.waiters.remove(waiter)
+                    return True
+        return False
+
     def end(self, seat: Seat) -> None:
         """Tell everybody how the review ended, which is on disk, and forget it."""
         del self.by_id[seat.id]

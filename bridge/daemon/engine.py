@@ -41,6 +41,7 @@ from bridge.core.jsonrpc import RequestId
 from bridge.core.reviews import Review, decision
 from bridge.core.router import Router
 from bridge.core.text import visible
+from bridge.daemon.events import Events
 from bridge.errors import BridgeError, Conflict, Unavailable
 from bridge.ides.sockets import Sockets
 from bridge.store.journal import Journal, JournalThread
@@ -95,6 +96,7 @@ class Engine:
         self.router = router
         self.journal = journal
         self.sockets = sockets(tasks, self.report)
+        self.events = Events(tasks, router)
         self._tasks = tasks
         self._look = look
         self._saved = saved
@@ -121,6 +123,7 @@ class Engine:
         """Forget an asker."""
         del self._askers[asker.number]
         self._lookers.pop(asker.number, None)
+        self.events.left(asker.number)
         await self.report(Left(time.time(), asker.number))
 
     async def follow(self, asker: Asker, look: Callable[[], Awaitable[Scene | None]]) -> None:
@@ -142,6 +145,7 @@ class Engine:
         """Let the router decide what `event` means, and do it; what goes wrong is the caller's to tell."""
         for command in self.router.handle(event):
             await self._do(command)
+        self.events.stirred()
         self._set_timer()
 
     async def _do(self, command: Command) -> None:
@@ -177,6 +181,7 @@ class Engine:
                 self._tasks.create_task(self._look_for(sessions), name="looking for sessions")
             case Ended(review):
                 logger.info("review %s: %s", review.id, review.outcome)
+                self.events.ended(review)
                 self._tasks.create_task(self._ended(review.id))
 
     # ---- the journal
@@ -241,6 +246,7 @@ class Engine:
         """Offer reviews that no IDE shows to whatever is there now."""
         for command in self.router.look_again():
             await self._do(command)
+        self.events.stirred()
 
     async def _look_for(self, sessions: tuple[SessionId, ...]) -> None:
         """Look around for sessions that follow an IDE, and tell the router what there is."""

@@ -229,6 +229,7 @@ class _Life:
     def _watch(self, tasks: asyncio.TaskGroup, lookout: Lookout) -> None:
         def changed() -> None:
             tasks.create_task(self.engine.look_again(), name="looking again")
+            self.engine.events.publish({"type": "locks"})
 
         def those(polled: bool) -> list[Path]:
             known = lookout.directories

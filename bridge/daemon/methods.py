@@ -73,6 +73,8 @@ class Methods:
             "publish/child": (requests.PublishChild, self._publish_child),
             "publish/set": (requests.PublishSet, self._publish_set),
             "publish/list": (requests.Nothing, self._publish_list),
+            "request/cancel": (requests.TakeBack, self._take_back),
+            "events/subscribe": (requests.Nothing, self._subscribe),
             "daemon/stop": (requests.Stop, self._stop_daemon),
         }
 
@@ -216,7 +218,14 @@ class Methods:
         }
         if not params.render:
             return status
-        return {"text": render(status, now, color=params.color, columns=params.columns)}
+        return {**status, "text": render(status, now, color=params.color, columns=params.columns)}
+
+    async def _take_back(self, session: Session, id_: RequestId, params: requests.TakeBack) -> Any:
+        return {"cancelled": self._engine.router.seats.withdraw(session.number, params.id)}
+
+    async def _subscribe(self, session: Session, id_: RequestId, params: requests.Nothing) -> Any:
+        self._engine.events.subscribe(session)
+        return {}
 
     async def _stop_daemon(self, session: Session, id_: RequestId, params: requests.Stop) -> Any:
         self._stop(params.restart)

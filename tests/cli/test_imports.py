@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.client import Client, start
+from bridge.client import Client
+from bridge.finding import start
 from bridge.paths import paths
 
 PATIENCE_S = 40.0
@@ -18,11 +19,14 @@ PATIENCE_S = 40.0
 OURS = {
     "bridge",
     "bridge.__main__",
+    "bridge.asking",
     "bridge.cli",
     "bridge.cli.output",
     "bridge.cli.status",
     "bridge.client",
+    "bridge.connection",
     "bridge.errors",
+    "bridge.finding",
     "bridge.paths",
 }
 _DUMP = """
@@ -37,7 +41,7 @@ sys.exit(code)
 """
 # What is paid for anyway: these modules, and what argparse loads by itself for its first argument.
 _FLOOR = """
-import __future__, _socket, argparse, collections.abc, json, runpy, select, struct, sys, zlib
+import __future__, _socket, argparse, collections.abc, json, runpy, struct, sys, zlib
 formatter = lambda prog: argparse.HelpFormatter(prog, width=100)  # without a width it looks for the terminal's
 argparse.ArgumentParser(formatter_class=formatter).add_argument("--json", help="argparse needs its formatter for this")
 print(*sys.modules, file=sys.stderr)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge import client
+from bridge import connection
 from bridge.core.events import Dial, Event, HangUp, LinkState, Scene, Tick
 from bridge.core.link import RELAY_PAUSE_S
 from bridge.core.links import HANDSHAKE_S, IDLE_S, RELAY_S
@@ -159,7 +159,7 @@ def test_one_request_starts_two_relays_and_no_more(story: Playbook, attempt_s: f
 
 
 def test_two_relays_that_take_their_whole_time_end_before_the_askers_patience_does() -> None:
-    assert RELAYS_MOST * (HANDSHAKE_S + RELAY_S) < client.CALL_S
+    assert RELAYS_MOST * (HANDSHAKE_S + RELAY_S) < connection.CALL_S
     assert RELAY_PAUSE_S > RELAY_S + 3 * HANDSHAKE_S  # else the first might be tried again after the second
 
 

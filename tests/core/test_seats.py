@@ -38,6 +38,16 @@ def test_an_agent_that_leaves_is_answered_no_more_and_the_review_stays(story: Pl
     then(story >> saved(rejected), *ends(rejected, (PAGE, 7)))
 
 
+def test_who_takes_a_request_back_is_not_answered_and_others_are(story: Playbook, on_page: Review) -> None:
+    for who, id_ in ((ANN, 3), (ANN, 4), (BOB, 3)):
+        story.quietly(asks(WAIT, id_, who=who))
+    taken = [story.router.seats.withdraw(who, id_) for who, id_ in ((ANN, 3), (ANN, 3), (ANN, 9), (PAGE, 4))]
+    assert taken == [True, False, False, False]
+    rejected = decide(on_page, 1000.0, finals=None, trigger=Trigger.REJECTED_ON_PAGE)
+    story >> asks(Decide(review_id="r1", finals=None), 7, who=PAGE) << Save(rejected)
+    then(story >> saved(rejected), *ends(rejected, (PAGE, 7), (ANN, 2), (ANN, 4), (BOB, 3)))
+
+
 def test_an_agent_that_leaves_before_its_proposal_is_on_disk_is_not_answered(story: Playbook) -> None:
     new = review()
     story >> asks(Propose(review=new), scene=scene()) << Save(new) >> Left(1000.0, ANN) >> saved(new)

@@ -19,8 +19,9 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from bridge.client import Client, Stopped, start
+from bridge.client import Client, Stopped
 from bridge.errors import BadConfiguration, ExitCode, NotTrusted
+from bridge.finding import start
 from bridge.paths import Paths, paths
 from tests.e2e.support import Ide, Running, bridge, daemon_about, everything_ends, kill_daemon, wait_gone
 
@@ -186,7 +187,7 @@ def test_it_keeps_no_file_no_directory_no_terminal_and_no_secret_of_the_starter(
     folder.mkdir()
     script = """
 import os, sys
-from bridge.client import start
+from bridge.finding import start
 from bridge.paths import paths
 os.dup2(os.open(sys.argv[1], os.O_RDWR | os.O_CREAT), 77, inheritable=True)
 os.set_inheritable(77, True)

@@ -1,0 +1,179 @@
+"""A connection to the daemon: what it takes to get one, and to ask on it. Standard library only, and little of it."""
+
+from __future__ import annotations
+
+import _socket  # what `socket` wraps: that would be a tenth of a quick command's time
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+
+from bridge.errors import BadData, Unavailable, Usage, error_from_json
+from bridge.finding import dial, start
+from bridge.paths import paths
+
+TYPE_CHECKING = False  # as `typing` says, which costs a tenth of a quick command
+if TYPE_CHECKING:
+    from typing import Any
+
+    Notified = Callable[[str, dict[str, Any]], None]
+
+__all__ = ["CALL_S", "SENT", "Caller", "Lost", "Silent", "Stopped", "Wire", "encode", "heard", "result_of"]
+
+CALL_S = 30.0  # every answer but a human's
+MOST_LINE = 63 << 20  # bytes of one request; the daemon takes a little more
+_CHUNK = 1 << 16
+
+# What the daemon may know of a terminal's environment; tests hold it to what `core.terminal` reads.
+SENT = (
+    "ANTIGRAVITY_CLI_ALIAS",
+    "CLAUDE_CODE_SSE_PORT",
+    "CLAUDE_CONFIG_DIR",
+    "CURSOR_TRACE_ID",
+    "INSIDE_EMACS",
+    "NVIM",
+    "POSITRON",
+    "STY",
+    "TERMINAL_EMULATOR",
+    "TERM_PRODUCT",
+    "TERM_PROGRAM",
+    "TMUX",
+    "ZED_SESSION_ID",
+)
+
+
+class Stopped(Unavailable):
+    """The user stopped the daemon; an undecided review stays in its journal."""
+
+
+class Silent(Unavailable):
+    """A daemon runs and does not answer; ``bridge restart`` ends it, and its reviews are safe."""
+
+
+class Lost(Exception):
+    """The connection broke; another daemon may know more."""
+
+
+class Caller:
+    """Who asks, and the way from there to the daemon; shared by the blocking client and the asyncio one.
+
+    `daemon_pid` is the daemon's PID as the kernel knows it: None before we are connected, 0 where the kernel does
+    not say, or where the daemon is in a PID namespace that cannot be seen from here.
+    """
+
+    def __init__(
+        self, name: str, spawn: bool, cwd: str | None, environ: Mapping[str, str] | None, patience: float
+    ) -> None:
+        self.daemon_pid: int | None = None
+        self._environ = dict(os.environ if environ is None else environ)
+        self._cwd = _cwd() if cwd is None else cwd
+        self._name = name
+        self._spawn = spawn
+        self._patience = patience
+        self._paths = paths(self._environ)
+
+    def connect(self) -> Wire:
+        """Find the daemon, or start it, and say hello. Raises `Unavailable` when there is none."""
+        wire = self._reach()
+        try:
+            wire.ask("hello", self._hello(), self._patience)
+        except BaseException:
+            wire.close()  # it does not know who we are
+            raise
+        return wire
+
+    def _reach(self) -> Wire:
+        found = dial(self._paths, self._patience)
+        if found is None and self._spawn:
+            start(self._paths, self._environ)
+            found = dial(self._paths, self._patience)
+        if found is None:
+            raise Unavailable("the bridge is not running", "bridge up")
+        connection, self.daemon_pid = found
+        return Wire(connection)
+
+    def _hello(self) -> dict[str, Any]:
+        environ = {name: self._environ[name] for name in SENT if name in self._environ}
+        return {"cwd": self._cwd, "environ": environ, "name": self._name}
+
+
+class Wire:
+    """One connection to a daemon, with one request at a time; what fails is an `OSError`."""
+
+    def __init__(self, connection: _socket.socket) -> None:
+        self._socket = connection
+        self._buffer = bytearray()
+        self._count = 0
+
+    def close(self) -> None:
+        """Leave; undecided reviews stay."""
+        self._socket.close()
+
+    def detach(self) -> tuple[int, bytes]:
+        """Give the connection away: its file descriptor, and what was read from it and belongs to no answer."""
+        return self._socket.detach(), bytes(self._buffer)
+
+    def ask(
+        self, method: str, params: Mapping[str, Any], timeout: float | None, notified: Notified | None = None
+    ) -> Any:
+        """Ask and wait for the answer; `notified` is told what comes out of turn.
+
+        Raises what the daemon refuses with, `Stopped` when it leaves for good, `TimeoutError`, and `ConnectionError`
+        when it goes away.
+        """
+        self._count += 1
+        line = encode(self._count, method, params)
+        self._socket.settimeout(CALL_S)
+        self._socket.sendall(line)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            message = self.read(deadline)
+            if message.get("id") == self._count and "method" not in message:
+                return result_of(message)
+            heard(message, notified)
+
+    def read(self, deadline: float | None) -> dict[str, Any]:
+        """Wait for one message, until the monotonic clock shows `deadline`."""
+        while (end := self._buffer.find(b"\n")) < 0:
+            self._socket.settimeout(None if deadline is None else max(deadline - time.monotonic(), 0.001))
+            chunk = self._socket.recv(_CHUNK)
+            if not chunk:
+                raise ConnectionResetError("it closed the connection")
+            self._buffer += chunk
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+
+def encode(id_: int, method: str, params: Mapping[str, Any]) -> bytes:
+    """Write a request as the line that it is. Raises `BadData` for one that is too long."""
+    line = json.dumps({"jsonrpc": "2.0", "id": id_, "method": method, "params": params}).encode() + b"\n"
+    if len(line) > MOST_LINE:
+        raise BadData("the change is too large for a review", "propose it in parts")
+    return line
+
+
+def result_of(message: dict[str, Any]) -> Any:
+    """Read an answer; raises what it refuses with."""
+    if "error" in message:
+        raise error_from_json(message["error"])
+    return message["result"]
+
+
+def heard(message: dict[str, Any], notified: Notified | None) -> None:
+    """Pass on what the daemon says out of turn; raises what it means that the daemon leaves."""
+    method, params = message.get("method"), message.get("params", {})
+    if method == "daemon/stopping":
+        if params.get("restart"):
+            raise ConnectionResetError("it is being restarted")
+        raise Stopped("the bridge was stopped", "its reviews stay: bridge review ls")
+    if notified is not None and isinstance(method, str):
+        notified(method, params)
+
+
+def _cwd() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        raise Usage("the working directory is gone", "cd to one that exists") from None
