@@ -35,11 +35,12 @@ __all__ = [
     "Propose",
     "Status",
     "Stop",
+    "Use",
     "Wait",
     "parse",
 ]
 
-CAPABILITIES: Final = ("open", "call", "dirty", "review", "page", "status")
+CAPABILITIES: Final = ("open", "call", "dirty", "review", "page", "status", "use")
 
 
 ReviewId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
@@ -67,6 +68,13 @@ class Status(msgspec.Struct):
     color: bool = False
     columns: int = 100
     ide: Name | None = None
+
+
+class Use(msgspec.Struct):
+    """``use``: pin an IDE for the session's terminal or workspace; ``auto`` removes the pin, None only asks."""
+
+    ide: Annotated[str, msgspec.Meta(max_length=256)] | None = None
+    workspace: bool = False
 
 
 class Open(msgspec.Struct):

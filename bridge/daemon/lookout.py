@@ -16,8 +16,10 @@ from bridge.core.events import Scene
 from bridge.core.reviews import Review
 from bridge.core.selection import Place
 from bridge.core.terminal import Terminal, read_terminal
+from bridge.daemon.pins import Pins, workspace_of
 from bridge.ides.dialing import Dialer
 from bridge.ides.locks import candidate_directories
+from bridge.ides.processes import terminal_of
 from bridge.ides.projects import place
 from bridge.ides.surroundings import Surroundings
 from bridge.ides.survey import Sighting, Survey
@@ -58,6 +60,7 @@ class Lookout:
         takeover: the user allows an occupied IDE to be taken over.
         surroundings: the machine.
         dialer: the one that links are made with.
+        pins: the IDEs that the user wants where nobody names one.
         clock: seconds, never set back.
     """
 
@@ -68,8 +71,10 @@ class Lookout:
         surroundings: Surroundings,
         dialer: Dialer,
         *,
+        pins: Pins | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.pins = pins or Pins()
         self._home = home
         self._real_home = os.path.realpath(home)
         self._takeover = takeover
@@ -111,7 +116,7 @@ class Lookout:
         For what may be asked many times a second. That an IDE went away its link tells at once.
         """
         now = self._clock()
-        question = (session.cwd, session.environ, file, named)
+        question = (session.cwd, session.environ, file, named, self.pins.changes)
         memory = self._memories.get(session)
         if memory is None or not memory.answers(question, now):
             # First: what changes meanwhile is for the next look.
@@ -123,7 +128,11 @@ class Lookout:
     def compose(self, sighting: Sighting, session: Session, file: str | None, named: str | None) -> Scene:
         """Join what was seen with where the session stands."""
         where = self._place(sighting, session.cwd, file)
-        return self._scene(sighting, where, read_terminal(session.environ), named)
+        return self._scene(sighting, where, read_terminal(session.environ), named, _terminal(session))
+
+    def whereabouts(self, session: Session) -> tuple[str | None, str]:
+        """Say in which terminal a session is, if that can be told, and in which workspace: what pins are for."""
+        return _terminal(session), workspace_of(place(session.cwd, home=self._real_home))
 
     async def scene_of(self, review: Review) -> Scene:
         """Describe the world for a review whose asker may be gone: its terminal is not known any more."""
@@ -134,10 +143,23 @@ class Lookout:
     def _place(self, sighting: Sighting, directory: str | bytes, file: str | bytes | None) -> Place:
         return replace(place(directory, file, home=self._real_home), mapper=sighting.terrain.mapper)
 
-    def _scene(self, sighting: Sighting, where: Place, terminal: Terminal, named: str | None) -> Scene:
+    def _scene(
+        self, sighting: Sighting, where: Place, terminal: Terminal, named: str | None, pinned_in: str | None = None
+    ) -> Scene:
+        """Join it all; without a name, what is pinned in the terminal `pinned_in` or the workspace counts as named."""
+        pin = None if (named or "").strip() else self.pins.named_for(pinned_in, workspace_of(where))
         return Scene(
-            candidates=sighting.candidates, place=where, terminal=terminal, named=named, takeover=self._takeover
+            candidates=sighting.candidates,
+            place=where,
+            terminal=terminal,
+            named=pin.name if pin else named,
+            pinned=pin.kind if pin else None,
+            takeover=self._takeover,
         )
+
+
+def _terminal(session: Session) -> str | None:
+    return None if session.pid is None else terminal_of(session.pid)
 
 
 def _stamps(directories: Iterable[Path]) -> dict[Path, int]:

@@ -20,6 +20,7 @@ from bridge.core.status import SCHEMA, Daemon, Status, ide_row, machine_row, ren
 from bridge.daemon.engine import Engine
 from bridge.daemon.lookout import Lookout
 from bridge.daemon.pages import Pages
+from bridge.daemon.terminals import Terminals
 from bridge.errors import BadData, BridgeError, Usage
 from bridge.store.files import read_file
 from bridge.store.journal import Journal
@@ -54,6 +55,7 @@ class Methods:
         self._about = about
         self._warnings = warnings
         self._stop = stop
+        self._terminals = Terminals(engine.journal, lookout)
 
     def table(self) -> dict[str, tuple[type[Any], Handler]]:
         """Give every method with the shape of its parameters."""
@@ -72,6 +74,7 @@ class Methods:
             "review/get": (requests.One, self._get),
             "review/delivered": (requests.One, self._delivered),
             "daemon/stop": (requests.Stop, self._stop_daemon),
+            **self._terminals.table(),
         }
 
     async def _ask(self, session: Session, id_: RequestId, ask: Ask, scene: Scene | None = None) -> Any:
@@ -112,6 +115,7 @@ class Methods:
             raise Usage("a proposal is about exactly one file so far")
         files = [await asyncio.to_thread(_change, session.resolve(file.path), file) for file in params.files]
         workspace = os.fsencode(session.cwd)
+        scene = await self._lookout.scene(session, os.fsdecode(files[0].path), params.ide)
         now = time.time()
         review = Review(
             id="".join(secrets.choice(_ALPHABET) for _ in range(8)),
@@ -123,12 +127,11 @@ class Methods:
             agent=session.name,
             request_key=params.request_key,
             surface=params.surface,
-            ide=params.ide,
+            ide=scene.named,  # a pin too: the review may outlive the terminal
         )
         known = None
         if params.request_key is not None:
             known = await self._engine.journal.run(Journal.by_key, workspace, params.request_key)
-        scene = await self._lookout.scene(session, os.fsdecode(files[0].path), params.ide)
         return await self._ask(session, id_, Propose(review=review, known=known, supersedes=params.supersedes), scene)
 
     async def _wait(self, session: Session, id_: RequestId, params: requests.Wait) -> Any:
@@ -189,6 +192,7 @@ class Methods:
             "daemon": self._about(),
             "machine": machine_row(sighting.terrain),
             "directory": session.cwd,
+            "pinned": {"ide": scene.named or "", "for": scene.pinned} if scene.pinned else None,
             "ides": [ide_row(v, *links.state_of(v.candidate)) for v in links.choose(scene, now).verdicts],
             "ignored": [{"path": os.fspath(found.path), "reason": found.reason} for found in sighting.refused],
             "reviews": self._open_reviews(),
