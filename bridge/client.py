@@ -113,7 +113,7 @@ class Client:
         patience: float = CALL_S,
     ) -> None:
         self.daemon_pid: int | None = None
-        self._environ = dict(os.environ if environ is None else environ)
+        self._environ: Mapping[str, str] = dict(os.environ if environ is None else environ)
         self._cwd = _cwd() if cwd is None else cwd
         self._name = name
         self._spawn = spawn
@@ -378,8 +378,14 @@ class Client:
         return self._socket
 
     def _hello(self) -> dict[str, Any]:
-        environ = {name: self._environ[name] for name in SENT if name in self._environ}
-        return {"cwd": self._cwd, "environ": environ, "name": self._name}
+        seen, terminal = self._environ, None
+        if "TMUX" in seen:
+            from bridge.tmux import look_through  # lazily: most are not in tmux
+
+            seen, terminal = look_through(seen)
+        environ = {name: seen[name] for name in SENT if name in seen}
+        hello = {"cwd": self._cwd, "environ": environ, "name": self._name}
+        return hello if terminal is None else {**hello, "terminal_pid": terminal}
 
     def _dial(self) -> _socket.socket | None:
         """Connect to the daemon that announced itself; None when none answers."""

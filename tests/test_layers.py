@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 BASE = frozenset({"pathconv", "bridge.errors", "bridge.core"})
 EDGE = BASE | {"bridge.paths"}
-CLI = BASE | {"bridge", "bridge.client", "bridge.paths", "bridge.store"}
+CLI = BASE | {"bridge", "bridge.client", "bridge.paths", "bridge.store", "bridge.tmux"}
 
 # Package or module: what of ours it may import besides itself. The longest name that fits counts.
 ALLOWED: dict[str, frozenset[str]] = {
@@ -19,7 +19,8 @@ ALLOWED: dict[str, frozenset[str]] = {
     "bridge.__main__": frozenset({"bridge.cli"}),
     "bridge.errors": frozenset(),
     "bridge.paths": frozenset({"bridge.errors"}),
-    "bridge.client": frozenset({"bridge", "bridge.errors", "bridge.paths"}),
+    "bridge.tmux": frozenset(),
+    "bridge.client": frozenset({"bridge", "bridge.errors", "bridge.paths", "bridge.tmux"}),
     "bridge.core": BASE,
     "bridge.ides": EDGE,
     "bridge.agents": EDGE,
@@ -31,7 +32,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "bridge.cli.daemon": CLI | {"bridge.cli", "bridge.daemon"},  # ``bridge up --foreground`` becomes the daemon
     "bridge.cli.doctor": CLI | {"bridge.cli", "bridge.daemon.inspection"},  # the daemon may be what is ill
 }
-STANDARD_LIBRARY_ONLY = ("bridge.errors", "bridge.paths", "bridge.client", "pathconv")
+STANDARD_LIBRARY_ONLY = ("bridge.errors", "bridge.paths", "bridge.tmux", "bridge.client", "pathconv")
 
 # All that a module that decides may know of the standard library, and of PyPI.
 PURE = frozenset(

@@ -58,6 +58,7 @@ class Hello(msgspec.Struct):
     cwd: str
     environ: dict[str, str] = {}
     version: str = ""
+    terminal_pid: int | None = None  # in the terminal that shows the asker, if that is no ancestor's: in tmux
     name: Name = ""  # of the agent, for the human
 
 

@@ -32,6 +32,7 @@ COMMANDS = {
     "diagnostics": ("bridge.cli.diagnostics", "print the problems that the IDE knows of, of a file or of all"),
     "review": ("bridge.cli.review", "list, show, open, wait for, print, apply or cancel reviews"),
     "path": ("bridge.cli.path", "translate paths between Windows and WSL, like wslpath, and say why"),
+    "shell-hook": ("bridge.cli.shell_hook", "print what a shell evaluates, so that agents attach to its IDE"),
     "doctor": ("bridge.cli.doctor", "check everything and say how to mend it"),
     "up": ("bridge.cli.daemon", "start the bridge (any command does that by itself)"),
     "down": ("bridge.cli.daemon", "stop the bridge; undecided reviews stay"),

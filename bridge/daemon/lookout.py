@@ -102,7 +102,7 @@ class Lookout:
         """Look for IDEs, as this session's terminal sees them; without one, wherever any may be."""
         return await self._survey.look(
             self._known if session is None else self._with(session.environ),
-            terminal_pid=None if session is None else session.pid,
+            terminal_pid=None if session is None else session.terminal_pid or session.pid,
             linked=self.links.linked if self.links is not None else (),
         )
 
@@ -116,7 +116,7 @@ class Lookout:
         For what may be asked many times a second. That an IDE went away its link tells at once.
         """
         now = self._clock()
-        question = (session.cwd, session.environ, file, named, self.pins.changes)
+        question = (session.cwd, session.environ, session.terminal_pid, file, named, self.pins.changes)
         memory = self._memories.get(session)
         if memory is None or not memory.answers(question, now):
             # First: what changes meanwhile is for the next look.

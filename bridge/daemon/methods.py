@@ -86,6 +86,7 @@ class Methods:
             raise Usage("cwd is not an absolute path")
         session.greeted = True
         session.cwd, session.environ, session.name = session.resolve(params.cwd), params.environ, params.name
+        session.terminal_pid = params.terminal_pid
         self._lookout.remember(params.environ)
         about = self._about()
         return {"version": about["version"], "pid": about["pid"], "capabilities": about["capabilities"]}

@@ -8,6 +8,7 @@ from typing import Any
 
 from bridge.agents import requests
 from bridge.agents.control import Handler, Session
+from bridge.core.attaching import port_for_agents
 from bridge.core.jsonrpc import RequestId
 from bridge.core.selection import Listener, Pinned, is_named
 from bridge.daemon.lookout import Lookout
@@ -22,7 +23,7 @@ _AUTO = "auto"  # the name of no IDE: the bridge chooses
 
 
 class Terminals:
-    """Handles ``use``."""
+    """Handles ``terminal`` (which IDE agents should attach to there) and ``use``."""
 
     def __init__(self, journal: JournalThread, lookout: Lookout) -> None:
         self._journal = journal
@@ -30,7 +31,11 @@ class Terminals:
 
     def table(self) -> dict[str, tuple[type[Any], Handler]]:
         """Give every method with the shape of its parameters."""
-        return {"use": (requests.Use, self._use)}
+        return {"use": (requests.Use, self._use), "terminal": (requests.Nothing, self._terminal)}
+
+    async def _terminal(self, session: Session, id_: RequestId, params: requests.Nothing) -> Any:
+        scene = await self._lookout.scene(session)
+        return {"port": port_for_agents(scene.candidates, scene.place, scene.terminal, scene.named)}
 
     async def _use(self, session: Session, id_: RequestId, params: requests.Use) -> Any:
         terminal, workspace = self._lookout.whereabouts(session)
