@@ -37,10 +37,14 @@ COMMANDS = {
     "up": ("bridge.cli.daemon", "start the bridge (any command does that by itself)"),
     "down": ("bridge.cli.daemon", "stop the bridge; undecided reviews stay"),
     "restart": ("bridge.cli.daemon", "stop the bridge and start it again"),
-    "logs": ("bridge.cli.daemon", "print the end of the bridge's log"),
+    "logs": ("bridge.cli.logs", "print the end of the bridge's log, or follow it"),
 }
 
-_NO_DAEMON = ("bridge.cli.daemon", "bridge.cli.path")  # start and stop it, or need none: there is nothing to forbid
+_NO_DAEMON = (
+    "bridge.cli.daemon",
+    "bridge.cli.logs",
+    "bridge.cli.path",
+)  # start and stop it, or need none: there is nothing to forbid
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room where our output goes; other writes say so themselves
 
 _EXIT_CODES = """exit codes:
