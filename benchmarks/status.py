@@ -1,4 +1,7 @@
-"""``bridge status``, from the shell's point of view: a whole process, against the least that Node can do."""
+"""``bridge status``, from the shell's point of view: a whole process, against the least that Node can do.
+
+And ``bridge shell-hook``, which a prompt may run each time, against it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,11 @@ ROUNDS = 40
 
 def run(quick: bool) -> list[Row]:
     with stage() as here, here.daemon(), here.ide():
-        commands = {"bridge": (BRIDGE, "status"), "python": (sys.executable, "-c", "pass")}
+        commands = {
+            "bridge": (BRIDGE, "status"),
+            "hook": (BRIDGE, "shell-hook", "bash"),
+            "python": (sys.executable, "-c", "pass"),
+        }
         if node := shutil.which("node"):
             commands["node"] = (node, SCRIPT, here.address)
             assert "Neovim" in here.run(*commands["node"])
@@ -26,4 +33,5 @@ def run(quick: bool) -> list[Row]:
     return [
         ratio("bridge status / Node", times, "bridge", "node", goal=1.0),
         ratio("bridge status / python -c pass", times, "bridge", "python"),
+        ratio("bridge shell-hook / bridge status", times, "hook", "bridge", goal=1.5),
     ]

@@ -93,8 +93,15 @@ class Caller:
         return Wire(connection)
 
     def _hello(self) -> dict[str, Any]:
-        environ = {name: self._environ[name] for name in SENT if name in self._environ}
-        return {"cwd": self._cwd, "environ": environ, "name": self._name}
+        seen: Mapping[str, str] = self._environ
+        terminal = None
+        if "TMUX" in seen:
+            from bridge.tmux import look_through  # lazily: most are not in tmux
+
+            seen, terminal = look_through(seen)
+        environ = {name: seen[name] for name in SENT if name in seen}
+        hello = {"cwd": self._cwd, "environ": environ, "name": self._name}
+        return hello if terminal is None else {**hello, "terminal_pid": terminal}
 
 
 class Wire:

@@ -25,6 +25,7 @@ AGAINST_NODE = {
 }
 OTHERS = {
     "bridge status / python -c pass": None,
+    "bridge shell-hook / bridge status": 1.5,
     "call, 200 B, back to back / direct": 1.8,
     "call, 200 B, sparse / direct": 1.8,
     "call, 100 KB, back to back / direct": 2.0,

@@ -45,6 +45,7 @@ class Session:
         self.cwd = "/"
         self.greeted = False
         self.environ: dict[str, str] = {}
+        self.terminal_pid: int | None = None  # as it says itself: a hint
         self.name = ""
         self._writer = writer
 

@@ -40,11 +40,12 @@ __all__ = [
     "Status",
     "Stop",
     "TakeBack",
+    "Use",
     "Wait",
     "parse",
 ]
 
-CAPABILITIES: Final = ("open", "call", "dirty", "review", "page", "status", "events", "request", "publish")
+CAPABILITIES: Final = ("open", "call", "dirty", "review", "page", "status", "events", "request", "publish", "use")
 
 
 ReviewId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
@@ -62,6 +63,7 @@ class Hello(msgspec.Struct):
     cwd: str
     environ: dict[str, str] = {}
     version: str = ""
+    terminal_pid: int | None = None  # in the terminal that shows the asker, if that is no ancestor's: in tmux
     name: Name = ""  # of the agent, for the human
 
 
@@ -72,6 +74,13 @@ class Status(msgspec.Struct):
     color: bool = False
     columns: int = 100
     ide: Name | None = None
+
+
+class Use(msgspec.Struct):
+    """``use``: pin an IDE for the session's terminal or workspace; ``auto`` removes the pin, None only asks."""
+
+    ide: Annotated[str, msgspec.Meta(max_length=256)] | None = None
+    workspace: bool = False
 
 
 class Open(msgspec.Struct):

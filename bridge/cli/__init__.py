@@ -25,20 +25,26 @@ __all__ = ["COMMANDS", "main"]
 
 COMMANDS = {
     "status": ("bridge.cli.status", "show the IDEs, which one would be used and why, and what waits"),
+    "use": ("bridge.cli.use", "pin the IDE for this terminal or workspace, or say what is pinned"),
     "open": ("bridge.cli.open", "open a file, at a line, in the IDE that you work in"),
     "diff": ("bridge.cli.diff", "show a change to the human and print the decision"),
     "selection": ("bridge.cli.selection", "print what is selected in the IDE"),
     "diagnostics": ("bridge.cli.diagnostics", "print the problems that the IDE knows of, of a file or of all"),
     "review": ("bridge.cli.review", "list, show, open, wait for, print, apply or cancel reviews"),
     "path": ("bridge.cli.path", "translate paths between Windows and WSL, like wslpath, and say why"),
+    "shell-hook": ("bridge.cli.shell_hook", "print what a shell evaluates, so that agents attach to its IDE"),
     "doctor": ("bridge.cli.doctor", "check everything and say how to mend it"),
     "up": ("bridge.cli.daemon", "start the bridge (any command does that by itself)"),
     "down": ("bridge.cli.daemon", "stop the bridge; undecided reviews stay"),
     "restart": ("bridge.cli.daemon", "stop the bridge and start it again"),
-    "logs": ("bridge.cli.daemon", "print the end of the bridge's log"),
+    "logs": ("bridge.cli.logs", "print the end of the bridge's log, or follow it"),
 }
 
-_NO_DAEMON = ("bridge.cli.daemon", "bridge.cli.path")  # start and stop it, or need none: there is nothing to forbid
+_NO_DAEMON = (
+    "bridge.cli.daemon",
+    "bridge.cli.logs",
+    "bridge.cli.path",
+)  # start and stop it, or need none: there is nothing to forbid
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room where our output goes; other writes say so themselves
 
 _EXIT_CODES = """exit codes:

@@ -1,13 +1,11 @@
-"""``bridge up``, ``down``, ``restart`` and ``logs``."""
+"""``bridge up``, ``down`` and ``restart``."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from argparse import ArgumentParser, Namespace
-from collections import deque
 from contextlib import suppress
 from typing import Any
 
@@ -25,14 +23,12 @@ def add(parser: ArgumentParser) -> None:
     """Add the arguments of the one command that was asked for."""
     if parser.prog.endswith("up"):
         parser.add_argument("--foreground", action="store_true", help="be the daemon, until Ctrl-C")
-    if parser.prog.endswith("logs"):
-        parser.add_argument("-n", type=int, default=50, metavar="LINES", help="how many lines (default: 50)")
 
 
 def run(args: Namespace) -> int:
     """Do what the command says."""
     places = paths(os.environ)
-    return {"up": _up, "down": _down, "restart": _restart, "logs": _logs}[args.command](args, places)
+    return {"up": _up, "down": _down, "restart": _restart}[args.command](args, places)
 
 
 def _up(args: Namespace, places: Paths) -> int:
@@ -98,13 +94,4 @@ def _wait_until_gone(places: Paths, about: dict[str, Any] | None) -> None:
 def _restart(args: Namespace, places: Paths) -> int:
     _down(args, places, restart=True)
     _say_started(start(places, os.environ), places)
-    return ExitCode.DONE
-
-
-def _logs(args: Namespace, places: Paths) -> int:
-    try:
-        with open(places.log, encoding="utf-8", errors="backslashreplace") as log:
-            sys.stdout.writelines(deque(log, maxlen=max(args.n, 0)))
-    except FileNotFoundError:
-        raise Unavailable(f"there is no log yet: {places.log}", "bridge up") from None
     return ExitCode.DONE

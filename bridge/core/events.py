@@ -16,7 +16,7 @@ from bridge.core.jsonrpc import Message, RequestId
 from bridge.core.lockfile import LockFile
 from bridge.core.reach import HERE, Route
 from bridge.core.reviews import Review
-from bridge.core.selection import Candidate, Place
+from bridge.core.selection import Candidate, Pinned, Place
 from bridge.core.terminal import Terminal
 from bridge.errors import BridgeError
 
@@ -47,6 +47,7 @@ class Scene:
     place: Place
     terminal: Terminal
     named: str | None = None  # the IDE that the user named
+    pinned: Pinned | None = None  # it was named by a pin
     takeover: bool = False  # the user allows an occupied IDE's slot to be taken
 
 

@@ -60,7 +60,9 @@ class Links:
         spent = relays.spent_since(self.links.values(), now)
         known = [self._informed(candidate, scene, spent, now) for candidate in scene.candidates]
         if self._last is None or self._last.scene is not scene or self._last.known != known:
-            selection = select(known, scene.place, scene.terminal, named=scene.named, takeover=scene.takeover)
+            selection = select(
+                known, scene.place, scene.terminal, named=scene.named, pinned=scene.pinned, takeover=scene.takeover
+            )
             self._last = _Choice(scene, known, selection)
         return self._last.selection
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 from bridge.core.lockfile import LockFile
@@ -21,7 +22,30 @@ from bridge.core.ranking import Candidate, Fit, How, Listener, Own, Pid, Place, 
 from bridge.core.terminal import Terminal, family_of_name, family_of_process
 from bridge.errors import Unavailable
 
-__all__ = ["Candidate", "Listener", "Pid", "Place", "Selection", "Verdict", "no_ide", "select", "why_none"]
+__all__ = [
+    "UNPIN",
+    "Candidate",
+    "Listener",
+    "Pid",
+    "Pinned",
+    "Place",
+    "Selection",
+    "Verdict",
+    "is_named",
+    "no_ide",
+    "select",
+    "why_none",
+]
+
+
+class Pinned(StrEnum):
+    """What an IDE was named for once and for all, with ``bridge use``."""
+
+    TERMINAL = "terminal"
+    WORKSPACE = "workspace"
+
+
+UNPIN: Final = {Pinned.TERMINAL: "bridge use auto", Pinned.WORKSPACE: "bridge use auto --workspace"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +68,7 @@ class Selection:
 
     chosen: Candidate | None
     verdicts: tuple[Verdict, ...]
+    pinned: Pinned | None = None  # the IDE was named by a pin
 
 
 def select(
@@ -52,6 +77,7 @@ def select(
     terminal: Terminal,
     *,
     named: str | None = None,
+    pinned: Pinned | None = None,
     takeover: bool = False,
 ) -> Selection:
     """Choose the IDE for work at `place`, asked for from `terminal`; the rules stand at the module's top.
@@ -64,12 +90,13 @@ def select(
             (``code``, ``pycharm``, ``cursor``), or the beginning of an IDE's name, whatever its case. Then an
             occupied one is taken over, but neither trouble nor a listener that is not ours is overridden. If
             nothing usable fits, nothing is chosen. None or empty: the user named none.
+        pinned: the user named it not now, but for this terminal or workspace.
         takeover: the user allows an occupied IDE to be taken over.
 
     Returns:
         `chosen` is None if no IDE will do: the page takes its place. Never raises.
     """
-    question = _Question(place, (named or "").strip() or None, takeover)
+    question = _Question(place, (named or "").strip() or None, pinned, takeover)
     standings = sorted((stand(candidate, place, terminal) for candidate in candidates), key=lambda s: s.rank)
     open_tier = min((s.tier for s in standings if s.lives), default=Tier.OUTSIDE)
     obstacles = [(s, _obstacle(s, question, open_tier)) for s in standings]
@@ -83,6 +110,7 @@ def select(
             *(_verdict(s, _why_behind(s, usable[0]), usable=True) for s in usable[1:]),
             *(_verdict(s, obstacle) for s, obstacle in others),
         ),
+        pinned=pinned,
     )
 
 
@@ -92,6 +120,7 @@ _PORT: Final = re.compile("[0-9]{1,5}")
 class _Question(NamedTuple):
     place: Place
     named: str | None
+    pinned: Pinned | None
     takeover: bool
 
 
@@ -102,8 +131,8 @@ def _obstacle(standing: Standing, question: _Question, open_tier: Tier) -> str |
         return candidate.foreign
     if not standing.lives:
         return _why_lifeless(candidate)
-    if named is not None and not _is_named(candidate.lock, named):
-        return "you named another IDE"
+    if named is not None and not is_named(candidate.lock, named):
+        return f"you {_way(question)[0]} another IDE{_way(question)[1]}"
     if named is None and (standing.tier > open_tier or open_tier is Tier.OUTSIDE):
         return _why_elsewhere(candidate, question.place, open_tier)
     if candidate.trouble is not None:
@@ -113,7 +142,8 @@ def _obstacle(standing: Standing, question: _Question, open_tier: Tier) -> str |
     return None
 
 
-def _is_named(lock: LockFile, named: str) -> bool:
+def is_named(lock: LockFile, named: str) -> bool:
+    """Tell whether the user means this IDE; see `select` for what may be a name."""
     if _PORT.fullmatch(named):
         return lock.port == int(named)
     family = family_of_process(named)  # people call an IDE by its command: code, pycharm, nvim
@@ -125,7 +155,9 @@ def _is_named(lock: LockFile, named: str) -> bool:
 def why_none(selection: Selection, named: str | None) -> str:
     """Say why `selection`, which has chosen none, could not have the best IDE, or the best of those that were named."""
     best = _best(selection, named)
-    return best.reason if best else f"no IDE{_called(named)} is running"
+    pinned = selection.pinned
+    reason = best.reason if best else f"no IDE{_called(named)} is running"
+    return f"{reason}; it is pinned for this {pinned}: {UNPIN[pinned]}" if pinned else reason
 
 
 def no_ide(selection: Selection, named: str | None) -> Unavailable:
@@ -133,6 +165,8 @@ def no_ide(selection: Selection, named: str | None) -> Unavailable:
     called, best = _called(named), _best(selection, named)
     why = f": {best.reason}" if best else ""
     mends = best.candidate.silence.fix if best and best.candidate.silence else None
+    if called and (pinned := selection.pinned):
+        return Unavailable(f"no IDE{called}, which is pinned for this {pinned}, can be used{why}", UNPIN[pinned])
     if called:
         return Unavailable(f"no IDE{called} can be used{why}", mends or "bridge status lists the IDEs")
     hint = "open the folder in an IDE with its Claude Code plugin, or see bridge status"
@@ -141,7 +175,7 @@ def no_ide(selection: Selection, named: str | None) -> Unavailable:
 
 def _best(selection: Selection, named: str | None) -> Verdict | None:
     wanted = (named or "").strip()
-    return next((v for v in selection.verdicts if not wanted or _is_named(v.candidate.lock, wanted)), None)
+    return next((v for v in selection.verdicts if not wanted or is_named(v.candidate.lock, wanted)), None)
 
 
 # From here on, words. `_MERITS` and `_BEHIND` have an entry for each field of `Rank`.
@@ -191,6 +225,12 @@ _BEHIND: Final = {
 _PIDS: Final = {Pid.DEAD: "PID {pid} is dead", Pid.REUSED: "PID {pid} is another process now"}
 
 
+def _way(question: _Question) -> tuple[str, str]:
+    """Say how the IDE was named, and what for."""
+    pinned = question.pinned
+    return ("pinned", f" for this {pinned}: {UNPIN[pinned]}") if pinned else ("named", "")
+
+
 def _called(named: str | None) -> str:
     wanted = (named or "").strip()
     if not wanted:
@@ -223,7 +263,7 @@ def _why_elsewhere(candidate: Candidate, place: Place, open_tier: Tier) -> str:
 def _why_chosen(usable: Sequence[Standing], question: _Question) -> str:
     """Say what brought the first of `usable` in, and what put it before the second."""
     first = usable[0]
-    reasons = ["named by you" if question.named else _why_in(first)]
+    reasons = ["{} by you{}".format(*_way(question)) if question.named else _why_in(first)]
     if len(usable) > 1:
         reasons.append(_merit(first, usable))
     return "; ".join(filter(None, dict.fromkeys(reasons)))

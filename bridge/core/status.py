@@ -13,7 +13,7 @@ from bridge.core.events import LinkState
 from bridge.core.lockfile import LockFile
 from bridge.core.reach import Mode, Terrain
 from bridge.core.reviews import Review
-from bridge.core.selection import Candidate, Pid, Verdict
+from bridge.core.selection import UNPIN, Candidate, Pid, Pinned, Verdict
 from bridge.core.text import visible
 from pathconv import WSL
 
@@ -54,6 +54,9 @@ class Machine(TypedDict):
     network: str | None  # WSL's networking mode
     gateway: str | None  # where Windows is, if that is by its gateway
     profile: str | None  # the Windows profile, in Windows' style
+
+
+Pin = TypedDict("Pin", {"ide": str, "for": str})  # an IDE as the user named it; "terminal" or "workspace"
 
 
 class Ide(TypedDict):
@@ -115,6 +118,7 @@ class Status(TypedDict):
     daemon: Daemon
     machine: Machine
     directory: str
+    pinned: Pin | None  # what decides here, unless ``--ide`` does
     ides: list[Ide]
     ignored: list[Ignored]
     reviews: list[ReviewRow]
@@ -194,6 +198,7 @@ def render(status: Status, now: float, *, color: bool = False, columns: int = 10
     lines += _machine_lines(status["machine"])
     lines += _ide_lines(status["ides"], now, color)
     lines += _published_lines(status["published"])
+    lines += _pin_lines(status)
     fixes = dict.fromkeys((ide["fix"], ide["state"] in _TAKEN) for ide in status["ides"] if ide["fix"])
     if not status["ides"]:
         lines.append("no IDE is running here: changes are shown on the review page in the browser")
@@ -240,6 +245,14 @@ def _ide_lines(ides: Iterable[Ide], now: float, color: bool) -> Iterable[str]:
         focus = f"{_SINCE[ide['focus_known_from']]} {_ago(ide['last_focus'] or now, now)}"
         yield f"    {chosen}: {visible(ide['reason'])}; {focus}"
         yield from (f"    {said}" for said in _remarks(ide))
+
+
+def _pin_lines(status: Status) -> Iterable[str]:
+    """Say why there is none, where it was the user who wanted another one than there are."""
+    pin = status["pinned"]
+    if pin is not None and not any(ide["chosen"] for ide in status["ides"]):
+        kind = Pinned(pin["for"])
+        yield f"{visible(pin['ide'])} is pinned for this {kind} and cannot be used: {UNPIN[kind]}"
 
 
 def _remarks(ide: Ide) -> Iterable[str]:

@@ -15,8 +15,10 @@ from bridge.core.events import Scene
 from bridge.core.reviews import Review
 from bridge.core.selection import Place
 from bridge.core.terminal import Terminal, read_terminal
+from bridge.daemon.pins import Pins, workspace_of
 from bridge.ides.dialing import Dialer
 from bridge.ides.locks import candidate_directories
+from bridge.ides.processes import terminal_of
 from bridge.ides.projects import place
 from bridge.ides.surroundings import Surroundings
 from bridge.ides.survey import Sighting, Survey
@@ -41,6 +43,10 @@ class Stand(Protocol):
     @property
     def pid(self) -> int | None:
         """Its process, where that is known."""
+
+    @property
+    def terminal_pid(self) -> int | None:
+        """A process in the terminal that shows it, where that is another one."""
 
 
 class _Links(Protocol):
@@ -79,6 +85,7 @@ class Lookout:
         takeover: the user allows an occupied IDE to be taken over.
         surroundings: the machine.
         dialer: the one that links are made with.
+        pins: the IDEs that the user wants where nobody names one.
         clock: seconds, never set back.
     """
 
@@ -89,8 +96,10 @@ class Lookout:
         surroundings: Surroundings,
         dialer: Dialer,
         *,
+        pins: Pins | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.pins = pins or Pins()
         self._home = home
         self._real_home = os.path.realpath(home)
         self._takeover = takeover
@@ -119,7 +128,7 @@ class Lookout:
         """Look for IDEs, as this session's terminal sees them; without one, wherever any may be."""
         sighting = await self._survey.look(
             self._known if session is None else self._with(session.environ),
-            terminal_pid=None if session is None else session.pid,
+            terminal_pid=None if session is None else session.terminal_pid or session.pid,
             linked=self.links.linked if self.links is not None else (),
         )
         return self._without_us(sighting)
@@ -129,9 +138,8 @@ class Lookout:
         ours = self.own.ports if self.own is not None else frozenset()
         if not ours:
             return sighting
-        return replace(
-            sighting, candidates=tuple(c for c in sighting.candidates if not (c.route.here and c.lock.port in ours))
-        )
+        others = (seen for seen in sighting.candidates if not (seen.route.here and seen.lock.port in ours))
+        return replace(sighting, candidates=tuple(others))
 
     async def scene(self, session: Stand, file: str | None = None, named: str | None = None) -> Scene:
         """Describe the world for a session's request, about `file` (absolute) if it is about one."""
@@ -143,7 +151,7 @@ class Lookout:
         For what may be asked many times a second. That an IDE went away its link tells at once.
         """
         now = self._clock()
-        question = (session.cwd, session.environ, file, named)
+        question = (session.cwd, session.environ, session.terminal_pid, file, named, self.pins.changes)
         memory = self._memories.get(session)
         if memory is None or not memory.answers(question, now):
             # First: what changes meanwhile is for the next look.
@@ -155,7 +163,11 @@ class Lookout:
     def compose(self, sighting: Sighting, session: Stand, file: str | None, named: str | None) -> Scene:
         """Join what was seen with where the session stands."""
         where = self._place(sighting, session.cwd, file)
-        return self._scene(sighting, where, read_terminal(session.environ), named)
+        return self._scene(sighting, where, read_terminal(session.environ), named, _terminal(session))
+
+    def whereabouts(self, session: Stand) -> tuple[str | None, str]:
+        """Say in which terminal a session is, if that can be told, and in which workspace: what pins are for."""
+        return _terminal(session), workspace_of(place(session.cwd, home=self._real_home))
 
     async def scene_of(self, review: Review) -> Scene:
         """Describe the world for a review whose asker may be gone: its terminal is not known any more."""
@@ -166,10 +178,23 @@ class Lookout:
     def _place(self, sighting: Sighting, directory: str | bytes, file: str | bytes | None) -> Place:
         return replace(place(directory, file, home=self._real_home), mapper=sighting.terrain.mapper)
 
-    def _scene(self, sighting: Sighting, where: Place, terminal: Terminal, named: str | None) -> Scene:
+    def _scene(
+        self, sighting: Sighting, where: Place, terminal: Terminal, named: str | None, pinned_in: str | None = None
+    ) -> Scene:
+        """Join it all; without a name, what is pinned in the terminal `pinned_in` or the workspace counts as named."""
+        pin = None if (named or "").strip() else self.pins.named_for(pinned_in, workspace_of(where))
         return Scene(
-            candidates=sighting.candidates, place=where, terminal=terminal, named=named, takeover=self._takeover
+            candidates=sighting.candidates,
+            place=where,
+            terminal=terminal,
+            named=pin.name if pin else named,
+            pinned=pin.kind if pin else None,
+            takeover=self._takeover,
         )
+
+
+def _terminal(session: Stand) -> str | None:
+    return None if session.pid is None else terminal_of(session.pid)
 
 
 def _stamps(directories: Iterable[Path]) -> dict[Path, int]:

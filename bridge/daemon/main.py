@@ -31,6 +31,7 @@ from bridge.daemon.instance import AlreadyRunning, Instance, claim
 from bridge.daemon.lookout import Lookout
 from bridge.daemon.methods import Methods
 from bridge.daemon.pages import Pages
+from bridge.daemon.pins import SETTING, Pins
 from bridge.daemon.poses import Poses
 from bridge.daemon.publications import Publications
 from bridge.daemon.settings import Settings, read_settings, surroundings_of
@@ -165,7 +166,8 @@ class _Life:
         router = Router(ids, pid=os.getpid(), version=__version__)
         surroundings = surroundings_of(self._settings)
         dialer = Dialer(leads=surroundings.leads)
-        lookout = Lookout(Path(places.home), self._settings.takeover, surroundings, dialer)
+        pins = Pins(await self._journal.run(Journal.setting, SETTING))
+        lookout = Lookout(Path(places.home), self._settings.takeover, surroundings, dialer, pins=pins)
         sockets = partial(Sockets, dialer=dialer, open_relay=surroundings.open_relay)
         self.engine = Engine(tasks, router, self._journal, lookout.scene_of, self._saved, self._ended, sockets)
         lookout.links = self.engine.sockets

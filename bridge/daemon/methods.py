@@ -20,6 +20,7 @@ from bridge.daemon.lookout import Lookout
 from bridge.daemon.pages import Pages
 from bridge.daemon.proposals import change_of, new_review, text_to_search
 from bridge.daemon.publications import Publications
+from bridge.daemon.terminals import Terminals
 from bridge.errors import Usage
 from bridge.store.journal import Journal
 
@@ -52,6 +53,7 @@ class Methods:
         self._about = about
         self._warnings = warnings
         self._stop = stop
+        self._terminals = Terminals(engine.journal, lookout)
 
     def table(self) -> dict[str, tuple[type[Any], Handler]]:
         """Give every method with the shape of its parameters."""
@@ -76,6 +78,7 @@ class Methods:
             "request/cancel": (requests.TakeBack, self._take_back),
             "events/subscribe": (requests.Nothing, self._subscribe),
             "daemon/stop": (requests.Stop, self._stop_daemon),
+            **self._terminals.table(),
         }
 
     async def _ask(self, session: Session, id_: RequestId, ask: Ask, scene: Scene | None = None) -> Any:
@@ -87,6 +90,7 @@ class Methods:
             raise Usage("cwd is not an absolute path")
         session.greeted = True
         session.cwd, session.environ, session.name = session.resolve(params.cwd), params.environ, params.name
+        session.terminal_pid = params.terminal_pid
         self._lookout.remember(params.environ)
         about = self._about()
         return {"version": about["version"], "pid": about["pid"], "capabilities": about["capabilities"]}
@@ -117,6 +121,7 @@ class Methods:
         file = params.files[0]
         change = await asyncio.to_thread(change_of, session.resolve(file.path), file.proposed, file.base)
         workspace = os.fsencode(session.cwd)
+        scene = await self._lookout.scene(session, os.fsdecode(change.path), params.ide)
         review = new_review(
             change,
             workspace,
@@ -124,12 +129,11 @@ class Methods:
             agent=session.name,
             request_key=params.request_key,
             surface=params.surface,
-            ide=params.ide,
+            ide=scene.named,  # a pin too: the review may outlive the terminal
         )
         known = None
         if params.request_key is not None:
             known = await self._engine.journal.run(Journal.by_key, workspace, params.request_key)
-        scene = await self._lookout.scene(session, os.fsdecode(change.path), params.ide)
         return await self._ask(session, id_, Propose(review=review, known=known, supersedes=params.supersedes), scene)
 
     async def _wait(self, session: Session, id_: RequestId, params: requests.Wait) -> Any:
@@ -209,6 +213,7 @@ class Methods:
             "daemon": self._about(),
             "machine": machine_row(sighting.terrain),
             "directory": session.cwd,
+            "pinned": {"ide": scene.named or "", "for": scene.pinned} if scene.pinned else None,
             "ides": [ide_row(v, *links.state_of(v.candidate)) for v in links.choose(scene, now).verdicts],
             "ignored": [{"path": os.fspath(found.path), "reason": found.reason} for found in sighting.refused],
             "reviews": self._open_reviews(),

@@ -105,6 +105,11 @@ class Pose:
         """The process that stands for the agent's terminal."""
         return self._standing.pid
 
+    @property
+    def terminal_pid(self) -> int | None:
+        """A process in the terminal that shows it, where that is another one."""
+        return self._standing.terminal_pid
+
     async def look(self) -> Scene | None:
         """Describe the world for what is about no file."""
         return self._seen(await self._lookout.recent_scene(self))

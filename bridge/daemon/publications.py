@@ -119,7 +119,7 @@ class Publications:
         Raises `Unavailable` when it cannot be published.
         """
         folder = f"{self._state}/run/{secrets.token_hex(8)}"  # nothing is there, and nothing will be
-        standing = Standing(session.cwd, session.environ, session.pid)
+        standing = Standing(session.cwd, session.environ, session.pid, session.terminal_pid)
         pid = session.pid or os.getpid()
         return await self._publish(transport, port, folder, pid, session.environ, session, standing)
 

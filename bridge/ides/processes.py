@@ -13,7 +13,7 @@ import psutil
 
 from bridge.core.selection import Pid
 
-__all__ = ["Standing", "ancestors", "ended", "pid_state", "standing_of"]
+__all__ = ["Standing", "ancestors", "ended", "is_terminal", "pid_state", "standing_of", "terminal_of"]
 
 # The wall clock may have been set between the start of a process and the writing of its file.
 TOLERANCE_S: Final = 2.0
@@ -74,6 +74,7 @@ class Standing(NamedTuple):
     cwd: str
     environ: Mapping[str, str]
     pid: int | None
+    terminal_pid: int | None = None  # a process in the terminal that shows it, where that is another one
 
 
 def standing_of(pid: int, variables: Collection[str]) -> Standing | None:
@@ -139,3 +140,32 @@ def _walk(pid: int, created: float) -> tuple[int, ...]:
     except psutil.Error:  # a parent left meanwhile, or is hidden from us
         pass
     return tuple(line)
+
+
+def terminal_of(pid: int) -> str | None:
+    """Name the terminal that a process belongs to: its session, and when the leader of that was started.
+
+    The same for all that is started there, and never again for another terminal. None where it cannot be told: the
+    process is gone or in another PID namespace, the leader has ended, this is not Linux.
+    """
+    try:
+        return _session(os.getsid(pid)) if pid > 0 else None  # for the kernel, 0 would be we ourselves
+    except (OSError, OverflowError, AttributeError):
+        return None
+
+
+def is_terminal(name: str) -> bool:
+    """Tell whether the leader of a terminal named by `terminal_of` still runs."""
+    leader = name.partition(" ")[0]
+    return leader.isdecimal() and terminal_of(int(leader)) == name
+
+
+def _session(leader: int) -> str:
+    """Name a session by its leader's start as the kernel counts it.
+
+    Not as psutil gives it: that depends on the wall clock, which is set, in WSL after every sleep of the machine.
+    """
+    with open(f"/proc/{leader}/stat", "rb") as file:
+        started = file.read().rpartition(b")")[2].split()[19]  # proc(5), field 22; the name may hold anything
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return f"{leader} {int(started)} {file.read().strip()}"

@@ -1,4 +1,4 @@
-"""``bridge up``, ``down``, ``restart`` and ``logs``."""
+"""``bridge up``, ``down`` and ``restart``."""
 
 from __future__ import annotations
 
@@ -116,21 +116,3 @@ def test_a_socket_directory_that_others_may_enter_is_refused_with_the_way_to_men
     assert done.stderr == (f"error: {runtime} can be entered by others (mode 0777)\n\nhint: chmod 700 '{runtime}'\n")
     runtime.chmod(0o700)
     assert bridge("up", cwd=workspace).returncode == 0
-
-
-# ---- logs
-
-
-def test_there_is_no_log_before_the_first_start(workspace: Path) -> None:
-    done = bridge("logs", cwd=workspace)
-    assert (done.returncode, "there is no log yet" in done.stderr) == (69, True)
-
-
-def test_the_end_of_the_log_is_printed(workspace: Path) -> None:
-    bridge("up", cwd=workspace)
-    bridge("down", cwd=workspace)
-    lines = bridge("logs", cwd=workspace).stdout.splitlines()
-    assert "is ready at" in lines[0]
-    assert lines[-1].endswith("stopping")
-    assert bridge("logs", "-n", "1", cwd=workspace).stdout == lines[-1] + "\n"
-    assert bridge("logs", "-n", "0", cwd=workspace).stdout == ""

@@ -75,6 +75,14 @@ def test_status_imports_next_to_nothing() -> None:
 
 
 @pytest.mark.usefixtures("daemon")
+def test_a_prompt_pays_for_no_more() -> None:
+    loaded = _modules(_DUMP, "shell-hook", "bash")
+    ours = {name for name in loaded if name.partition(".")[0] in ("bridge", "pathconv")}
+    assert ours <= OURS - {"bridge.cli.status"} | {"bridge.cli.shell_hook"}
+    assert loaded - ours - _modules(_FLOOR) == set()
+
+
+@pytest.mark.usefixtures("daemon")
 @pytest.mark.parametrize("words", [["status", "--json"], ["review", "ls"], ["up"], ["open", "--help"], ["--version"]])
 def test_no_command_loads_what_only_the_daemon_needs(words: list[str]) -> None:
     heavy = {

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core.ranking import Candidate, Listener, Pid, Place
-from bridge.core.selection import Selection, no_ide, select, why_none
+from bridge.core.selection import Pinned, Selection, no_ide, select, why_none
 from bridge.core.terminal import Group, Terminal
 from tests.core.candidates import ide
 
@@ -367,6 +367,21 @@ NAMED = [
         [(4001, CHOSEN, "named by you; newest of 2"), (4002, NEXT, f"{BEST} is newer")],
         asked={"named": "code"},
     ),
+    *(
+        Story(
+            f"an IDE that is pinned for the {pinned} is as one that is named now",
+            [ide(4001, "/w/app"), ide(4002, "/x", name="Cursor", occupied=True)],
+            [
+                (4002, CHOSEN, f"pinned by you for this {pinned}: {undo}"),
+                (4001, NO, f"you pinned another IDE for this {pinned}: {undo}"),
+            ],
+            asked={"named": "cursor", "pinned": pinned},
+        )
+        for pinned, undo in [
+            (Pinned.TERMINAL, "bridge use auto"),
+            (Pinned.WORKSPACE, "bridge use auto --workspace"),
+        ]
+    ),
 ]
 
 
@@ -488,3 +503,18 @@ def test_an_asker_learns_why_there_is_no_ide_for_it(nothing: Nothing) -> None:
     error = no_ide(selection, nothing.named)
     assert (error.message, why_none(selection, nothing.named)) == (nothing.error, nothing.why)
     assert "bridge status" in (error.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("ides", "why", "reason"),
+    [
+        ([TAKEN], "", "no IDE on port 4001 is running"),
+        ([TAKEN, SILENT], ": nothing listens on port 4001", "nothing listens on port 4001"),
+    ],
+)
+def test_an_asker_learns_that_it_was_a_pin_that_left_no_ide(ides: list[Candidate], why: str, reason: str) -> None:
+    selection = select(ides, PLACE, Terminal(), named="4001", pinned=Pinned.TERMINAL)
+    error = no_ide(selection, "4001")
+    assert error.message == f"no IDE on port 4001, which is pinned for this terminal, can be used{why}"
+    assert error.hint == "bridge use auto"
+    assert why_none(selection, "4001") == f"{reason}; it is pinned for this terminal: bridge use auto"

@@ -38,6 +38,7 @@ def status(*ides: Ide, reviews: tuple[ReviewRow, ...] = (), **more: Any) -> Stat
         },
         "machine": machine_row(Terrain()),
         "directory": "/w",
+        "pinned": None,
         "ides": list(ides),
         "reviews": list(reviews),
         "counters": {},
@@ -77,6 +78,15 @@ def test_what_is_wrong_with_an_ide_is_remarked() -> None:
         "    weak lock file: no token",
         "    its PID 12 is dead",
     ]
+
+
+@pytest.mark.parametrize(("kind", "undo"), [("terminal", ""), ("workspace", " --workspace")])
+def test_a_pin_that_leaves_no_ide_is_told_with_the_way_out(kind: str, undo: str) -> None:
+    pin = {"ide": "py\x1bcharm", "for": kind}
+    line = rf"py\x1bcharm is pinned for this {kind} and cannot be used: bridge use auto{undo}"
+    assert line in lines(pinned=pin)
+    assert line in lines(row(chosen=False), pinned=pin)
+    assert line not in lines(row(chosen=False), row(), pinned=pin)
 
 
 REVIEWS: list[tuple[str | None, str | None, str]] = [

@@ -16,9 +16,10 @@ from bridge.agents.control import Session
 from bridge.core.events import Scene, SessionId
 from bridge.core.reach import HERE
 from bridge.core.reviews import Change, Review
-from bridge.core.selection import Place
+from bridge.core.selection import Pinned, Place
 from bridge.core.terminal import Terminal
 from bridge.daemon.lookout import DIRECTORIES_MOST, RECENT_S, Lookout
+from bridge.daemon.pins import Pins
 from bridge.ides.dialing import Dialer
 from bridge.ides.surroundings import Surroundings
 from pathconv.probe import Probe
@@ -182,6 +183,34 @@ async def test_what_the_user_wants_is_passed_on(home: Path, session: Session, ta
     asked = await lookout.scene(session, named="code")
     left = await lookout.scene_of(review(home, b"a.py", ide="cursor"))
     assert [(scene.named, scene.takeover) for scene in (asked, left)] == [("code", takeover), ("cursor", takeover)]
+
+
+async def test_what_is_pinned_counts_where_nobody_names_an_ide(home: Path, session: Session) -> None:
+    app = home / "app"
+    (app / ".git").mkdir(parents=True)
+    pins = Pins()
+    lookout = look_from(home, pins=pins, clock=lambda: 100.0)
+    session.cwd = str(app)
+    before = await lookout.recent_scene(session)
+    terminal, workspace = lookout.whereabouts(session)
+    assert workspace == str(app)
+    pins.pin(Pinned.WORKSPACE, workspace, "code")
+    found = [
+        *(await lookout.recent_scene(session), await lookout.scene(session, named="cursor")),
+        *(await lookout.scene(session, named=" "), await lookout.scene_of(review(app / "sub", b"a.py"))),
+        *(await lookout.scene_of(review(app, b"a.py", ide="vim")), await lookout.scene_of(review(home, b"app/a.py"))),
+    ]
+    workspaces = ("code", Pinned.WORKSPACE)
+    assert (before.named, before.pinned) == (None, None)
+    assert [(scene.named, scene.pinned) for scene in found] == [
+        *(workspaces, ("cursor", None)),
+        *(workspaces, workspaces),
+        *(("vim", None), (None, None)),
+    ]
+    if terminal is not None:
+        pins.pin(Pinned.TERMINAL, terminal, "emacs")
+        scene = await lookout.recent_scene(session)
+        assert (scene.named, scene.pinned) == ("emacs", Pinned.TERMINAL)
 
 
 async def test_the_place_is_that_of_session_and_file(home: Path, lookout: Lookout, session: Session) -> None:

@@ -37,6 +37,14 @@ class Terminal:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def type(self, keys: str) -> None:
+        """Type something."""
+        os.write(self._end, keys.encode())
+
+    def close(self) -> None:
+        """End the command, and the terminal."""
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait(PATIENCE_S)

@@ -11,7 +11,7 @@ import pytest
 
 from bridge.core.selection import Pid
 from bridge.ides import processes
-from bridge.ides.processes import ancestors, pid_state
+from bridge.ides.processes import ancestors, is_terminal, pid_state, terminal_of
 
 # A process that starts another, prints both PIDs and waits for the end of its input.
 _PARENT = """
@@ -146,3 +146,53 @@ def test_on_windows_no_signal_is_sent_to_learn_whether_a_process_lives(
     monkeypatch.setattr(os, "kill", kill)
     assert pid_state(os.getpid(), time.time()) is Pid.ALIVE
     assert pid_state(dead, time.time()) is Pid.DEAD
+
+
+# ---- terminals
+
+# The leader of a session: prints its own PID and that of a child, ends at the end of its input; the child stays.
+_LEADER = """
+import os, subprocess, sys
+command = [sys.executable, "-I", "-S", "-c", "import sys; sys.stdin.read()"]
+child = subprocess.Popen(command, stdin=int(sys.argv[1]), stdout=subprocess.DEVNULL)
+print(os.getpid(), child.pid, flush=True)
+sys.stdin.read()
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel says who leads a session, and since when, on Linux")
+def test_all_that_is_started_in_a_terminal_is_in_it_until_its_leader_ends() -> None:
+    reader, writer = os.pipe()
+    with subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _LEADER, str(reader)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        pass_fds=[reader],
+    ) as process:
+        assert process.stdout is not None
+        leader, child = map(int, process.stdout.readline().split())
+        here = terminal_of(leader)
+        assert here is not None
+        assert here.startswith(f"{leader} ")
+        assert terminal_of(child) == here != terminal_of(os.getpid())
+        assert is_terminal(here)
+        pid, _, boot = here.split()
+        assert not is_terminal(f"{pid} 1 {boot}")  # an earlier process of that number
+        process.communicate(timeout=10)
+    assert terminal_of(child) is None
+    assert not is_terminal(here)
+    os.close(writer)
+    os.close(reader)
+
+
+@pytest.mark.parametrize("pid", [-1, 0, 2**22 + 1, 2**70])
+def test_what_is_no_process_is_in_no_terminal(pid: int) -> None:
+    assert terminal_of(pid) is None
+
+
+@pytest.mark.parametrize("name", ["", "x", "0 1 2", "1.5"])
+def test_garbage_names_no_terminal(name: str) -> None:
+    assert not is_terminal(name)
