@@ -218,6 +218,23 @@ class Client:
             self.close()
             raise
 
+    def fileno(self) -> int | None:
+        """The connection's file descriptor, to wait for what comes out of turn; None: there is none."""
+        return None if self._wire is None else self._wire.fileno()
+
+    def is_lost(self) -> bool:
+        """Take what came out of turn, and tell whether the daemon went away without being told to.
+
+        One that the user stopped is not lost, but then the connection is closed all the same.
+        """
+        try:
+            self._hear(time.monotonic())
+        except Lost:
+            return True
+        except Stopped:
+            pass
+        return False
+
     def wait_for_end(self, timeout: float = CALL_S) -> None:
         """Wait until the daemon has closed this connection. Raises `Unavailable` when it does not."""
         if self._wire is None:

@@ -116,6 +116,10 @@ class Wire:
         """Leave; undecided reviews stay."""
         self._socket.close()
 
+    def fileno(self) -> int:
+        """The connection's file descriptor."""
+        return self._socket.fileno()
+
     def detach(self) -> tuple[int, bytes]:
         """Give the connection away: its file descriptor, and what was read from it and belongs to no answer."""
         return self._socket.detach(), bytes(self._buffer)

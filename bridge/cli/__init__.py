@@ -26,6 +26,8 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = {
     "status": ("bridge.cli.status", "show the IDEs, which one would be used and why, and what waits"),
     "use": ("bridge.cli.use", "pin the IDE for this terminal or workspace, or say what is pinned"),
+    "run": ("bridge.cli.run", "start an agent that finds the bridge as its IDE: many share one window"),
+    "publish": ("bridge.cli.publish", "be the IDE of every agent, or no longer"),
     "open": ("bridge.cli.open", "open a file, at a line, in the IDE that you work in"),
     "diff": ("bridge.cli.diff", "show a change to the human and print the decision"),
     "selection": ("bridge.cli.selection", "print what is selected in the IDE"),

@@ -41,6 +41,7 @@ def status(*ides: Ide, reviews: tuple[ReviewRow, ...] = (), **more: Any) -> Stat
         "pinned": None,
         "ides": list(ides),
         "reviews": list(reviews),
+        "published": [],
         "counters": {},
         "ignored": [],
         "warnings": [],
