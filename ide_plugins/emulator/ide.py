@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
+from weakref import WeakSet
 
 from . import rpc
 from .answers import Answers
@@ -94,7 +95,7 @@ class Emulator:
             happened=self._happened,
         )
         self._listener = self._choose_listener()
-        self._introduced: set[Client] = set()  # by ``ide_connected``
+        self._introduced: WeakSet[Client] = WeakSet()  # by ``ide_connected``
         self._debts = Debts(clients=self._listener.clients, send=self._send_answer, inherited=not plugin.own_diffs)
         self._running = False
         self._changed = asyncio.Event()
@@ -292,7 +293,6 @@ class Emulator:
             await self._listener.send(client, rpc.notification("selection_changed", params))
 
     def _left(self, client: Client) -> None:
-        self._introduced.discard(client)
         if self._plugin.own_diffs:
             self._tabs.of(client).abandon()
         if self._plugin.loses_lock and self._running:

@@ -49,9 +49,10 @@ class SseClient:
 
     async def deliver(self, frame: str) -> bool:
         """Let one message be the stream's next event; return whether there is a stream."""
-        if not self._ended.is_set():
-            self._outgoing.put_nowait(frame)
-        return not self._ended.is_set()
+        if self._ended.is_set():
+            return False
+        self._outgoing.put_nowait(frame)
+        return True
 
     async def take(self, body: bytes) -> None:
         """Let one message be the next of `frames`."""

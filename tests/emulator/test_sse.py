@@ -12,6 +12,7 @@ import pytest
 
 from ide_plugins.emulator import Emulator, Fault
 from ide_plugins.emulator.faults import FOREIGN_ORIGIN, GARBAGE
+from ide_plugins.emulator.sse import SseClient
 from tests.emulator.agent import TOKEN_HEADER, sse_agent, texts
 from tests.emulator.conftest import MakeIde
 
@@ -217,11 +218,15 @@ async def test_a_client_that_does_not_read_cannot_keep_it(make_sse: MakeIde) -> 
     async with make_sse(human="accept") as ide, sse_agent(ide) as ann:
         assert ann.stream.connection is not None
         assert ann.stream.connection.transport is not None
-        ann.stream.connection.transport.pause_reading()
+        transport = ann.stream.connection.transport
+        transport.pause_reading()
         await ann.propose("x" * 2**25)
         await ide.until(lambda: ide.diffs)
         async with asyncio.timeout(5):
             await ide.stop()
+            transport.resume_reading()
+            with pytest.raises(aiohttp.ClientError):  # it is cut off in the middle of the answer
+                await ann.event()
 
 
 async def test_dying_cuts_the_streams_and_leaves_the_lock(make_sse: MakeIde) -> None:
@@ -280,6 +285,13 @@ async def test_hanging_ides_forget_some_requests(make_sse: MakeIde, fault: Fault
             if data not in GARBAGE:
                 answered.append(asked[json.loads(data)["id"]])
         assert answered == [method for method in methods if method not in swallowed]
+
+
+async def test_an_ended_stream_takes_nothing() -> None:
+    client = SseClient()
+    assert await client.deliver("{}")
+    client.ended()
+    assert not await client.deliver("{}")
 
 
 async def test_it_may_send_its_clients_elsewhere(make_sse: MakeIde) -> None:
