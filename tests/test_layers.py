@@ -40,6 +40,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     | {"bridge", "bridge.news", "bridge.ides", "bridge.agents", "bridge.surfaces", "bridge.store"},
     "bridge.daemon.inspection": EDGE | {"bridge", "bridge.client", "bridge.daemon", "bridge.ides", "bridge.store"},
     "bridge.cli": CLI,
+    "bridge.cli.shell_hook": CLI | {"bridge.cli", "bridge.tmux"},
     "bridge.cli.daemon": CLI | {"bridge.cli", "bridge.daemon"},  # ``bridge up --foreground`` becomes the daemon
     "bridge.cli.doctor": CLI | {"bridge.cli", "bridge.daemon.inspection"},  # the daemon may be what is ill
 }
