@@ -150,9 +150,11 @@ class Sockets:
     async def _open(self, line: _Line) -> Wire:
         """Connect, look who is there, then send the token. Raises `LinkFailed`."""
         connect = partial(self._connect, line)
-        if line.lock.transport is not Transport.WEBSOCKET:
-            raise LinkFailed(LinkState.PORT_TAKEN, f"its transport {line.lock.transport} is not supported yet")
-        return await open_websocket(line.lock, connect)
+        if line.lock.transport is Transport.WEBSOCKET:
+            return await open_websocket(line.lock, connect)
+        from bridge.ides.sse import open_sse  # a fifth of the daemon's memory, which few need
+
+        return await open_sse(line.lock, connect, self._tasks)
 
     async def _connect(self, line: _Line) -> socket.socket:
         """Connect to one who may be told the token. Raises `LinkFailed`."""
@@ -170,6 +172,10 @@ class Sockets:
         out_of_files = Silence.NO_FILES in nobody.silences.values()  # a program wants more of them than a way does
         if not line.route.relay or self._open_relay is None or out_of_files:
             raise _nobody(line, nobody)
+        if line.lock.transport is not Transport.WEBSOCKET:
+            raise LinkFailed(
+                LinkState.UNREACHABLE, "it speaks SSE, which needs more than the one connection of a relay"
+            )
         try:
             line.relay = await self._open_relay(line.lock.port)
         except RelayError as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 from bridge.core import jsonrpc
 from bridge.core.events import Event, LinkClosed, LinkMessage, LinkOpened, LinkState
-from bridge.core.lockfile import LockFile
+from bridge.core.lockfile import LockFile, Transport
 from bridge.core.reach import HERE, Route
 from bridge.ides.dialing import Dialer
 from bridge.ides.sockets import Sockets
@@ -26,6 +26,10 @@ TOKEN = "6b2f1c1e-0000-4000-8000-00000000feed"
 
 def lock_of(port: int, token: str | None = TOKEN, **more: Any) -> LockFile:
     return LockFile(port=port, pid=1, workspace_folders=("/w",), auth_token=token, **more)
+
+
+def lock_to(ide: Emulator) -> LockFile:
+    return lock_of(ide.port, ide.token, transport=Transport(ide.transport))
 
 
 class Links:
@@ -127,5 +131,5 @@ async def resets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     writer.transport.abort()
 
 
-def http(status: str, *headers: str) -> Serve:
+def replies(status: str, *headers: str) -> Serve:
     return says("\r\n".join([f"HTTP/1.1 {status}", *headers, "Content-Length: 0", "", ""]).encode())

@@ -1,4 +1,4 @@
-"""Links to IDEs: real sockets, the emulator, and servers that behave worse than any emulator."""
+"""Links to IDEs, which are the same whatever the transport: real sockets, and the emulator."""
 
 from __future__ import annotations
 
@@ -8,36 +8,47 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bridge.core import jsonrpc
 from bridge.core.events import Event, LinkMessage, LinkState
+from bridge.core.lockfile import Transport
 from bridge.ides import sockets
-from tests.emulator.agent import agent
-from tests.ides.linking import PATIENCE_S, IdeProcess, Links, MakeIde, lock_of, rude_server
+from ide_plugins.emulator import Emulator
+from tests.emulator.agent import agent, sse_agent
+from tests.ides.linking import PATIENCE_S, IdeProcess, Links, MakeIde, lock_of, lock_to, rude_server
 from tests.ides.listeners import STRANGER, listening, port_of
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can listen as somebody else")
+
+AGENTS: dict[Transport, Callable[[Emulator], Any]] = {Transport.WEBSOCKET: agent, Transport.SSE: sse_agent}
+
+
+@pytest.fixture(params=list(Transport))
+def transport(request: pytest.FixtureRequest) -> Any:
+    return request.param
 
 
 # ---- a link that lives
 
 
-async def test_a_link_carries_requests_and_their_answers(links: Links, make_ide: MakeIde) -> None:
+async def test_a_link_carries_requests_and_their_answers(links: Links, transport: Transport, make_ide: MakeIde) -> None:
     async with make_ide() as ide:
-        lock = lock_of(ide.port, ide.token)
+        lock = lock_to(ide)
         await links.opened(lock)
         answer = await links.call(lock, "initialize", {"protocolVersion": "2025-06-18"})
         assert answer["serverInfo"]["name"] == "Claude Code Visual Studio Code MCP"
         assert (ide.connections, ide.unauthorised) == (1, 0)
-        assert len(links.dialer.ports) == 1
+        assert len(links.dialer.ports) == {Transport.WEBSOCKET: 1, Transport.SSE: 2}[transport]
 
 
 async def test_an_ide_without_a_token_is_sent_none(links: Links, make_ide: MakeIde) -> None:
     async with make_ide(token=None) as ide:
-        lock = lock_of(ide.port, None)
+        lock = lock_to(ide)
         await links.opened(lock)
         assert await links.call(lock, "ping", {}) == {}
 
@@ -45,7 +56,7 @@ async def test_an_ide_without_a_token_is_sent_none(links: Links, make_ide: MakeI
 async def test_three_megabytes_cross_both_ways(links: Links, make_ide: MakeIde) -> None:
     text = "x\U0001f600" * (3 * 2**20 // 5)
     async with make_ide(human="accept") as ide:
-        lock = lock_of(ide.port, ide.token)
+        lock = lock_to(ide)
         await links.opened(lock)
         arguments = {
             "old_file_path": "/w/a",
@@ -59,7 +70,7 @@ async def test_three_megabytes_cross_both_ways(links: Links, make_ide: MakeIde) 
 
 async def test_what_is_not_json_rpc_is_passed_over(links: Links, make_ide: MakeIde) -> None:
     async with make_ide(faults=["garbage"]) as ide:
-        lock = lock_of(ide.port, ide.token)
+        lock = lock_to(ide)
         await links.opened(lock)
         await links.sockets.send(lock.ide_id, jsonrpc.request(1, "ping"))
         events = [await links.next(), await links.next()]
@@ -68,7 +79,7 @@ async def test_what_is_not_json_rpc_is_passed_over(links: Links, make_ide: MakeI
 
 async def test_a_selection_that_is_cut_inside_an_emoji_arrives(links: Links, make_ide: MakeIde) -> None:
     async with make_ide(faults=["surrogate"]) as ide:
-        await links.opened(lock_of(ide.port, ide.token))
+        await links.opened(lock_to(ide))
         await ide.until(lambda: ide._listener.clients)
         await ide.select(Path("/w/a"), "half")
         event = await links.next()
@@ -81,7 +92,7 @@ async def test_a_selection_that_is_cut_inside_an_emoji_arrives(links: Links, mak
 
 async def test_after_hanging_up_nothing_more_is_reported(links: Links, make_ide: MakeIde) -> None:
     async with make_ide() as ide:
-        lock = lock_of(ide.port, ide.token)
+        lock = lock_to(ide)
         await links.opened(lock)
         links.sockets.hang_up(lock.ide_id)
         links.sockets.hang_up(lock.ide_id)
@@ -94,7 +105,7 @@ async def test_after_hanging_up_nothing_more_is_reported(links: Links, make_ide:
 
 async def test_one_may_hang_up_while_a_message_is_reported(links: Links, make_ide: MakeIde) -> None:
     async with make_ide() as ide:
-        lock = lock_of(ide.port, ide.token)
+        lock = lock_to(ide)
         await links.opened(lock)
 
         async def hang_up(event: Event) -> None:
@@ -112,7 +123,7 @@ async def test_one_may_hang_up_while_a_message_is_reported(links: Links, make_id
 
 async def test_a_dial_that_nobody_wants_any_more_takes_no_place(links: Links, make_ide: MakeIde) -> None:
     async with make_ide() as ide:
-        lock = lock_of(ide.port, ide.token)
+        lock = lock_to(ide)
         links.sockets.dial(lock)
         links.sockets.hang_up(lock.ide_id)
         await ide.until(lambda: ide.connections, PATIENCE_S)
@@ -125,38 +136,40 @@ async def test_a_dial_that_nobody_wants_any_more_takes_no_place(links: Links, ma
 
 async def test_a_dropped_connection_leaves_the_ide_listening(links: Links, make_ide: MakeIde) -> None:
     async with make_ide() as ide:
-        await links.opened(lock_of(ide.port, ide.token))
+        await links.opened(lock_to(ide))
         await ide.until(lambda: ide._listener.clients)
         await ide.drop_client()
         assert (await links.closed())[0] is LinkState.LISTENING
 
 
-async def test_another_client_in_our_place_means_that_the_slot_is_lost(links: Links, make_ide: MakeIde) -> None:
+async def test_another_client_in_our_place_means_that_the_slot_is_lost(
+    links: Links, transport: Transport, make_ide: MakeIde
+) -> None:
     async with make_ide() as ide:
-        await links.opened(lock_of(ide.port, ide.token))
-        async with agent(ide):
+        await links.opened(lock_to(ide))
+        async with AGENTS[transport](ide):
             assert (await links.closed())[0] is LinkState.SLOT_LOST
 
 
 async def test_an_ide_that_quits_is_gone(links: Links, make_ide: MakeIde) -> None:
     async with make_ide() as ide:
-        await links.opened(lock_of(ide.port, ide.token))
+        await links.opened(lock_to(ide))
     assert await links.closed() == (LinkState.GONE, "the IDE ended")
 
 
-async def test_an_ide_that_is_killed_is_gone(links: Links, process: IdeProcess) -> None:
+async def test_an_ide_that_is_killed_is_gone(links: Links, transport: Transport, process: IdeProcess) -> None:
     ide, port = process
-    await links.opened(lock_of(port, None))
+    await links.opened(lock_of(port, None, transport=transport))
     ide.kill()
     assert (await links.closed())[0] is LinkState.GONE
 
 
 async def test_a_silent_ide_is_noticed_within_five_seconds_while_it_is_watched(
-    links: Links, process: IdeProcess
+    links: Links, transport: Transport, process: IdeProcess
 ) -> None:
     assert 2 * sockets.CLOSELY_S < 5.0  # one ping may just have been answered
     ide, port = process
-    lock = lock_of(port, None)
+    lock = lock_of(port, None, transport=transport)
     await links.opened(lock)
     links.sockets.watch(lock.ide_id, closely=True)
     ide.send_signal(signal.SIGSTOP)
@@ -165,7 +178,7 @@ async def test_a_silent_ide_is_noticed_within_five_seconds_while_it_is_watched(
 
 async def test_an_ide_that_falls_silent_when_a_diff_opens_is_noticed(links: Links, make_ide: MakeIde) -> None:
     async with make_ide(faults=["hang-after-diff"]) as ide:
-        lock = lock_of(ide.port, ide.token)
+        lock = lock_to(ide)
         await links.opened(lock)
         links.sockets.watch(lock.ide_id, closely=True)
         links.sockets.watch(lock.ide_id, closely=False)
@@ -179,19 +192,21 @@ async def test_an_ide_that_falls_silent_when_a_diff_opens_is_noticed(links: Link
 # ---- dialling in vain
 
 
-async def test_where_nobody_listens_the_ide_is_gone(links: Links) -> None:
+async def test_where_nobody_listens_the_ide_is_gone(links: Links, transport: Transport) -> None:
     with listening() as listener:
         port = port_of(listener)
-    assert (await links.fails(lock_of(port)))[0] is LinkState.GONE
+    assert (await links.fails(lock_of(port, transport=transport)))[0] is LinkState.GONE
 
 
-async def test_a_port_that_takes_no_connection_is_given_up(links: Links, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_port_that_takes_no_connection_is_given_up(
+    links: Links, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sockets, "HANDSHAKE_S", 0.2)
     with listening() as listener:
         listener.listen(0)
         port = port_of(listener)
         waiting = [await asyncio.open_connection("127.0.0.1", port)]  # fills the queue of one
-        state, _ = await links.fails(lock_of(port))
+        state, _ = await links.fails(lock_of(port, transport=transport))
         for _, writer in waiting:
             writer.close()
     assert state is LinkState.NOT_ANSWERING
@@ -215,12 +230,12 @@ sys.stdout.buffer.write(heard)
 
 
 @needs_root
-async def test_a_stranger_on_a_dead_ide_s_port_never_sees_a_token(links: Links) -> None:
+async def test_a_stranger_on_a_dead_ide_s_port_never_sees_a_token(links: Links, transport: Transport) -> None:
     command = [sys.executable, "-I", "-S", "-c", _RECORD_AS, str(STRANGER)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd="/") as stranger:
         assert stranger.stdout is not None
         port = int(stranger.stdout.readline())
-        state, reason = await links.fails(lock_of(port))
+        state, reason = await links.fails(lock_of(port, transport=transport))
         heard, _ = stranger.communicate(timeout=PATIENCE_S)
     assert (state, reason) == (LinkState.PORT_TAKEN, "its port does not belong to your user")
     assert heard == b""
@@ -238,7 +253,7 @@ async def test_no_proxy_sees_anything(
     async with rude_server(record) as port, make_ide() as ide:
         monkeypatch.setenv(variable, f"http://127.0.0.1:{port}")
         monkeypatch.delenv("no_proxy", raising=False)
-        lock = lock_of(ide.port, ide.token)
+        lock = lock_to(ide)
         await links.opened(lock)
         assert await links.call(lock, "ping", {}) == {}
     assert visits == []

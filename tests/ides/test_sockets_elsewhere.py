@@ -17,7 +17,7 @@ from bridge.ides.dialing import Dialer
 from bridge.ides.surroundings import Surroundings
 from ide_plugins.emulator import Emulator
 from tests.emulator.agent import agent
-from tests.ides.linking import PATIENCE_S, Links, MakeIde, linked, lock_of
+from tests.ides.linking import PATIENCE_S, Links, MakeIde, linked, lock_of, lock_to
 from tests.ides.listeners import listening, port_of
 from tests.ides.relaying import ended
 from tests.ides.wslmachine import WslMachine
@@ -95,6 +95,14 @@ async def test_that_the_network_has_changed_says_nothing_of_the_ide() -> None:
         assert await links.fails(lock_of(4001), THERE) == (LinkState.NOT_ANSWERING, "the network has just changed")
 
 
+async def test_an_ide_on_another_host_may_speak_sse(links: Links, make_ide: MakeIde) -> None:
+    async with make_ide(transport="sse") as ide:
+        lock = lock_to(ide)
+        await links.opened(lock, THERE)
+        assert (await links.call(lock, "ping", {})) == {}
+    assert await links.closed() == (LinkState.GONE, "the IDE ended")
+
+
 # ---- behind a relay
 
 
@@ -131,6 +139,19 @@ async def test_where_no_way_leads_a_relay_does_and_ends_with_the_link(relayed: L
 async def test_a_relay_is_not_started_where_a_way_leads(relayed: Links, make_ide: MakeIde, tmp_path: Path) -> None:
     async with make_ide() as ide:
         await relayed.opened(lock_of(ide.port, ide.token), Route(here=False, ways=THERE.ways, relay=True))
+    assert not (tmp_path / "started").exists()
+
+
+async def test_no_relay_is_started_for_an_ide_that_speaks_sse(
+    relayed: Links, make_ide: MakeIde, tmp_path: Path
+) -> None:
+    """It wants a connection for each POST that is under way, and a relay is one."""
+    async with make_ide(host="127.0.0.1", transport="sse") as ide:
+        state, reason = await relayed.fails(lock_to(ide), HIDDEN)
+    assert (state, reason) == (
+        LinkState.UNREACHABLE,
+        "it speaks SSE, which needs more than the one connection of a relay",
+    )
     assert not (tmp_path / "started").exists()
 
 
