@@ -14,7 +14,21 @@ from typing import Any, Self
 from bridge.core import jsonrpc
 from bridge.core.asks import Ask
 from bridge.core.dialects import tab_name
-from bridge.core.events import Asked, Command, Dial, Event, LinkMessage, LinkOpened, Log, Scene, Send, SessionId
+from bridge.core.events import (
+    Asked,
+    Command,
+    Dial,
+    Event,
+    Follows,
+    LinkMessage,
+    LinkOpened,
+    Log,
+    Notify,
+    Scene,
+    Send,
+    SessionId,
+    Withdrawn,
+)
 from bridge.core.link import Link
 from bridge.core.ranking import Candidate, Place
 from bridge.core.reviews import Change, Review, digest
@@ -99,9 +113,26 @@ def review(id_: str = "r1", *, base: str = "old\n", proposed: str = "new\n", at:
 # ---- what is said
 
 
-def asks(ask: Ask, id_: int = 1, *, who: SessionId = ANN, scene: Scene | None = None, at: float = 1000.0) -> Asked:
+def asks(
+    ask: Ask, id_: int | str = 1, *, who: SessionId = ANN, scene: Scene | None = None, at: float = 1000.0
+) -> Asked:
     """A session asks."""
     return Asked(at, who, id_, ask, scene)
+
+
+def withdraws(id_: int | str = 1, *, who: SessionId = ANN, at: float = 1000.0) -> Withdrawn:
+    """A session takes a request back."""
+    return Withdrawn(at, who, id_)
+
+
+def follows(*candidates: Candidate, who: SessionId = ANN, at: float = 1000.0, **more: Any) -> Follows:
+    """A session wants to hear the IDE that it works with, among these."""
+    return Follows(at, who, scene(*candidates, **more))
+
+
+def hears(method: str, params: bytes = b"{}", *, who: SessionId = ANN) -> Notify:
+    """A session hears what its IDE said."""
+    return Notify(who, method, params)
 
 
 def dials(candidate: Candidate = CODE) -> Dial:
@@ -146,6 +177,17 @@ def fails(id_: int, message: str, *, candidate: Candidate = CODE, at: float = 10
     """An IDE answers a request with an error."""
     error = jsonrpc.dump({"code": -32000, "message": message})
     return LinkMessage(at, candidate.lock.ide_id, jsonrpc.decode(jsonrpc.error(id_, error)))
+
+
+def notifies(method: str, params: bytes = b"{}", *, candidate: Candidate = CODE, at: float = 1000.0) -> LinkMessage:
+    """An IDE says something unasked."""
+    return LinkMessage(at, candidate.lock.ide_id, jsonrpc.decode(jsonrpc.notification(method, params)))
+
+
+def cancels(id_: int, candidate: Candidate = CODE) -> Send:
+    """The router tells an IDE that nobody wants an answer any more."""
+    params = b'{"requestId":%d}' % id_
+    return Send(candidate.lock.ide_id, jsonrpc.notification("notifications/cancelled", params))
 
 
 def opened(candidate: Candidate = CODE, at: float = 1000.0) -> LinkOpened:

@@ -96,7 +96,7 @@ class Desk:
             seat.proposers[Waiter(asked.session, asked.id)] = True
         else:
             self._out.append(Reply(asked.session, asked.id, {"id": before.id, "joined": True}))
-            self._supersede(supersedes, before.id, asked.now)  # a crash may have come between the two records
+            self.supersede(supersedes, before.id, asked.now)  # a crash may have come between the two records
 
     def _refuse_a_flood(self) -> None:
         if len(self.seats) >= MOST_REVIEWS or sum(seat.size for seat in self.seats.values()) > MOST_BYTES:
@@ -109,10 +109,12 @@ class Desk:
 
     def _proposed(self, seat: Seat, supersedes: str | None, now: float) -> None:
         self._seats.answer_proposers(seat)
-        self._supersede(supersedes, seat.id, now)
-        self._presenter.place(seat, now)
+        self.supersede(supersedes, seat.id, now)
+        if seat.review.is_open:  # else it was taken back before it was on disk
+            self._presenter.place(seat, now)
 
-    def _supersede(self, older_id: str | None, newer_id: str, now: float) -> None:
+    def supersede(self, older_id: str | None, newer_id: str, now: float) -> None:
+        """End the older of two reviews, if there is one and it is undecided."""
         older = self.seats.get(older_id or "")
         if older is not None and older.id != newer_id and older.review.is_open:
             self._end(older, Step.SUPERSEDE, now)

@@ -151,14 +151,14 @@ def fitted(tools: Tools, tool: str, arguments: bytes) -> bytes:
         return arguments
     try:
         given = jsonrpc.load(arguments)
-    except ValueError as exc:
+        if not isinstance(given, dict):
+            raise BadData(f"the arguments of {tool} are no JSON object")
+        path = given.get("filePath")
+        if isinstance(path, str) and "uri" in tools.properties(tool):
+            given["uri"] = _uri(path)
+        return jsonrpc.dump(tools.fit(tool, given))
+    except (ValueError, RecursionError) as exc:
         raise BadData(f"the arguments of {tool} are not JSON: {exc}") from exc
-    if not isinstance(given, dict):
-        raise BadData(f"the arguments of {tool} are no JSON object")
-    path = given.get("filePath")
-    if isinstance(path, str) and "uri" in tools.properties(tool):
-        given["uri"] = _uri(path)
-    return jsonrpc.dump(tools.fit(tool, given))
 
 
 def _takes_official(tools: Tools, tool: str) -> bool:

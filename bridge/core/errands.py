@@ -71,7 +71,7 @@ class Errands:
         try:
             self._try(errand, asked.now)
         except BridgeError:
-            del self._under_way[asked.session, asked.id]
+            self._forget(errand)
             raise
 
     def _try(self, errand: _Errand, now: float) -> None:
@@ -82,9 +82,9 @@ class Errands:
         if selection.chosen is not None:
             self._links.use(selection.chosen, errand, now)
         elif isinstance(asked.ask, AskDirty):
-            self._reply(asked, {"dirty": None})
+            self._reply(errand, {"dirty": None})
         elif isinstance(asked.ask, ListTools):
-            self._list(asked, None)
+            self._list(errand, None)
         else:
             raise no_ide(selection, asked.scene.named)
 
@@ -95,9 +95,9 @@ class Errands:
             errand.sent = self._call(errand, link, now)
         except BridgeError as error:
             if isinstance(error, Unmappable) and isinstance(asked.ask, AskDirty):  # then the IDE has not opened it
-                self._reply(asked, {"dirty": None})
+                self._reply(errand, {"dirty": None})
             else:
-                self._refuse(asked, error)
+                self._refuse(errand, error)
 
     def _call(self, errand: _Errand, link: Link, now: float) -> tuple[Link, int] | None:
         asked = errand.asked
@@ -108,12 +108,12 @@ class Errands:
                 return link, call(tool, _arguments(link, ask), done, meta=meta, session=asked.session)
             case AskDirty(path=path):
                 arguments = jsonrpc.dump(dialects.file_arguments(link.tools, "checkDocumentDirty", path))
-                return link, call("checkDocumentDirty", arguments, partial(self._dirty, asked))
+                return link, call("checkDocumentDirty", arguments, partial(self._dirty, errand))
             case OpenFile(path=path, line=line, column=column, text=text):
                 spot = find_spot(text, line, column) if text is not None and line else None
                 given, positioned = dialects.open_file_arguments(link.tools, path, line=line, spot=spot)
-                return link, call("openFile", jsonrpc.dump(given), partial(self._opened, asked, positioned))
-        self._list(asked, link)
+                return link, call("openFile", jsonrpc.dump(given), partial(self._opened, errand, positioned))
+        self._list(errand, link)
         return None
 
     def choose_again(self, errand: _Errand, link: Link, now: float) -> None:
@@ -121,7 +121,7 @@ class Errands:
         try:
             self._try(errand, now)
         except BridgeError as error:
-            self._refuse(errand.asked, error)
+            self._refuse(errand, error)
 
     # ---- taking back
 
@@ -144,7 +144,7 @@ class Errands:
         self, errand: _Errand, ask: CallTool, link: Link, answer: Answer, message: Message | None, now: float
     ) -> None:
         """Pass a tool's result on as it is; only positions that count from 1 are shifted."""
-        asked, failure = errand.asked, answer.error
+        failure = answer.error
         if message is None and link.state not in UP and not errand.again:
             if self._sent_again(errand, now):
                 return
@@ -155,9 +155,9 @@ class Errands:
             except (ValueError, RecursionError):
                 failure = "its answer is not JSON that can be passed on"
             if failure is None:
-                self._reply(asked, result)
+                self._reply(errand, result)
                 return
-        self._fail(asked, link, f"{ask.tool}: {failure}")
+        self._fail(errand, link, f"{ask.tool}: {failure}")
 
     def _sent_again(self, errand: _Errand, now: float) -> bool:
         errand.again, errand.sent = True, None
@@ -167,33 +167,38 @@ class Errands:
             return False
         return True
 
-    def _dirty(self, asked: Asked, link: Link, answer: Answer, message: Message | None, now: float) -> None:
-        self._reply(asked, {"dirty": answers.read_dirty(answer)})
+    def _dirty(self, errand: _Errand, link: Link, answer: Answer, message: Message | None, now: float) -> None:
+        self._reply(errand, {"dirty": answers.read_dirty(answer)})
 
     def _opened(
-        self, asked: Asked, positioned: bool, link: Link, answer: Answer, message: Message | None, now: float
+        self, errand: _Errand, positioned: bool, link: Link, answer: Answer, message: Message | None, now: float
     ) -> None:
         failure, found = answers.read_open_file(answer)
         if failure is not None:
-            self._fail(asked, link, failure)
+            self._fail(errand, link, failure)
             return
-        self._reply(asked, {"ide": link.name, "port": link.lock.port, "positioned": positioned and found})
+        self._reply(errand, {"ide": link.name, "port": link.lock.port, "positioned": positioned and found})
 
-    def _list(self, asked: Asked, link: Link | None) -> None:
+    def _list(self, errand: _Errand, link: Link | None) -> None:
         names = None if link is None else list(link.tools.schemas)
-        self._followers.asked_for_tools(asked.session, offered(names))
-        self._reply(asked, names)
+        self._followers.asked_for_tools(errand.asked.session, offered(names))
+        self._reply(errand, names)
 
-    def _reply(self, asked: Asked, result: Any) -> None:
-        self._under_way.pop((asked.session, asked.id), None)
-        self._out.append(Reply(asked.session, asked.id, result))
+    def _reply(self, errand: _Errand, result: Any) -> None:
+        self._forget(errand)
+        self._out.append(Reply(errand.asked.session, errand.asked.id, result))
 
-    def _refuse(self, asked: Asked, error: BridgeError) -> None:
-        self._under_way.pop((asked.session, asked.id), None)
-        self._out.append(Refuse(asked.session, asked.id, error))
+    def _refuse(self, errand: _Errand, error: BridgeError) -> None:
+        self._forget(errand)
+        self._out.append(Refuse(errand.asked.session, errand.asked.id, error))
 
-    def _fail(self, asked: Asked, link: Link, reason: str) -> None:
-        self._refuse(asked, Unavailable(f"{link.name} could not do it: {reason}", "bridge status"))
+    def _forget(self, errand: _Errand) -> None:
+        key = errand.asked.session, errand.asked.id
+        if self._under_way.get(key) is errand:  # else its asker used the id again before this was answered
+            del self._under_way[key]
+
+    def _fail(self, errand: _Errand, link: Link, reason: str) -> None:
+        self._refuse(errand, Unavailable(f"{link.name} could not do it: {reason}", "bridge status"))
 
 
 def _arguments(link: Link, ask: CallTool) -> bytes:

@@ -4,8 +4,8 @@ An agent that takes us for its IDE has one connection for hours; the IDE behind 
 *follows* the IDE that selection finds for it: while that lives, its notifications are passed on; when it is gone the
 session follows the next one, or none until one is there, and is told when the tools that it may use have changed.
 
-To be followed is work: it opens a link, and keeps it open (design.md D2). Whoever takes the IDE's only slot from us
-keeps it, since selection passes over an IDE that is occupied.
+To be followed is work: it opens a link, and keeps it open (design.md D2). But whoever takes the IDE's only slot from us
+keeps it, even if the user named that IDE: only a request takes it back, for two that follow would fight for ever.
 """
 
 from __future__ import annotations
@@ -14,16 +14,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from msgspec import Raw
-from msgspec.structs import replace
-
 from bridge.core import jsonrpc, translate
 from bridge.core.answers import Answer, zero_based
 from bridge.core.events import Command, Follows, LookFor, Notify, Scene, SessionId
 from bridge.core.jsonrpc import Message
-from bridge.core.link import UP, Link
+from bridge.core.link import Link
 from bridge.core.links import Links
 from bridge.core.posing import offered
+from bridge.core.ranking import Candidate
 
 __all__ = ["PAUSE_S", "Followers"]
 
@@ -68,27 +66,31 @@ class Followers:
 
     def choose(self, follower: Follower, now: float) -> None:
         """Follow the IDE that would be chosen now."""
-        scene = follower.scene
-        chosen = None if scene is None else self._links.choose(scene, now).chosen
-        before = follower.link
+        chosen = self._chosen(follower, now)
         if chosen is None:
             self._leave(follower, now)
             follower.look_at = now + min(PAUSE_S[0] * 2.0 ** min(follower.looks, 16), PAUSE_S[1])
             follower.looks += 1
             self._tell_tools(follower)
-        elif before is None or before.id != chosen.lock.ide_id or before.state not in UP:
-            self._leave(follower, now)
+        elif follower.link is not None and follower.link.id == chosen.lock.ide_id:
+            follower.job = None  # it stays, should it have been about to go
+        elif follower.job is None or follower.job.ide_id != chosen.lock.ide_id:
             follower.look_at = None
-            follower.job = _Follow(self, follower)
+            follower.job = _Follow(self, follower, chosen.lock.ide_id)
             self._links.use(chosen, follower.job, now)
 
+    def _chosen(self, follower: Follower, now: float) -> Candidate | None:
+        chosen = None if follower.scene is None else self._links.choose(follower.scene, now).chosen
+        return None if chosen is None or self._links.is_let_alone(chosen, now) else chosen
+
     def started(self, follower: Follower, link: Link, now: float) -> None:
-        """Follow a link that is live; the session hears what was selected there last."""
-        follower.link, follower.job, follower.looks = link, None, 0
+        """Follow a link that is live, and no other; the session hears what was selected there last."""
+        self._leave(follower, now)
+        follower.link, follower.looks = link, 0
         link.followers.add(follower.session)
         self._tell_tools(follower)
         if link.selection is not None:
-            self._out.append(_notify(follower.session, link.selection))
+            self._out.append(Notify(follower.session, "selection_changed", link.selection))
 
     def _leave(self, follower: Follower, now: float) -> None:
         link, follower.link, follower.job = follower.link, None, None
@@ -107,7 +109,8 @@ class Followers:
         for follower in self._by_session.values():
             if follower.link is link:
                 follower.link = None
-                follower.looks, follower.look_at = 1, now + PAUSE_S[0]
+                if follower.job is None:
+                    follower.looks, follower.look_at = 1, now + PAUSE_S[0]
 
     # ---- tools
 
@@ -136,44 +139,50 @@ class Followers:
         if message.method == "notifications/progress":
             self._progressed(link, message)
         elif message.method == TOOLS_CHANGED:
-            if link.ready:  # else they are being listed
-                self._links.list_tools(link, self._listed_anew)
+            self._links.list_again(link, self._listed_anew, now)
         elif message.method not in _NOT_FOR_AGENTS:
             self._spread(link, message, now)
 
     def _spread(self, link: Link, message: Message, now: float) -> None:
-        if message.method == "selection_changed":
+        selected = message.method == "selection_changed"
+        if selected:
             link.last_focus = now
-        if message.method == "selection_changed" or link.followers:
-            message = self._for_agents(link, message)
-        if message.method == "selection_changed":
-            link.selection = message
-        self._out += [_notify(session, message) for session in sorted(link.followers)]
+        if not (selected or link.followers):
+            return
+        try:
+            params = self._for_agents(link, message)
+        except (ValueError, RecursionError):
+            self._links.dropped += 1
+            return
+        if selected:
+            link.selection = params
+        self._out += [Notify(session, message.method or "", params) for session in sorted(link.followers)]
 
-    def _for_agents(self, link: Link, message: Message) -> Message:
-        """Give a notification with our names for its files, and positions that count from 0."""
+    def _for_agents(self, link: Link, message: Message) -> bytes:
+        """Give the parameters on one line, with our names for files, and positions that count from 0.
+
+        Raises `ValueError` or `RecursionError` for what is no JSON: no agent could read it.
+        """
         if link.route.mapper is not None:
             message, untranslated = translate.to_agent(link.route.mapper, message)
             self._links.untranslated += untranslated
-        try:
-            if not link.traits.one_based or message.method != "selection_changed":
-                jsonrpc.load(message.params)
-                return message
-            return replace(message, params=Raw(jsonrpc.dump(zero_based(jsonrpc.load(message.params)))))
-        except (ValueError, RecursionError):
-            return replace(message, params=Raw(jsonrpc.EMPTY))
+        if not message.params:
+            return jsonrpc.EMPTY
+        if link.traits.one_based and message.method == "selection_changed":
+            return jsonrpc.dump(zero_based(jsonrpc.load(message.params)))
+        return jsonrpc.compact(message.params)
 
     def _progressed(self, link: Link, message: Message) -> None:
         """Pass on how far a call is, to who made it, under its own token."""
         try:
             params = jsonrpc.load(message.params)
-        except ValueError:
-            return
-        token = params.get("progressToken") if isinstance(params, dict) else None
-        call = link.calls.get(token) if isinstance(token, int) else None
-        if call is not None and call.progress is not None:
-            params["progressToken"] = jsonrpc.load(call.progress.token)
-            self._out.append(Notify(call.progress.session, "notifications/progress", jsonrpc.dump(params)))
+            token = params.get("progressToken") if isinstance(params, dict) else None
+            call = link.calls.get(token) if type(token) is int else None  # true is no 1
+            if call is not None and call.progress is not None:
+                params["progressToken"] = jsonrpc.load(call.progress.token)
+                self._out.append(Notify(call.progress.session, "notifications/progress", jsonrpc.dump(params)))
+        except (ValueError, RecursionError):
+            self._links.dropped += 1
 
     # ---- time
 
@@ -190,16 +199,13 @@ class Followers:
         yield from (f.look_at for f in self._by_session.values() if f.look_at is not None)
 
 
-def _notify(session: SessionId, message: Message) -> Notify:
-    return Notify(session, message.method or "", bytes(message.params) or jsonrpc.EMPTY)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class _Follow:
     """The job of following an IDE."""
 
     followers: Followers
     follower: Follower
+    ide_id: str
 
     def start(self, link: Link, now: float) -> None:
         if self.follower.job is self:  # else it went elsewhere, or ended, while the link was opened

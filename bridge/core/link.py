@@ -13,17 +13,18 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
 from bridge.core.answers import Answer
-from bridge.core.dialects import OFFICIAL, Tools, Traits
+from bridge.core.dialects import OFFICIAL, Tools, Traits, traits_of
 from bridge.core.events import LinkState, SessionId
 from bridge.core.jsonrpc import Message
 from bridge.core.lockfile import LockFile
 from bridge.core.ranking import Candidate
 from bridge.core.reach import HERE, Route
 
-__all__ = ["FAILED", "FOR_GOOD", "RELAY_PAUSE_S", "UP", "Call", "Done", "Job", "Link", "Progress"]
+__all__ = ["FAILED", "FOR_GOOD", "RELAY_PAUSE_S", "SLOT_PAUSE_S", "UP", "Call", "Done", "Job", "Link", "Progress"]
 
 STEADY_S: Final = 10.0  # a link that lived so long was no accident: the pause starts afresh
 PAUSE_S: Final = (0.5, 60.0)  # first and longest
+SLOT_PAUSE_S: Final = 5.0  # after another client took its place, at least: what was seen a moment ago is no proof
 RELAY_LONGEST_S: Final = 600.0  # stale lock files must not take the turns of those behind them for ever
 RELAY_PAUSE_S: Final = 20.0  # after a relay missed, at least: longer than looking for the next IDE may take
 MOST_LEFTOVERS: Final = 20
@@ -96,7 +97,7 @@ class Link:
     failed_lock: float | None = None  # the lock's mtime when the link failed
     leftovers: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_LEFTOVERS))  # tabs to close when live
     followers: set[SessionId] = field(default_factory=set)  # hear what it says unasked
-    selection: Message | None = None  # the last ``selection_changed``, as followers heard it
+    selection: bytes | None = None  # what was selected last, as followers heard it
     tells_closing: bool = False  # it has answered that a diff's tab was closed: then its "rejected" means no
     live_since: float | None = None
     idle_since: float | None = None
@@ -120,6 +121,10 @@ class Link:
         """Tell whether nothing is lost when the link is forgotten, but for a lasting trouble."""
         return self.state not in UP and not self.busy and now >= max(self.retry_at, self.relay_at)
 
+    def learn(self, tools: Tools) -> None:
+        """Know its tools, and what kind of plugin has these."""
+        self.tools, self.traits = tools, traits_of(self.name, tools)
+
     def note_idle(self, now: float) -> None:
         """See whether there is work left; if not, `Links` closes the link after a while."""
         self.idle_since = now if self.ready and not self.busy else None
@@ -130,7 +135,8 @@ class Link:
         self.failures = 0 if steady else self.failures + 1
         if self.hidden and not self.ready:
             self.missed_at = now
-        self.retry_at = now + self._pause(*PAUSE_S)
+        least = SLOT_PAUSE_S if state is LinkState.SLOT_LOST else 0.0
+        self.retry_at = now + max(self._pause(*PAUSE_S), least)
         self.rest(state, reason)
 
     @property
@@ -165,8 +171,9 @@ class Link:
         pausing = now < self.retry_at
         if self.state not in FAILED:
             return f"{self.reason} a moment ago" if pausing else None
-        if self.state is LinkState.SLOT_LOST:
-            lasting = candidate.occupied
+        unchanged = candidate.modified == self.failed_lock
+        if self.state is LinkState.SLOT_LOST:  # on another machine nobody sees who is connected
+            lasting = candidate.occupied or (unchanged and not self.route.here)
         else:
-            lasting = self.state in FOR_GOOD and candidate.modified == self.failed_lock
+            lasting = unchanged and self.state in FOR_GOOD
         return f"{self.state}: {self.reason}" if pausing or (lasting and not named) else None

@@ -81,6 +81,11 @@ class Links:
             occupied=candidate.occupied and link.state not in UP,  # it is we who are connected, or about to be
         )
 
+    def is_let_alone(self, candidate: Candidate, now: float) -> bool:
+        """Tell whether only who names an IDE may dial it now: it refused us, or another client took our place."""
+        link = self.links.get(candidate.lock.ide_id)
+        return link is not None and link.trouble(candidate, now, named=False) is not None
+
     def state_of(self, candidate: Candidate) -> tuple[LinkState, str]:
         """Tell what `status` says of an IDE, and why."""
         link = self.links.get(candidate.lock.ide_id)
@@ -138,9 +143,10 @@ class Links:
         link.allow(HANDSHAKE_S, now)
         self._request(link, "initialize", dialects.initialize(self._version), self._initialized)
 
-    def _request(self, link: Link, method: str, params: bytes, done: Done) -> None:
+    def _request(self, link: Link, method: str, params: bytes, done: Done, deadline: float | None = None) -> None:
         request_id = next(self._ids)
-        link.calls[request_id] = Call(tool=method, done=done, deadline=None)
+        link.calls[request_id] = Call(tool=method, done=done, deadline=deadline)
+        link.idle_since = None
         self._out.append(Send(link.id, jsonrpc.request(request_id, method, params)))
 
     def _initialized(self, link: Link, answer: Answer, message: Message | None, now: float) -> None:
@@ -164,7 +170,7 @@ class Links:
 
     def _ready(self, link: Link, tools: Tools, now: float) -> None:
         """Start what waited: the IDE's tools are known, or will not be."""
-        link.tools, link.traits = tools, dialects.traits_of(link.name, tools)
+        link.learn(tools)
         link.ready, link.deadline, link.missed_at = True, None, None
         while link.leftovers:
             self.close_tab(link, link.leftovers.popleft(), now)
@@ -249,15 +255,19 @@ class Links:
             self._out.append(Send(ide_id, _answer_ide(message)))
         return None
 
-    def list_tools(self, link: Link, done: Done) -> None:
-        """Ask a live IDE again for its tools, which are known to `link` when `done` is told."""
+    def list_again(self, link: Link, done: Done, now: float) -> None:
+        """Ask an IDE whose tools changed for them, which are known to `link` when `done` is told.
+
+        Not while they are being listed: that answer comes after the change.
+        """
 
         def listed(link: Link, answer: Answer, message: Message | None, now: float) -> None:
             if message is not None and not message.error:
-                link.tools = Tools.parse(message)
+                link.learn(Tools.parse(message))
             done(link, answer, message, now)
 
-        self._request(link, "tools/list", jsonrpc.EMPTY, listed)
+        if link.ready and all(call.tool != "tools/list" for call in link.calls.values()):
+            self._request(link, "tools/list", jsonrpc.EMPTY, listed, now + CALL_S)
 
     def _answered(self, link: Link, message: Message, now: float) -> int | None:
         request_id = message.id
@@ -342,11 +352,11 @@ def _own_token(meta: bytes, request_id: int) -> tuple[bytes, bytes | None]:
     """Put our own token in the place of the asker's, which may be that of another asker too; give both."""
     try:
         value = jsonrpc.load(meta)
-    except ValueError:
+        if not isinstance(value, dict) or "progressToken" not in value:
+            return meta, None
+        return jsonrpc.dump(value | {"progressToken": request_id}), jsonrpc.dump(value["progressToken"])
+    except (ValueError, RecursionError):  # what nobody can read nobody misses
         return b"", None
-    if not isinstance(value, dict) or "progressToken" not in value:
-        return meta, None
-    return jsonrpc.dump(value | {"progressToken": request_id}), jsonrpc.dump(value["progressToken"])
 
 
 def _answer_ide(message: Message) -> bytes:

@@ -12,10 +12,12 @@ from typing import Any, Final
 
 from bridge.core import jsonrpc
 
-__all__ = ["MOST_BYTES", "MOST_NEWS", "Outbox"]
+__all__ = ["MOST_BYTES", "MOST_NEWS", "MOST_NEWS_BYTES", "MOST_URIS", "Outbox"]
 
 MOST_BYTES: Final = 64 * 2**20
 MOST_NEWS: Final = 200  # of kinds that cannot be joined; beyond that the oldest go
+MOST_NEWS_BYTES: Final = 4 * 2**20  # of the same
+MOST_URIS: Final = 2000  # of files with other problems; beyond that the oldest go
 
 Join = Callable[[bytes, bytes], bytes]  # the older and the newer parameters
 
@@ -25,14 +27,23 @@ def _latest(_: bytes, newer: bytes) -> bytes:
 
 
 def _uris(older: bytes, newer: bytes) -> bytes:
-    """Join two ``diagnostics_changed``: the files of both, those of the newer last."""
-    both = [_listed(jsonrpc.load(older)), _listed(jsonrpc.load(newer))]
-    return jsonrpc.dump({"uris": list(dict.fromkeys(uri for uris in both for uri in uris))})
+    """Join two ``diagnostics_changed``: the newer with the files of both, its own last.
+
+    Of other shapes than are known the newer stands alone.
+    """
+    try:
+        params = jsonrpc.load(newer)
+        both = [*_newest_first(params), *_newest_first(jsonrpc.load(older))]
+        return jsonrpc.dump(params | {"uris": [*dict.fromkeys(both)][:MOST_URIS][::-1]})
+    except (LookupError, TypeError, ValueError, RecursionError):
+        return newer
 
 
-def _listed(params: Any) -> list[str]:
-    uris = params.get("uris") if isinstance(params, dict) else None
-    return [uri for uri in uris if isinstance(uri, str)] if isinstance(uris, list) else []
+def _newest_first(params: Any) -> list[Any]:
+    uris = params["uris"]
+    if not isinstance(uris, list):
+        raise TypeError("no list of files")
+    return uris[::-1]
 
 
 # How news of one kind are joined; all others are told one by one.
@@ -57,7 +68,8 @@ class Outbox:
         self._count = 0
         self._frames: dict[int | str, bytes] = {}  # by number, or by what it is news of
         self._news: dict[str, bytes] = {}  # the parameters of those that may be joined
-        self._others: dict[int, None] = {}  # news that may not
+        self._others: dict[int, int] = {}  # how long those are that may not
+        self._others_size = 0
 
     def __bool__(self) -> bool:
         """Tell whether anything waits."""
@@ -76,18 +88,22 @@ class Outbox:
         """Take news; `params` is JSON."""
         join = _JOINS.get(method)
         if join is None:
-            number = self._next()
-            self._others[number] = None
-            self._put(number, jsonrpc.notification(method, params))
-            if len(self._others) > MOST_NEWS:
-                self._take(next(iter(self._others)))
-                self.dropped += 1
+            self._tell_other(jsonrpc.notification(method, params))
             return
         if method in self._frames:
             params = join(self._news[method], params)
             self._take(method)
         self._news[method] = params
         self._put(method, jsonrpc.notification(method, params))
+
+    def _tell_other(self, frame: bytes) -> None:
+        number = self._next()
+        self._others[number] = len(frame)
+        self._others_size += len(frame)
+        self._put(number, frame)
+        while len(self._others) > MOST_NEWS or (self._others_size > MOST_NEWS_BYTES and len(self._others) > 1):
+            self._take(next(iter(self._others)))
+            self.dropped += 1
 
     def next(self) -> bytes:
         """Take out the oldest frame; there must be one."""
@@ -107,5 +123,5 @@ class Outbox:
         if isinstance(key, str):
             del self._news[key]
         else:
-            self._others.pop(key, None)
+            self._others_size -= self._others.pop(key, 0)
         return frame

@@ -120,7 +120,8 @@ class Router:
             case Saved(now, review_id, version):
                 self.seats.saved(review_id, version, now)
             case SaveFailed(now, review_id, version, reason):
-                self.seats.save_failed(review_id, version, reason, now)
+                if self.seats.save_failed(review_id, version, reason, now):
+                    self.tabs.forget(review_id)
             case _:
                 self._rarely(event)
 
@@ -167,7 +168,8 @@ class Router:
 
     def _withdrawn(self, session: SessionId, id_: RequestId, now: float) -> None:
         self.errands.withdraw(session, id_)
-        self.tabs.withdraw(session, id_, now)
+        for seat in self.seats.withdraw(session, id_):
+            self.tabs.abandon(session, seat, now)
 
     def _heard(self, ide_id: str, message: Message, now: float) -> None:
         if message.is_notification:

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
-from bridge.core.events import Command, Ended, Log, Refuse, Reply, Save, Scene, SessionId, Tell
+from bridge.core.events import Command, Deliver, Ended, Log, Refuse, Reply, Save, Scene, SessionId, Tell
 from bridge.core.jsonrpc import RequestId
 from bridge.core.link import Job, Link
-from bridge.core.reviews import Review, decision
+from bridge.core.reviews import Review, State, decision
 from bridge.errors import StillPending, Unavailable
 
 __all__ = ["SAVE_AGAIN_S", "Seat", "Seats", "Then", "Waiter", "Where"]
@@ -54,6 +54,7 @@ class Seat:
     then: dict[int, Then] = field(default_factory=dict)  # by version: what its saving brings
     look_at: float | None = None  # when to look around for an IDE again
     unsaved: float | None = None  # when to try again to save the newest version
+    closed: bool = False  # by who opened it: what it is decided to yet is delivered with that
 
     @property
     def id(self) -> str:
@@ -69,6 +70,15 @@ class Seat:
     def size(self) -> int:
         """How many characters of text it keeps in memory."""
         return sum(len(change.base) + len(change.proposed) for change in self.review.files)
+
+    def forget(self, which: Callable[[Waiter], bool]) -> bool:
+        """Forget requests that want no answer any more; tell whether one of them waited for the decision."""
+        for proposer in [p for p in self.proposers if which(p)]:
+            del self.proposers[proposer]
+        waiting = len(self.waiters)
+        for waiters in (self.waiters, self.openers, self.deciders):
+            waiters[:] = [waiter for waiter in waiters if not which(waiter)]
+        return len(self.waiters) < waiting
 
 
 class Seats:
@@ -111,10 +121,11 @@ class Seats:
     def left(self, session: SessionId) -> None:
         """Forget who left; the reviews stay."""
         for seat in self.by_id.values():
-            for proposer in [p for p in seat.proposers if p.session == session]:
-                del seat.proposers[proposer]
-            for waiting in (seat.waiters, seat.openers, seat.deciders):
-                waiting[:] = [waiter for waiter in waiting if waiter.session != session]
+            seat.forget(lambda waiter: waiter.session == session)
+
+    def withdraw(self, session: SessionId, id_: RequestId) -> list[Seat]:
+        """Forget a request that was taken back; give the reviews whose decision it waited for."""
+        return [seat for seat in self.by_id.values() if seat.forget(lambda waiter: waiter[:2] == (session, id_))]
 
     def withdraw(self, session: SessionId, id_: RequestId) -> bool:
         """Forget a session's request to wait, which it took back; tell whether there was one."""
@@ -132,6 +143,8 @@ class Seats:
         for waiter in (*seat.deciders, *seat.waiters, *seat.openers):
             self._out.append(Reply(waiter.session, waiter.id, answer))
         self._out.append(Ended(seat.review))
+        if seat.closed and seat.review.state is State.DECIDED:
+            self._out.append(Deliver(seat.id))
 
     # ---- the journal
 
@@ -152,11 +165,14 @@ class Seats:
         for waited in sorted(waiting for waiting in seat.then if waiting <= version):
             seat.then.pop(waited)(now)
 
-    def save_failed(self, review_id: str, version: int, reason: str, now: float) -> None:
-        """Refuse a proposal that cannot be kept; keep a decision and try again; show nothing unsaved."""
+    def save_failed(self, review_id: str, version: int, reason: str, now: float) -> bool:
+        """Refuse a proposal that cannot be kept; keep a decision and try again; show nothing unsaved.
+
+        Tells whether the review was given up.
+        """
         seat = self.by_id.get(review_id)
         if seat is None or version < seat.review.version:  # a newer record is on its way, and stands for this one
-            return
+            return False
         trouble = Unavailable(f"the journal cannot be written: {reason}", "bridge doctor")
         self._out.append(Log(f"review {review_id}: {trouble}"))
         refused = [*seat.deciders, *seat.proposers]
@@ -166,6 +182,7 @@ class Seats:
         self._out += [Refuse(waiter.session, waiter.id, trouble) for waiter in refused]
         seat.deciders.clear()
         seat.unsaved = now + SAVE_AGAIN_S
+        return not seat.kept
 
     # ---- time
 

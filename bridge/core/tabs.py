@@ -4,8 +4,8 @@ To the agent a diff is a blocking call and a tab with a name of its choice. Behi
 agent goes, and one that asks for the same change afterwards joins it, or gets the decision that nobody has taken. What
 is somebody else's is never joined, closed or counted.
 
-An acceptance is *delivered* when its tab is closed, which agents do when they have written the file. Whoever asks for
-the same change after that is asking the human anew.
+A decision is *delivered* when its tab is closed, which agents do when they have written the file, or shows another
+change. Whoever asks for the same change after that is asking the human anew.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from __future__ import annotations
 from bridge.core.asks import CloseTab, CloseTabs, ShowDiff
 from bridge.core.desk import Desk
 from bridge.core.events import Asked, Command, Deliver, Reply, SessionId
-from bridge.core.jsonrpc import RequestId
-from bridge.core.reviews import Review, decision, same_proposal
+from bridge.core.reviews import Review, State, decision, same_proposal
 from bridge.core.seats import Seat, Waiter
 
 __all__ = ["Tabs"]
@@ -27,88 +26,113 @@ class Tabs:
         self._out = out
         self._desk = desk
         self._tabs: dict[SessionId, dict[str, str]] = {}  # the review behind each tab, by its name
-        self._owners: dict[str, SessionId] = {}
+        self._owners: dict[str, tuple[SessionId, str]] = {}  # the tab of each of these reviews
 
     # ---- opening
 
     def show(self, asked: Asked, ask: ShowDiff) -> None:
-        """Show a change: join the review that it is already, take a decision that waits, or open a new review."""
-        mine = self._tabs.get(asked.session, {})
-        before = self._desk.seats.get(mine.get(ask.tab, ""))
-        waiter = Waiter(asked.session, asked.id)
-        seat = self._joinable(asked.session, ask, before)
-        if seat is not None:
-            self._own(asked.session, ask.tab, seat.id)
-            self._desk.join(seat, waiter)
-        elif ask.known is not None and ask.known.id not in self._owners:
-            self._own(asked.session, ask.tab, ask.known.id)
-            self._out.append(Reply(asked.session, asked.id, decision(ask.known)))
-        else:
-            older = before.id if before is not None and before.review.is_open else None
-            self._desk.admit(asked, ask.review, waiters=[waiter], supersedes=older)
-            self._own(asked.session, ask.tab, ask.review.id)
+        """Show a change: join the review that it is already, take a decision that waits, or open a new review.
 
-    def _joinable(self, session: SessionId, ask: ShowDiff, before: Seat | None) -> Seat | None:
-        """Find the undecided review of the same change that is this session's under the same name, or nobody's."""
-        if before is not None and before.review.is_open and same_proposal(before.review, ask.review):
-            return before
-        return next((seat for seat in self._desk.seats.values() if self._is_orphan(seat, ask.review)), None)
+        What its tab showed before is superseded. Raises what `Desk.admit` and `Desk.join` raise; then the tab stays.
+        """
+        before = self._tabs.get(asked.session, {}).get(ask.tab)
+        waiter = Waiter(asked.session, asked.id)
+        seat = self._joinable(ask.review, before)
+        if seat is not None:
+            self._desk.join(seat, waiter)
+            review_id = seat.id
+        elif ask.known is not None and self._is_free(ask.known):
+            self._out.append(Reply(asked.session, asked.id, decision(ask.known)))
+            review_id = ask.known.id
+        else:
+            self._desk.admit(asked, ask.review, waiters=[waiter], supersedes=before)
+            self._own(asked.session, ask.tab, ask.review.id)
+            return
+        self._own(asked.session, ask.tab, review_id)
+        self._desk.supersede(before, review_id, asked.now)
+
+    def _joinable(self, new: Review, before: str | None) -> Seat | None:
+        """Find the review of the same change that this tab shows, or that is nobody's."""
+        mine = self._desk.seats.get(before or "")
+        if mine is not None and _is_same(mine.review, new):
+            return mine
+        return next((seat for seat in self._desk.seats.values() if self._is_orphan(seat, new)), None)
 
     def _is_orphan(self, seat: Seat, new: Review) -> bool:
+        """Tell whether a session that left, or an earlier life of the daemon, opened a tab for this change.
+
+        Its request key tells: whatever has none was not opened so.
+        """
+        if new.request_key is None or seat.closed or seat.id in self._owners:
+            return False
         old = seat.review
-        same = (old.request_key, old.workspace) == (new.request_key, new.workspace)
-        return same and old.is_open and seat.id not in self._owners and same_proposal(old, new)
+        return (old.request_key, old.workspace) == (new.request_key, new.workspace) and _is_same(old, new)
+
+    def _is_free(self, known: Review) -> bool:
+        """Tell whether nobody has, or is about to have, this decision."""
+        return known.id not in self._owners and known.id not in self._desk.seats
 
     def _own(self, session: SessionId, tab: str, review_id: str) -> None:
         mine = self._tabs.setdefault(session, {})
-        if (before := mine.get(tab)) is not None:
-            del self._owners[before]
+        before = mine.get(tab)
+        if before == review_id:
+            return
+        if before is not None:
+            self._release(before)
         mine[tab] = review_id
-        self._owners[review_id] = session
+        self._owners[review_id] = session, tab
 
     # ---- closing
 
     def close(self, asked: Asked, ask: CloseTab) -> None:
         """Close a tab of this session's; any other name is that of a tab which is closed already."""
-        review_id = self._disown(asked.session, ask.tab)
-        seat = self._desk.seats.get(review_id or "")
+        review_id = self._tabs.get(asked.session, {}).pop(ask.tab, None)
+        seat = None if review_id is None else self._release(review_id)
         if seat is not None:
             self._desk.drop(seat, asked.now, Waiter(asked.session, asked.id))
-            return
-        if review_id is not None:
-            self._out.append(Deliver(review_id))
-        self._out.append(Reply(asked.session, asked.id, None))
+        else:
+            self._out.append(Reply(asked.session, asked.id, None))
 
     def close_all(self, asked: Asked, ask: CloseTabs) -> None:
         """Close every tab of this session's; the answer is their number, at once."""
-        tabs = list(self._tabs.get(asked.session, ()))
-        for tab in tabs:
-            review_id = self._disown(asked.session, tab) or ""
-            seat = self._desk.seats.get(review_id)
+        tabs = self._tabs.pop(asked.session, {})
+        for review_id in tabs.values():
+            seat = self._release(review_id)
             if seat is not None:
                 self._desk.drop(seat, asked.now)
-            else:
-                self._out.append(Deliver(review_id))
         self._out.append(Reply(asked.session, asked.id, len(tabs)))
 
-    def withdraw(self, session: SessionId, id_: RequestId, now: float) -> None:
-        """Take back a call that shows a diff: the review is cancelled, unless another call waits for it."""
-        waiter = Waiter(session, id_)
-        for tab, review_id in list(self._tabs.get(session, {}).items()):
-            seat = self._desk.seats.get(review_id)
-            if seat is not None and waiter in seat.waiters:
-                seat.waiters.remove(waiter)
-                if not seat.waiters:
-                    self._disown(session, tab)
-                    self._desk.drop(seat, now)
+    def _release(self, review_id: str) -> Seat | None:
+        """Be done with a review: its decision counts as delivered. Give its seat, if it is still at the desk."""
+        del self._owners[review_id]
+        seat = self._desk.seats.get(review_id)
+        if seat is None:
+            self._out.append(Deliver(review_id))
+        else:
+            seat.closed = True
+        return seat
 
-    def _disown(self, session: SessionId, tab: str) -> str | None:
-        review_id = self._tabs.get(session, {}).pop(tab, None)
-        if review_id is not None:
-            del self._owners[review_id]
-        return review_id
+    # ---- leaving
+
+    def abandon(self, session: SessionId, seat: Seat, now: float) -> None:
+        """Cancel a review that this session opened and does not wait for any more, unless another call does."""
+        if self._owners.get(seat.id, (None, ""))[0] == session and not seat.waiters:
+            self.forget(seat.id)
+            self._desk.drop(seat, now)
+
+    def forget(self, review_id: str) -> None:
+        """Forget whose tab it was, if it was anybody's; nobody is told."""
+        owner = self._owners.pop(review_id, None)
+        if owner is not None:
+            session, tab = owner
+            del self._tabs[session][tab]
 
     def left(self, session: SessionId) -> None:
         """Leave the reviews of a session that ended to whoever asks for the same."""
         for review_id in self._tabs.pop(session, {}).values():
             del self._owners[review_id]
+
+
+def _is_same(old: Review, new: Review) -> bool:
+    """Tell whether a review may stand for a new one: the same change, and a human decides it or just has."""
+    return (old.is_open or old.state is State.DECIDED) and same_proposal(old, new)

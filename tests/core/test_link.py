@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import pytest
 
-from bridge.core.events import LinkState, Tick
-from bridge.core.link import Link
+from bridge.core.events import Dial, LinkState, Tick
+from bridge.core.link import SLOT_PAUSE_S, Link
 from bridge.core.links import IDLE_S
+from bridge.core.reach import HERE, Route
 from tests.core.stories import LOOK, closed, could_not, refused
 from tests.playbook import CODE, Playbook, answers, asks, bring_up, dials, scene
 
@@ -17,14 +18,16 @@ class Failure(NamedTuple):
     state: LinkState
     again_at: float | None  # a request then dials again; None: not before the lock file changes
     occupied: bool = False
+    route: Route = HERE
 
 
 FAILURES = [
     Failure(LinkState.LISTENING, 1002.0),
     Failure(LinkState.NOT_ANSWERING, 1002.0),
     Failure(LinkState.GONE, 1002.0),
-    Failure(LinkState.SLOT_LOST, 1002.0),
+    Failure(LinkState.SLOT_LOST, 1000.0 + SLOT_PAUSE_S),
     Failure(LinkState.SLOT_LOST, None, occupied=True),
+    Failure(LinkState.SLOT_LOST, None, route=Route(here=False)),  # nobody sees who is connected there
     Failure(LinkState.REFUSED, None),
     Failure(LinkState.PORT_TAKEN, None),
 ]
@@ -32,12 +35,14 @@ FAILURES = [
 
 @pytest.mark.parametrize("failure", FAILURES, ids=str)
 def test_a_link_that_failed_is_let_alone_for_a_while_or_for_good(story: Playbook, failure: Failure) -> None:
-    world = scene(replace(CODE, occupied=failure.occupied))
-    story >> asks(LOOK, 1, scene=scene(CODE)) << dials() >> closed(failure.state)
+    there = replace(CODE, route=failure.route)
+    world = scene(replace(there, occupied=failure.occupied))
+    story >> asks(LOOK, 1, scene=scene(there)) << Dial(there.lock, there.route) >> closed(failure.state)
     said = "why a moment ago" if failure.state is LinkState.LISTENING else f"{failure.state}: why"
     story << refused(1, f"no IDE can be used here: {said}")
     story >> asks(LOOK, 2, scene=world, at=1000.1) << refused(2, f"no IDE can be used here: {said}")
     if failure.again_at is not None:
+        assert failure.state is not LinkState.SLOT_LOST or story.link().retry_at == failure.again_at
         story >> asks(LOOK, 3, scene=world, at=failure.again_at) << dials()
     else:
         story >> asks(LOOK, 3, scene=world, at=9000.0) << refused(3, f"no IDE can be used here: {said}")
