@@ -10,7 +10,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 BASE = frozenset({"pathconv", "bridge.errors", "bridge.core"})
 EDGE = BASE | {"bridge.paths"}
-CLIENT = frozenset({"bridge.errors", "bridge.paths", "bridge.finding", "bridge.connection", "bridge.asking"})
+CLIENT = frozenset(
+    {"bridge.asking", "bridge.connection", "bridge.errors", "bridge.finding", "bridge.paths", "bridge.versions"}
+)
 CLI = BASE | {"bridge", "bridge.client", "bridge.finding", "bridge.paths", "bridge.store"}
 
 # Package or module: what of ours it may import besides itself. The longest name that fits counts.
@@ -21,7 +23,8 @@ ALLOWED: dict[str, frozenset[str]] = {
     "bridge.errors": frozenset(),
     "bridge.paths": frozenset({"bridge.errors"}),
     "bridge.finding": frozenset({"bridge.errors", "bridge.paths"}),
-    "bridge.connection": frozenset({"bridge", "bridge.errors", "bridge.finding", "bridge.paths"}),
+    "bridge.versions": frozenset(),
+    "bridge.connection": frozenset({"bridge", "bridge.errors", "bridge.finding", "bridge.paths", "bridge.versions"}),
     "bridge.asking": frozenset({"bridge.errors", "bridge.connection"}),
     "bridge.news": frozenset(),
     "bridge.client": CLIENT | {"bridge", "bridge.news"},
@@ -32,7 +35,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "bridge.surfaces": EDGE,
     "bridge.store": EDGE,
     "bridge.daemon": EDGE
-    | {"bridge", "bridge.news", "bridge.ides", "bridge.agents", "bridge.surfaces", "bridge.store"},
+    | {"bridge", "bridge.news", "bridge.versions", "bridge.ides", "bridge.agents", "bridge.surfaces", "bridge.store"},
     "bridge.daemon.inspection": EDGE | {"bridge", "bridge.client", "bridge.daemon", "bridge.ides", "bridge.store"},
     "bridge.cli": CLI,
     "bridge.cli.daemon": CLI | {"bridge.cli", "bridge.daemon"},  # ``bridge up --foreground`` becomes the daemon

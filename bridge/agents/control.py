@@ -46,6 +46,7 @@ class Session:
         self.greeted = False
         self.environ: dict[str, str] = {}
         self.name = ""
+        self.version = ""  # of the bridge that the client is part of
         self._writer = writer
 
     def send(self, line: bytes) -> None:

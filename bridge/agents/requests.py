@@ -33,6 +33,7 @@ __all__ = [
     "Open",
     "OpenReview",
     "Propose",
+    "Replace",
     "Status",
     "Stop",
     "TakeBack",
@@ -40,7 +41,9 @@ __all__ = [
     "parse",
 ]
 
-CAPABILITIES: Final = ("open", "call", "dirty", "review", "page", "status", "events", "request")
+# For clients of other versions: the first parts of the methods' names, and what came to them later
+# (`bridge.connection.Daemon.require`).
+CAPABILITIES: Final = ("open", "call", "dirty", "review", "page", "status", "events", "request", "replace")
 
 
 ReviewId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
@@ -57,7 +60,7 @@ class Hello(msgspec.Struct):
 
     cwd: str
     environ: dict[str, str] = {}
-    version: str = ""
+    version: Name = ""
     name: Name = ""  # of the agent, for the human
 
 
@@ -150,6 +153,12 @@ class TakeBack(msgspec.Struct):
     """``request/cancel``: the session's own unanswered ``review/wait`` is not to be answered any more."""
 
     id: jsonrpc.RequestId
+
+
+class Replace(msgspec.Struct):
+    """``daemon/replace``: a client of a newer `version` wants a daemon of its own, if nobody needs this one."""
+
+    version: Name
 
 
 class Stop(msgspec.Struct):

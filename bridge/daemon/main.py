@@ -22,7 +22,7 @@ from bridge import __version__
 from bridge.agents.control import ControlServer, Session
 from bridge.agents.requests import CAPABILITIES
 from bridge.core.events import Restored
-from bridge.core.reviews import EXPIRES_AFTER_S
+from bridge.core.reviews import EXPIRES_AFTER_S, State
 from bridge.core.router import Router
 from bridge.core.status import Daemon
 from bridge.core.text import visible
@@ -159,7 +159,7 @@ class _Life:
         lookout.links = self.engine.sockets
         self.pages = Pages(tasks, self.engine, self._journal, places.doors)
         self.engine.joined(self.pages)
-        methods = Methods(self.engine, lookout, self.pages, self._about, lambda: list(self._warnings), self.stop)
+        methods = Methods(self.engine, lookout, self.pages, self._about, self._warnings, self.stop, self._needed)
         control = ControlServer(tasks, methods.table(), self)
         await self._journal.run(Journal.purge, time.time() - EXPIRES_AFTER_S)
         await self.pages.resume()
@@ -245,7 +245,18 @@ class _Life:
                 logger.info("nobody needs the bridge: leaving")
                 self.stop(False)
 
-    def _in_use(self) -> bool:
-        """Tell whether a session is attached, or an IDE shows a diff (design.md D6)."""
+    def _in_use(self, known: int = 1) -> bool:
+        """Tell whether a session is attached, or an IDE shows a diff (design.md D6); one asker is the page."""
         shown = any(seat.where == "ide" for seat in self.engine.router.desk.seats.values())
-        return self.engine.sessions > 1 or shown  # one asker is the page
+        return self.engine.sessions > known or shown
+
+    def _needed(self) -> str | None:
+        """Say what the daemon is needed for besides one asker; None when another may take its place.
+
+        A page that nobody looked into comes back by itself with the next daemon, and so do reviews.
+        """
+        if self._in_use(known=2):
+            return "other sessions are attached, or an IDE shows a diff"
+        seen = any(seat.review.state is State.SHOWN for seat in self.engine.router.desk.seats.values())
+        lately = time.monotonic() - self.pages.last_used < self._settings.idle_minutes * 60
+        return "a human looks at a review" if seen and lately else None

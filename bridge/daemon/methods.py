@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from bridge.agents import requests
@@ -17,14 +18,18 @@ from bridge.core.events import Ask, AskDirty, Asked, CallTool, Cancel, OpenFile,
 from bridge.core.jsonrpc import RequestId
 from bridge.core.reviews import Change, Review, decision, digest
 from bridge.core.status import SCHEMA, Daemon, Status, ide_row, machine_row, render, review_row
+from bridge.core.text import visible
 from bridge.daemon.engine import Engine
 from bridge.daemon.lookout import Lookout
 from bridge.daemon.pages import Pages
 from bridge.errors import BadData, BridgeError, Usage
 from bridge.store.files import read_file
 from bridge.store.journal import Journal
+from bridge.versions import newer, restart
 
 __all__ = ["Methods"]
+
+logger = logging.getLogger(__name__)
 
 _MOST_TO_POSITION: Final = 4 * 2**20  # bytes of a file that is read to find a line in it
 _ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"  # of review ids: no two look alike
@@ -35,8 +40,9 @@ class Methods:
 
     Args:
         about: what `status` says of the daemon itself.
-        warnings: what the daemon met with and the user should know.
+        warnings: what the daemon met with and the user should know; it grows.
         stop: ends the daemon; its argument tells whether another one comes.
+        needed: says what the daemon is needed for besides the asker; None when it is idle.
     """
 
     def __init__(
@@ -45,8 +51,9 @@ class Methods:
         lookout: Lookout,
         pages: Pages,
         about: Callable[[], Daemon],
-        warnings: Callable[[], list[str]],
+        warnings: Sequence[str],
         stop: Callable[[bool], None],
+        needed: Callable[[], str | None],
     ) -> None:
         self._engine = engine
         self._lookout = lookout
@@ -54,6 +61,7 @@ class Methods:
         self._about = about
         self._warnings = warnings
         self._stop = stop
+        self._needed = needed
 
     def table(self) -> dict[str, tuple[type[Any], Handler]]:
         """Give every method with the shape of its parameters."""
@@ -73,6 +81,7 @@ class Methods:
             "review/delivered": (requests.One, self._delivered),
             "request/cancel": (requests.TakeBack, self._take_back),
             "events/subscribe": (requests.Nothing, self._subscribe),
+            "daemon/replace": (requests.Replace, self._replace),
             "daemon/stop": (requests.Stop, self._stop_daemon),
         }
 
@@ -85,6 +94,7 @@ class Methods:
             raise Usage("cwd is not an absolute path")
         session.greeted = True
         session.cwd, session.environ, session.name = session.resolve(params.cwd), params.environ, params.name
+        session.version = params.version
         self._lookout.remember(params.environ)
         about = self._about()
         return {"version": about["version"], "pid": about["pid"], "capabilities": about["capabilities"]}
@@ -194,7 +204,7 @@ class Methods:
             "ides": [ide_row(v, *links.state_of(v.candidate)) for v in links.choose(scene, now).verdicts],
             "ignored": [{"path": os.fspath(found.path), "reason": found.reason} for found in sighting.refused],
             "reviews": self._open_reviews(),
-            "warnings": self._warnings(),
+            "warnings": [*self._warnings, *self._skew(session.version)],
             "counters": {"answers_dropped": links.dropped, "paths_untranslated": links.untranslated},
         }
         if not params.render:
@@ -207,6 +217,26 @@ class Methods:
     async def _subscribe(self, session: Session, id_: RequestId, params: requests.Nothing) -> Any:
         self._engine.events.subscribe(session)
         return {}
+
+    @property
+    def _others(self) -> int:
+        """How many sessions there are besides the asker's and the page's own."""
+        return self._engine.sessions - 2
+
+    def _skew(self, version: str) -> Iterator[str]:
+        """Say that client and daemon are of different versions, and what to do about it."""
+        mine = self._about()["version"]
+        if newer(version, mine):
+            yield f"this command is version {version}, the running bridge is older ({mine}): {restart(self._others)}"
+        elif version and newer(mine, version):
+            yield f"this command is version {version}, the running bridge is newer ({mine}): upgrade the command"
+
+    async def _replace(self, session: Session, id_: RequestId, params: requests.Replace) -> Any:
+        reason = self._needed() if newer(params.version, self._about()["version"]) else "it is not older"
+        if reason is None:
+            logger.info("a bridge of version %s takes over", visible(params.version))
+            self._stop(True)
+        return {"replacing": reason is None, "reason": reason, "sessions": self._others}
 
     async def _stop_daemon(self, session: Session, id_: RequestId, params: requests.Stop) -> Any:
         self._stop(params.restart)
