@@ -10,6 +10,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 BASE = frozenset({"pathconv", "bridge.errors", "bridge.core"})
 EDGE = BASE | {"bridge.paths"}
+DAEMON = EDGE | {
+    *("bridge", "bridge.finding", "bridge.news", "bridge.proof", "bridge.versions"),
+    *("bridge.agents", "bridge.ides", "bridge.store", "bridge.surfaces"),
+}
 CLIENT = frozenset(
     {"bridge.asking", "bridge.connection", "bridge.errors", "bridge.finding", "bridge.paths", "bridge.versions"}
 )
@@ -22,8 +26,9 @@ ALLOWED: dict[str, frozenset[str]] = {
     "bridge.__main__": frozenset({"bridge.cli"}),
     "bridge.errors": frozenset(),
     "bridge.paths": frozenset({"bridge.errors"}),
-    "bridge.finding": frozenset({"bridge.errors", "bridge.paths"}),
+    "bridge.finding": frozenset({"bridge.errors", "bridge.paths", "bridge.proof"}),
     "bridge.versions": frozenset(),
+    "bridge.proof": frozenset(),
     "bridge.connection": frozenset({"bridge", "bridge.errors", "bridge.finding", "bridge.paths", "bridge.versions"}),
     "bridge.asking": frozenset({"bridge.errors", "bridge.connection"}),
     "bridge.news": frozenset(),
@@ -31,17 +36,16 @@ ALLOWED: dict[str, frozenset[str]] = {
     "bridge.asyncclient": CLIENT | {"bridge", "bridge.news"},
     "bridge.core": BASE,
     "bridge.ides": EDGE,
-    "bridge.agents": EDGE,
+    "bridge.agents": EDGE | {"bridge.proof"},
     "bridge.surfaces": EDGE,
     "bridge.store": EDGE,
-    "bridge.daemon": EDGE
-    | {"bridge", "bridge.news", "bridge.versions", "bridge.ides", "bridge.agents", "bridge.surfaces", "bridge.store"},
+    "bridge.daemon": DAEMON,
     "bridge.daemon.inspection": EDGE | {"bridge", "bridge.client", "bridge.daemon", "bridge.ides", "bridge.store"},
     "bridge.cli": CLI,
     "bridge.cli.daemon": CLI | {"bridge.cli", "bridge.daemon"},  # ``bridge up --foreground`` becomes the daemon
     "bridge.cli.doctor": CLI | {"bridge.cli", "bridge.daemon.inspection"},  # the daemon may be what is ill
 }
-STANDARD_LIBRARY_ONLY = (*CLIENT, "bridge.client", "bridge.asyncclient", "bridge.news", "pathconv")
+STANDARD_LIBRARY_ONLY = (*CLIENT, "bridge.client", "bridge.asyncclient", "bridge.news", "bridge.proof", "pathconv")
 
 # All that a module that decides may know of the standard library, and of PyPI.
 PURE = frozenset(

@@ -4,10 +4,11 @@ Unknown parameters are ignored, so that a newer client may say more; missing or 
 fault (`Usage`) and the message says where. Paths are strings with surrogate escapes (`os.fsdecode`); a
 relative one counts from the session's directory.
 
-An error's ``code`` is an exit code of `bridge.errors`, and its ``data`` has ``code`` (a name) and ``hint``; a line that
-is no request gets -32700. The daemon also notifies: ``review/surface`` ``{id, surface, ide, reason}`` to whoever
-waits for a review, each time it moves, ``daemon/stopping`` ``{restart}`` to everybody, and ``event`` to those who
-subscribed (`bridge.news`). Results: those of `bridge.client.Client`'s methods, which ask nothing else.
+On a TCP socket ``prove`` comes before everything else (`bridge.proof`). An error's ``code`` is an exit code of
+`bridge.errors`, and its ``data`` has ``code`` (a name) and ``hint``; a line that is no request gets -32700. The daemon
+also notifies: ``review/surface`` ``{id, surface, ide, reason}`` to whoever waits for a review, each time it moves,
+``daemon/stopping`` ``{restart}`` to everybody, and ``event`` to those who subscribed (`bridge.news`). Results: those of
+`bridge.client.Client`'s methods, which ask nothing else.
 """
 
 from __future__ import annotations

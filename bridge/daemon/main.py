@@ -64,7 +64,7 @@ def run(environ: Mapping[str, str], tell: Callable[[dict[str, Any]], None]) -> E
     try:
         places = paths(environ)
         settings = read_settings(Path(places.config))
-        with claim(places, environ) as instance:
+        with claim(places, environ, tcp=settings.socket == "tcp") as instance:
             make_private(os.path.dirname(places.log))
             _log_to(places.log)
             journal = JournalThread(places.journal)
@@ -160,7 +160,7 @@ class _Life:
         self.pages = Pages(tasks, self.engine, self._journal, places.doors)
         self.engine.joined(self.pages)
         methods = Methods(self.engine, lookout, self.pages, self._about, self._warnings, self.stop, self._needed)
-        control = ControlServer(tasks, methods.table(), self)
+        control = ControlServer(tasks, methods.table(), self, self._instance.token)
         await self._journal.run(Journal.purge, time.time() - EXPIRES_AFTER_S)
         await self.pages.resume()
         await self.engine.feed(Restored(time.time(), await self._journal.run(Journal.undecided)))
