@@ -23,7 +23,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from bridge import asking
-from bridge.connection import CALL_S, Caller, Lost, Silent, Wire, encode, heard, result_of
+from bridge.connection import CALL_S, Caller, Daemon, Lost, Silent, Wire, encode, heard, result_of
 from bridge.errors import Unavailable
 from bridge.news import MISSED, Backlog
 
@@ -186,7 +186,7 @@ class AsyncClient:
             work.add_done_callback(_close_unused)
             raise
         connection, rest = wire.detach()
-        line = _Line()
+        line = _Line(wire.daemon)
         await loop.create_connection(lambda: line, sock=socket.socket(fileno=connection))
         line.data_received(rest)
         return line
@@ -230,7 +230,8 @@ class _Ear:
 class _Line(asyncio.Protocol):
     """One connection: answers go to their requests, what comes out of turn to those whom it concerns."""
 
-    def __init__(self) -> None:
+    def __init__(self, daemon: Daemon) -> None:
+        self.daemon = daemon
         self.fault: Exception | None = None  # why it ended, if it has
         self.gone = asyncio.Event()
         self._transport: asyncio.Transport | None = None
@@ -241,13 +242,14 @@ class _Line(asyncio.Protocol):
 
     async def ask(self, method: str, params: Mapping[str, Any], notified: Notified | None) -> Any:
         """Ask and wait; who is cancelled meanwhile takes the request back."""
+        self.daemon.require(method)
         id_, call = next(self._ids), _Call(notified)
         self._send(id_, method, params)
         self._calls[id_] = call
         try:
             return await call.answer
         finally:
-            if self._calls.pop(id_, None) is not None and self.fault is None:
+            if self._calls.pop(id_, None) is not None and self.fault is None and self.daemon.can("request"):
                 self._send(next(self._ids), "request/cancel", {"id": id_})
 
     @contextmanager

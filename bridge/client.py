@@ -54,7 +54,7 @@ class Client:
 
     Args:
         name: what the human sees as the asker.
-        spawn: start a daemon if none runs.
+        spawn: start a daemon if none runs, or in place of an older one that is idle.
         cwd: the directory that relative paths count from, and that IDEs are matched with; default: ours.
         environ: default: ours.
         patience: seconds that a daemon has to answer a new connection; default 30.
@@ -237,12 +237,9 @@ class Client:
 
     def wait_for_end(self, timeout: float = CALL_S) -> None:
         """Wait until the daemon has closed this connection. Raises `Unavailable` when it does not."""
-        if self._wire is None:
-            return
-        try:
-            while True:
-                self._wire.read(time.monotonic() + timeout)
-        except TimeoutError:
-            raise Unavailable("the bridge does not end", "bridge logs") from None
-        except OSError:
+        if self._wire is not None:
+            try:
+                self._wire.wait_for_end(timeout)
+            except TimeoutError:
+                raise Unavailable("the bridge does not end", "bridge logs") from None
             self.close()

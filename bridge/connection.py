@@ -6,11 +6,13 @@ import _socket  # what `socket` wraps: that would be a tenth of a quick command'
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from bridge.errors import BadData, Unavailable, Usage, error_from_json
+from bridge import __version__
+from bridge.errors import BadData, Outdated, Unavailable, Usage, error_from_json
 from bridge.finding import dial, start
 from bridge.paths import paths
+from bridge.versions import newer, restart
 
 TYPE_CHECKING = False  # as `typing` says, which costs a tenth of a quick command
 if TYPE_CHECKING:
@@ -18,11 +20,15 @@ if TYPE_CHECKING:
 
     Notified = Callable[[str, dict[str, Any]], None]
 
-__all__ = ["CALL_S", "SENT", "Caller", "Lost", "Silent", "Stopped", "Wire", "encode", "heard", "result_of"]
+__all__ = ["CALL_S", "SENT", "Caller", "Daemon", "Lost", "Silent", "Stopped", "Wire", "encode", "heard", "result_of"]
 
 CALL_S = 30.0  # every answer but a human's
 MOST_LINE = 63 << 20  # bytes of one request; the daemon takes a little more
 _CHUNK = 1 << 16
+_MOST_GREETINGS = 3  # of daemons that leave just then
+
+# The capability that a method needs is the first part of its name, but for these.
+_NEEDS = {"hello": "", "daemon/stop": "", "daemon/replace": "replace", "review/link": "page"}
 
 # What the daemon may know of a terminal's environment; tests hold it to what `core.terminal` reads.
 SENT = (
@@ -73,14 +79,47 @@ class Caller:
         self._paths = paths(self._environ)
 
     def connect(self) -> Wire:
-        """Find the daemon, or start it, and say hello. Raises `Unavailable` when there is none."""
-        wire = self._reach()
-        try:
-            wire.ask("hello", self._hello(), self._patience)
-        except BaseException:
-            wire.close()  # it does not know who we are
-            raise
+        """Find the daemon, or start it, and say hello; one that is older and idle is replaced by one of our version.
+
+        Raises `Unavailable` when there is none, and what the daemon refuses with.
+        """
+        wire = self._greet()
+        if self._spawn and wire.daemon.is_replaceable and self._replace(wire):
+            wire.close()
+            wire = self._greet()
         return wire
+
+    def _greet(self) -> Wire:
+        """Say hello. A daemon that leaves just then has not begun anything for us: the next one is asked."""
+        for greeting in range(1, _MOST_GREETINGS + 1):
+            wire = self._reach()
+            try:
+                wire.daemon = Daemon(wire.ask("hello", self._hello(), self._patience))
+            except ConnectionError:
+                wire.close()
+                if greeting == _MOST_GREETINGS:
+                    raise
+            except BaseException:
+                wire.close()  # it does not know who we are
+                raise
+            else:
+                return wire
+        raise AssertionError  # the last greeting ends it
+
+    def _replace(self, wire: Wire) -> bool:
+        """Ask an older daemon to make room; tell whether it does, which it decides: only one that is idle."""
+        try:
+            answer = wire.ask("daemon/replace", {"version": __version__}, self._patience)
+            if not answer["replacing"]:
+                wire.daemon.sessions = answer["sessions"]
+                return False
+            wire.wait_for_end(self._patience)
+        except ConnectionError:
+            return True
+        except BaseException:
+            wire.close()
+            raise
+        return True
 
     def _reach(self) -> Wire:
         found = dial(self._paths, self._patience)
@@ -100,14 +139,42 @@ class Caller:
 
             seen, terminal = look_through(seen)
         environ = {name: seen[name] for name in SENT if name in seen}
-        hello = {"cwd": self._cwd, "environ": environ, "name": self._name}
+        hello = {"cwd": self._cwd, "environ": environ, "name": self._name, "version": __version__}
         return hello if terminal is None else {**hello, "terminal_pid": terminal}
+
+
+class Daemon:
+    """What the daemon answered to ``hello``: its version, and what it can do."""
+
+    def __init__(self, about: Mapping[str, Any]) -> None:
+        self.version: str = about.get("version", "")
+        self.capabilities: Sequence[str] | None = about.get("capabilities")  # None: it does not say
+        self.sessions = 0  # other ones, for which it would not make room
+
+    @property
+    def is_replaceable(self) -> bool:
+        """Whether it is older than we are, and can make room for one of our version."""
+        return "replace" in (self.capabilities or ()) and newer(__version__, self.version)
+
+    def can(self, capability: str) -> bool:
+        """Tell whether it has a capability; one that does not say is believed to have all."""
+        return self.capabilities is None or capability in self.capabilities
+
+    def require(self, method: str) -> None:
+        """Raise `Outdated` for a method that this daemon does not have."""
+        needed = _NEEDS.get(method, method.partition("/")[0])
+        if not needed or self.can(needed):
+            return
+        if newer(self.version, __version__):
+            raise Outdated(f"the running bridge is newer ({self.version}) and cannot do this", "upgrade this one")
+        raise Outdated(f"the running bridge is older ({self.version}) and cannot do this", restart(self.sessions))
 
 
 class Wire:
     """One connection to a daemon, with one request at a time; what fails is an `OSError`."""
 
     def __init__(self, connection: _socket.socket) -> None:
+        self.daemon = Daemon({})
         self._socket = connection
         self._buffer = bytearray()
         self._count = 0
@@ -129,9 +196,10 @@ class Wire:
     ) -> Any:
         """Ask and wait for the answer; `notified` is told what comes out of turn.
 
-        Raises what the daemon refuses with, `Stopped` when it leaves for good, `TimeoutError`, and `ConnectionError`
-        when it goes away.
+        Raises what the daemon refuses with, `Outdated`, `Stopped` when it leaves for good, `TimeoutError`, and
+        `ConnectionError` when it goes away.
         """
+        self.daemon.require(method)
         self._count += 1
         line = encode(self._count, method, params)
         self._socket.settimeout(CALL_S)
@@ -142,6 +210,14 @@ class Wire:
             if message.get("id") == self._count and "method" not in message:
                 return result_of(message)
             heard(message, notified)
+
+    def wait_for_end(self, timeout: float) -> None:
+        """Wait until the daemon has closed this connection; raises `TimeoutError`."""
+        try:
+            while True:
+                self.read(time.monotonic() + timeout)
+        except ConnectionError:
+            return
 
     def read(self, deadline: float | None) -> dict[str, Any]:
         """Wait for one message, until the monotonic clock shows `deadline`."""

@@ -5,6 +5,7 @@
     * BadData              65   data that is refused: binary, not UTF-8, malformed
         * Conflict         65   the file changed, is dirty in the IDE, or the request key is taken
     * Unavailable          69   no IDE, no daemon, no such review
+        * Outdated         69   the daemon that runs is older than what is asked of it
     * WriteFailed          74   accepted, but the file could not be written; the text is kept
     * StillPending         75   nobody decided before the caller's time-out; the review stays
     * NotTrusted           77   wrong owner, wrong mode, foreign listener, refused token
@@ -30,6 +31,7 @@ __all__ = [
     "ExitCode",
     "LockFileError",
     "NotTrusted",
+    "Outdated",
     "StillPending",
     "Unavailable",
     "Usage",
@@ -106,6 +108,12 @@ class Unavailable(BridgeError):
     exit_code = ExitCode.UNAVAILABLE
 
 
+class Outdated(Unavailable):
+    """The daemon that runs is of another version, and does not know what is asked."""
+
+    code = "outdated"
+
+
 class WriteFailed(BridgeError):
     """The human accepted but the file could not be written; the journal keeps the text."""
 
@@ -145,7 +153,10 @@ class BadConfiguration(BridgeError):
 
 _BY_CODE: dict[str, type[BridgeError]] = {
     kind.code: kind
-    for kind in (Usage, BadData, Conflict, Unavailable, WriteFailed, StillPending, NotTrusted, BadConfiguration)
+    for kind in (
+        *(Usage, BadData, Conflict, Unavailable, Outdated),
+        *(WriteFailed, StillPending, NotTrusted, BadConfiguration),
+    )
 }
 
 

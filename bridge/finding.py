@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 
 from bridge.errors import BadConfiguration, NotTrusted, Unavailable, error_from_json
-from bridge.paths import Paths
+from bridge.paths import Paths, is_ours
 
 TYPE_CHECKING = False  # as `typing` says, which costs a tenth of a quick command
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["dial", "read_address", "start"]
 
+_PROOF_S = 5.0  # for a busy machine; a daemon needs a millisecond
 START_S = 20.0  # for a daemon to start on a busy machine
 
 # What a daemon needs that is started from here; everything else stays with whoever started it.
@@ -29,15 +30,20 @@ _INHERITED_PREFIXES = ("XDG_", "COVERAGE_")  # the second for measuring tests
 
 
 def read_address(places: Paths) -> dict[str, Any] | None:
-    """Read what the running daemon says of itself: ``socket``, ``pid``, ``version``, ``started``."""
+    """Read what the running daemon says of itself: ``socket``, ``pid``, ``version``, ``started``.
+
+    ``socket`` is a path; with a ``token`` it is ``127.0.0.1:<port>``, and the token is for nobody's eyes.
+    """
     try:
         with open(places.address, "rb") as file:
-            if os.fstat(file.fileno()).st_uid != os.getuid():
+            if not is_ours(os.fstat(file.fileno())):
                 raise NotTrusted(f"{places.address} belongs to somebody else", "remove it, then bridge up")
             address = json.load(file)
     except (OSError, ValueError):
         return None
-    return address if isinstance(address, dict) and isinstance(address.get("socket"), str) else None
+    if not isinstance(address, dict) or not isinstance(address.get("socket"), str):
+        return None
+    return address if isinstance(address.get("token", ""), str) else None
 
 
 def dial(places: Paths, patience: float) -> tuple[_socket.socket, int] | None:
@@ -46,23 +52,43 @@ def dial(places: Paths, patience: float) -> tuple[_socket.socket, int] | None:
     Args:
         patience: seconds that it has to take the connection; the socket keeps this time-out.
 
-    Returns the connection and the daemon's PID as the kernel knows it; 0 where it does not say. Raises
-    `NotTrusted` when it is somebody else's.
+    Returns the connection and the daemon's PID as the kernel knows it; 0 where it does not say. (A daemon on TCP has
+    the one that it wrote down, since it proved to have done that.) Raises `NotTrusted` when it is somebody else's.
     """
     address = read_address(places)
     if address is None:
         return None
-    connection = _socket.socket(_socket.AF_UNIX)
+    token = address.get("token")
+    connection = _socket.socket(_socket.AF_UNIX if token is None else _socket.AF_INET)
     try:
         connection.settimeout(patience)
-        connection.connect(address["socket"])
-        return connection, _check_peer(connection)
-    except OSError:
-        connection.close()
-        return None
+        if token is None:
+            connection.connect(address["socket"])
+            return connection, _check_peer(connection)
+        if _proves(connection, address["socket"], token, patience):
+            return connection, int(address.get("pid", 0))
+    except (OSError, ValueError, OverflowError):  # the latter two for what is no address
+        pass
     except BaseException:
         connection.close()
         raise
+    connection.close()
+    return None
+
+
+def _proves(connection: _socket.socket, address: str, token: str, patience: float) -> bool:
+    """Connect to a TCP port, and tell whether the one that listens is the daemon that wrote down this token.
+
+    Any user may listen there once the daemon is dead, or say nothing for ever; then the instance lock knows better.
+    """
+    from bridge.proof import prove  # only who needs it pays for it
+
+    port = int(address.rpartition(":")[2])
+    connection.settimeout(min(patience, _PROOF_S))
+    connection.connect(("127.0.0.1", port))
+    proven = prove(connection, token, port)
+    connection.settimeout(patience)
+    return proven
 
 
 def _check_peer(connection: _socket.socket) -> int:

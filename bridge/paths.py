@@ -8,7 +8,8 @@ found lies in the *state directory*; the socket, which wants a short path on a l
 state                ``$XDG_STATE_HOME/bridge``, default ``~/.local/state/bridge``
 configuration        ``$XDG_CONFIG_HOME/bridge/config.toml``, default ``~/.config/…``
 socket               ``$XDG_RUNTIME_DIR/bridge/<name>.sock``, else ``/run/user/<uid>/bridge``,
-                     else ``/tmp/bridge-<uid>``; the name holds a checksum of the state directory
+                     else ``/tmp/bridge-<uid>``; the name holds a checksum of the state directory;
+                      or, with ``socket = "tcp"``, a port of 127.0.0.1 and no file
 ===================  =======================================================================
 """
 
@@ -21,7 +22,7 @@ from collections.abc import Mapping
 
 from bridge.errors import BadConfiguration, NotTrusted
 
-__all__ = ["Paths", "check_private", "make_private", "paths", "socket_path"]
+__all__ = ["Paths", "check_private", "is_ours", "make_private", "paths", "socket_path"]
 
 _SOCKET_BYTES = 100  # Linux takes 107, macOS 103
 
@@ -70,12 +71,17 @@ def socket_path(environ: Mapping[str, str], state: str) -> str:
     return f"/tmp/bridge-{uid}/{name}"
 
 
+def is_ours(found: os.stat_result) -> bool:
+    """Tell whether a file belongs to this user; on Windows nobody owns any, and the profile is the user's alone."""
+    return not hasattr(os, "getuid") or found.st_uid == os.getuid()
+
+
 def _is_private(path: str) -> bool:
     try:
         found = os.lstat(path)
     except OSError:
         return False
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+    return stat.S_ISDIR(found.st_mode) and is_ours(found) and not found.st_mode & 0o077
 
 
 def make_private(path: str) -> None:
@@ -99,7 +105,7 @@ def check_private(path: str) -> None:
     found = os.lstat(path)
     if not stat.S_ISDIR(found.st_mode):
         raise NotTrusted(f"{path} is not a directory", f"look at it, then: rm '{path}'")
-    if found.st_uid != os.getuid():
+    if not is_ours(found):
         raise NotTrusted(f"{path} belongs to user {found.st_uid}", "ask its owner or an administrator to remove it")
     if found.st_mode & 0o077:
         raise NotTrusted(f"{path} can be entered by others (mode {found.st_mode & 0o777:04o})", f"chmod 700 '{path}'")

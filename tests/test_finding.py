@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,7 +34,11 @@ def bridge() -> Iterator[Client]:
         yield client
 
 
-ADDRESSES = ["", "nonsense", "[]", "{}", '{"socket": 7}', '{"socket": "/nowhere"}', "\x80"]
+ADDRESSES = [
+    *("", "nonsense", "[]", "{}", "\x80", '{"socket": 7}', '{"socket": "/nowhere"}', '{"socket": "/\\u0000"}'),
+    *('{"socket": "127.0.0.1:x", "token": "t"}', '{"socket": "127.0.0.1:99999", "token": "t"}'),
+    *('{"socket": "127.0.0.1:1", "token": "t"}', '{"socket": "127.0.0.1:1", "token": 7}'),
+]
 
 
 @pytest.mark.parametrize("said", ADDRESSES)
@@ -88,3 +94,37 @@ def test_what_keeps_the_daemon_from_starting_is_told(places: Paths) -> None:
     Path(places.config).write_text("takeovr = true", encoding="utf-8")
     with pytest.raises(BadConfiguration, match="takeovr"), Client(environ=os.environ) as bridge:
         bridge.status()
+
+
+# ---- systems without what POSIX has
+
+_LACKING = """
+import asyncio, _socket, os, select, signal, socket, sys
+for module, names in [
+    (os, ("getuid", "geteuid", "posix_spawn", "fork", "setsid", "POSIX_SPAWN_OPEN")),
+    (_socket, ("AF_UNIX", "SO_PEERCRED")), (socket, ("AF_UNIX", "SO_PEERCRED")),
+]:
+    for name in names:
+        delattr(module, name)
+from bridge import AsyncClient, Client
+from bridge.agents import control, threshold
+from bridge.cli import status
+from bridge.errors import Unavailable
+from bridge.finding import read_address
+from bridge.paths import make_private, paths
+places = paths(os.environ)
+make_private(places.state)
+with open(places.address, "w") as file:
+    file.write('{"socket": "127.0.0.1:1", "token": "t"}')
+assert read_address(places)["token"] == "t"
+try:
+    Client(spawn=False).status()
+except Unavailable as error:
+    print(error)
+"""
+
+
+def test_where_there_are_no_unix_sockets_and_no_users_a_client_is_a_client_all_the_same() -> None:
+    """As on Windows; nobody listens on port 1."""
+    done = subprocess.run([sys.executable, "-c", _LACKING], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr, done.returncode) == ("the bridge is not running\n", "", 0)

@@ -10,8 +10,13 @@ import pytest
 ROOT = Path(__file__).parent.parent
 BASE = frozenset({"pathconv", "bridge.errors", "bridge.core"})
 EDGE = BASE | {"bridge.paths", "bridge.listening", "bridge.web"}
+DAEMON = EDGE | {
+    *("bridge", "bridge.finding", "bridge.news", "bridge.proof", "bridge.versions"),
+    *("bridge.agents", "bridge.ides", "bridge.store", "bridge.surfaces"),
+}
 CLIENT = frozenset(
-    {"bridge.tmux", "bridge.errors", "bridge.paths", "bridge.finding", "bridge.connection", "bridge.asking"}
+    {"bridge.asking", "bridge.connection", "bridge.errors", "bridge.finding", "bridge.paths", "bridge.tmux"}
+    | {"bridge.versions"}
 )
 CLI = BASE | {"bridge", "bridge.client", "bridge.finding", "bridge.paths", "bridge.store"}
 
@@ -25,26 +30,29 @@ ALLOWED: dict[str, frozenset[str]] = {
     "bridge.tmux": frozenset(),
     "bridge.listening": frozenset(),
     "bridge.web": frozenset(),
-    "bridge.finding": frozenset({"bridge.errors", "bridge.paths"}),
-    "bridge.connection": frozenset({"bridge", "bridge.tmux", "bridge.errors", "bridge.finding", "bridge.paths"}),
+    "bridge.finding": frozenset({"bridge.errors", "bridge.paths", "bridge.proof"}),
+    "bridge.versions": frozenset(),
+    "bridge.proof": frozenset(),
+    "bridge.connection": frozenset(
+        {"bridge", "bridge.errors", "bridge.finding", "bridge.paths", "bridge.tmux", "bridge.versions"}
+    ),
     "bridge.asking": frozenset({"bridge.errors", "bridge.connection"}),
     "bridge.news": frozenset(),
     "bridge.client": CLIENT | {"bridge", "bridge.news"},
     "bridge.asyncclient": CLIENT | {"bridge", "bridge.news"},
     "bridge.core": BASE,
     "bridge.ides": EDGE,
-    "bridge.agents": EDGE,
+    "bridge.agents": EDGE | {"bridge.proof"},
     "bridge.surfaces": EDGE,
     "bridge.store": EDGE,
-    "bridge.daemon": EDGE
-    | {"bridge", "bridge.news", "bridge.ides", "bridge.agents", "bridge.surfaces", "bridge.store"},
+    "bridge.daemon": DAEMON,
     "bridge.daemon.inspection": EDGE | {"bridge", "bridge.client", "bridge.daemon", "bridge.ides", "bridge.store"},
     "bridge.cli": CLI,
     "bridge.cli.shell_hook": CLI | {"bridge.cli", "bridge.tmux"},
     "bridge.cli.daemon": CLI | {"bridge.cli", "bridge.daemon"},  # ``bridge up --foreground`` becomes the daemon
     "bridge.cli.doctor": CLI | {"bridge.cli", "bridge.daemon.inspection"},  # the daemon may be what is ill
 }
-STANDARD_LIBRARY_ONLY = (*CLIENT, "bridge.client", "bridge.asyncclient", "bridge.news", "pathconv")
+STANDARD_LIBRARY_ONLY = (*CLIENT, "bridge.client", "bridge.asyncclient", "bridge.news", "bridge.proof", "pathconv")
 
 # All that a module that decides may know of the standard library, and of PyPI.
 PURE = frozenset(

@@ -1,5 +1,7 @@
 """The control socket: JSON-RPC 2.0, one object a line, over a Unix socket that only this user may enter.
 
+Where there are none it is a port of 127.0.0.1, and `bridge.agents.threshold` lets in who knows the token.
+
 A session is one connection. Its requests are taken in order and answered whenever their answers are there;
 what a session is told out of turn (``review/surface``) needs no answer. One that does not read is cut off
 before it costs memory; one that breaks never touches another.
@@ -20,6 +22,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from bridge.agents import requests
+from bridge.agents.threshold import admit
 from bridge.core import jsonrpc
 from bridge.core.events import SessionId
 from bridge.core.jsonrpc import Message, RequestId
@@ -31,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 MOST_BYTES: Final = 64 * 2**20  # of one line: a proposal of several files, escaped
 MOST_UNREAD: Final = 64 * 2**20  # of answers that a session does not take
+MOST_STRANGERS: Final = 64  # at a time, on TCP: any user may knock
 LATER: Final = object()  # the router answers
 
 Handler = Callable[["Session", RequestId, Any], Awaitable[Any]]
@@ -47,6 +51,7 @@ class Session:
         self.environ: dict[str, str] = {}
         self.terminal_pid: int | None = None  # as it says itself: a hint
         self.name = ""
+        self.version = ""  # of the bridge that the client is part of
         self._writer = writer
 
     def send(self, line: bytes) -> None:
@@ -118,11 +123,18 @@ class ControlServer:
         methods: per method the shape of its parameters and what handles it; the handler's result is the
             answer, unless it is `LATER`.
         registry: is told of sessions that come and go.
+        token: for a TCP socket; None for a Unix socket, where the kernel says who comes.
     """
 
     def __init__(
-        self, tasks: asyncio.TaskGroup, methods: dict[str, tuple[type[Any], Handler]], registry: Registry
+        self,
+        tasks: asyncio.TaskGroup,
+        methods: dict[str, tuple[type[Any], Handler]],
+        registry: Registry,
+        token: str | None = None,
     ) -> None:
+        self._token = token
+        self._strangers = 0
         self._tasks = tasks
         self._methods = methods
         self._registry = registry
@@ -132,7 +144,8 @@ class ControlServer:
 
     async def start(self, listener: socket.socket) -> None:
         """Serve on a bound socket."""
-        self._server = await asyncio.start_unix_server(self._begin, sock=listener, limit=MOST_BYTES)
+        begin = asyncio.start_unix_server if self._token is None else asyncio.start_server
+        self._server = await begin(self._begin, sock=listener, limit=MOST_BYTES)
 
     async def stop(self, restart: bool) -> None:
         """Take no more sessions, tell those that are there, and end them."""
@@ -146,9 +159,10 @@ class ControlServer:
         self._tasks.create_task(self._serve(reader, writer), name="session")
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        uid, pid = _peer(writer.get_extra_info("socket"))
-        if uid is not None and uid != os.getuid():
-            writer.transport.abort()
+        try:
+            pid = await self._admit(reader, writer)
+        except PermissionError:
+            writer.close()
             return
         self._count += 1
         session = Session(SessionId(self._count), writer, pid)
@@ -162,6 +176,23 @@ class ControlServer:
             del self._sessions[session]
             writer.close()
             await self._registry.left(session)
+
+    async def _admit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int | None:
+        """Let only this user in; give the PID of the other end, where the kernel says it. Raises `PermissionError`."""
+        if self._token is None:
+            uid, pid = _peer(writer.get_extra_info("socket"))
+            if uid is not None and uid != os.getuid():
+                raise PermissionError
+            return pid
+        if self._strangers >= MOST_STRANGERS:
+            raise PermissionError
+        self._strangers += 1
+        try:
+            if not await admit(reader, writer, self._token):
+                raise PermissionError
+        finally:
+            self._strangers -= 1
+        return None
 
     async def _take(self, session: Session, line: bytes) -> None:
         try:

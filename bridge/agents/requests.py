@@ -4,10 +4,11 @@ Unknown parameters are ignored, so that a newer client may say more; missing or 
 fault (`Usage`) and the message says where. Paths are strings with surrogate escapes (`os.fsdecode`); a
 relative one counts from the session's directory.
 
-An error's ``code`` is an exit code of `bridge.errors`, and its ``data`` has ``code`` (a name) and ``hint``; a line that
-is no request gets -32700. The daemon also notifies: ``review/surface`` ``{id, surface, ide, reason}`` to whoever
-waits for a review, each time it moves, ``daemon/stopping`` ``{restart}`` to everybody, and ``event`` to those who
-subscribed (`bridge.news`). Results: those of `bridge.client.Client`'s methods, which ask nothing else.
+On a TCP socket ``prove`` comes before everything else (`bridge.proof`). An error's ``code`` is an exit code of
+`bridge.errors`, and its ``data`` has ``code`` (a name) and ``hint``; a line that is no request gets -32700. The daemon
+also notifies: ``review/surface`` ``{id, surface, ide, reason}`` to whoever waits for a review, each time it moves,
+``daemon/stopping`` ``{restart}`` to everybody, and ``event`` to those who subscribed (`bridge.news`). Results: those of
+`bridge.client.Client`'s methods, which ask nothing else.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ __all__ = [
     "PublishChild",
     "PublishRun",
     "PublishSet",
+    "Replace",
     "Status",
     "Stop",
     "TakeBack",
@@ -45,7 +47,12 @@ __all__ = [
     "parse",
 ]
 
-CAPABILITIES: Final = ("open", "call", "dirty", "review", "page", "status", "events", "request", "publish", "use")
+# For clients of other versions: the first parts of the methods' names, and what came to them later
+# (`bridge.connection.Daemon.require`).
+CAPABILITIES: Final = (
+    *("open", "call", "dirty", "review", "page", "status"),
+    *("events", "request", "publish", "replace", "use"),
+)
 
 
 ReviewId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
@@ -62,7 +69,7 @@ class Hello(msgspec.Struct):
 
     cwd: str
     environ: dict[str, str] = {}
-    version: str = ""
+    version: Name = ""
     terminal_pid: int | None = None  # in the terminal that shows the asker, if that is no ancestor's: in tmux
     name: Name = ""  # of the agent, for the human
 
@@ -184,6 +191,12 @@ class TakeBack(msgspec.Struct):
     """``request/cancel``: the session's own unanswered ``review/wait`` is not to be answered any more."""
 
     id: jsonrpc.RequestId
+
+
+class Replace(msgspec.Struct):
+    """``daemon/replace``: a client of a newer `version` wants a daemon of its own, if nobody needs this one."""
+
+    version: Name
 
 
 class Stop(msgspec.Struct):

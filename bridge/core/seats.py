@@ -127,15 +127,6 @@ class Seats:
         """Forget a request that was taken back; give the reviews whose decision it waited for."""
         return [seat for seat in self.by_id.values() if seat.forget(lambda waiter: waiter[:2] == (session, id_))]
 
-    def withdraw(self, session: SessionId, id_: RequestId) -> bool:
-        """Forget a session's request to wait, which it took back; tell whether there was one."""
-        for seat in self.by_id.values():
-            for waiter in seat.waiters:
-                if (waiter.session, waiter.id) == (session, id_):
-                    seat.waiters.remove(waiter)
-                    return True
-        return False
-
     def end(self, seat: Seat) -> None:
         """Tell everybody how the review ended, which is on disk, and forget it."""
         del self.by_id[seat.id]

@@ -44,6 +44,9 @@ def inspect_bridge(environ: Mapping[str, str], places: Paths, daemon: Answer | N
     """Look at the bridge's directories and files, and at what its machine has left."""
     socket = (daemon.socket if daemon else "") or socket_path(environ, places.state)
     pid = daemon.pid if daemon else 0
+    directories = {"state": places.state}
+    if os.path.isabs(socket):  # else it is a port
+        directories["runtime"] = os.path.dirname(socket)
     writable, free = _room(places.state)
     return Facts(
         version=__version__,
@@ -53,7 +56,7 @@ def inspect_bridge(environ: Mapping[str, str], places: Paths, daemon: Answer | N
         uid=os.getuid(),
         home=places.home,
         home_uid=os.stat(places.home).st_uid if os.path.isdir(places.home) else None,
-        directories=(_directory("state", places.state), _directory("runtime", os.path.dirname(socket))),
+        directories=tuple(_directory(check, path) for check, path in directories.items()),
         files=tuple(_files(places, socket)),
         journal=places.journal,
         writable=writable,

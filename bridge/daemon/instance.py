@@ -13,12 +13,15 @@ from contextlib import contextmanager, suppress
 from filelock import FileLock, Timeout
 
 from bridge.errors import BadConfiguration, BridgeError, Unavailable
+from bridge.finding import dial
 from bridge.paths import Paths, make_private, socket_path
+from bridge.proof import new_secret
 
 __all__ = ["AlreadyRunning", "Instance", "claim", "write_private"]
 
 _PATIENCE_S = 10.0  # a daemon that is coming or going, on a busy machine
 _PAUSE_S = 0.05
+_ANSWER_S = 1.0
 
 
 class AlreadyRunning(BridgeError):
@@ -28,22 +31,24 @@ class AlreadyRunning(BridgeError):
 class Instance:
     """The claim to be this user's daemon."""
 
-    def __init__(self, paths: Paths, address: str, listener: socket.socket) -> None:
+    def __init__(self, paths: Paths, address: str, listener: socket.socket, token: str | None) -> None:
         self.paths = paths
-        self.address = address
+        self.address = address  # a path; on TCP 127.0.0.1:<port>
         self.listener = listener
+        self.token = token  # on TCP: what clients must prove to know
 
     def announce(self, about: Mapping[str, object]) -> None:
         """Write ``daemon.json``, by which clients find the socket."""
-        write_private(self.paths.address, json.dumps({"socket": self.address, **about}).encode())
+        known = {} if self.token is None else {"token": self.token}
+        write_private(self.paths.address, json.dumps({"socket": self.address, **known, **about}).encode())
 
 
 @contextmanager
-def claim(paths: Paths, environ: Mapping[str, str]) -> Iterator[Instance]:
+def claim(paths: Paths, environ: Mapping[str, str], *, tcp: bool = False) -> Iterator[Instance]:
     """Become this user's only daemon, with its socket bound; give everything back at the end.
 
     The lock decides: who holds it may replace a socket file that nobody answers on, and nobody else touches
-    one. A daemon that is on its way in or out is waited for.
+    one. A daemon that is on its way in or out is waited for. With `tcp` the socket is a port of 127.0.0.1.
 
     Raises:
         AlreadyRunning: another daemon holds the lock, or answers.
@@ -56,20 +61,39 @@ def claim(paths: Paths, environ: Mapping[str, str]) -> Iterator[Instance]:
     lock = FileLock(paths.lock, mode=0o600)
     _acquire(lock, paths)
     try:
-        address = socket_path(environ, paths.state)
-        make_private(os.path.dirname(address))
-        if _takes_connections(address) or _takes_connections(_announced(paths)):
-            raise AlreadyRunning("the bridge is already running, although its lock file was removed")
-        listener = _bind(address)
+        instance = _listen_on_tcp(paths) if tcp else _listen(paths, environ)
         try:
-            yield Instance(paths, address, listener)
+            yield instance
         finally:
-            listener.close()
-            for name in (address, paths.address):
+            instance.listener.close()
+            for name in (paths.address,) if tcp else (instance.address, paths.address):
                 with suppress(OSError):
                     os.unlink(name)
     finally:
         lock.release()
+
+
+def _listen(paths: Paths, environ: Mapping[str, str]) -> Instance:
+    address = socket_path(environ, paths.state)
+    make_private(os.path.dirname(address))
+    if _takes_connections(address) or _answers(paths):
+        raise _without_lock()
+    return Instance(paths, address, _bind(address), None)
+
+
+def _listen_on_tcp(paths: Paths) -> Instance:
+    if _answers(paths):
+        raise _without_lock()
+    try:
+        listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+    except OSError as exc:
+        raise BadConfiguration(f"cannot listen on 127.0.0.1: {exc.strerror}", "bridge doctor") from exc
+    listener.setblocking(False)
+    return Instance(paths, f"127.0.0.1:{listener.getsockname()[1]}", listener, new_secret())
+
+
+def _without_lock() -> AlreadyRunning:
+    return AlreadyRunning("the bridge is already running, although its lock file was removed")
 
 
 def _acquire(lock: FileLock, paths: Paths) -> None:
@@ -79,7 +103,7 @@ def _acquire(lock: FileLock, paths: Paths) -> None:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            if _takes_connections(_announced(paths)):
+            if _answers(paths):
                 raise AlreadyRunning("the bridge is already running") from None
             if time.monotonic() > deadline:
                 raise Unavailable(
@@ -91,25 +115,21 @@ def _acquire(lock: FileLock, paths: Paths) -> None:
             return
 
 
-def _announced(paths: Paths) -> str | None:
-    """Read the address of the daemon that announced itself last."""
-    try:
-        with open(paths.address, encoding="utf-8") as file:
-            address = json.load(file)["socket"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return address if isinstance(address, str) else None
+def _answers(paths: Paths) -> bool:
+    """Tell whether the daemon that announced itself last takes connections; on TCP also whether it is that one."""
+    found = dial(paths, _ANSWER_S)
+    if found is not None:
+        found[0].close()
+    return found is not None
 
 
-def _takes_connections(address: str | None) -> bool:
-    """Tell whether somebody answers at that socket."""
-    if address is None:
-        return False
+def _takes_connections(address: str) -> bool:
+    """Tell whether somebody answers at that path."""
     with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(1.0)
+        probe.settimeout(_ANSWER_S)
         try:
             probe.connect(address)
-        except (OSError, ValueError):  # the latter for what no path can be
+        except OSError:
             return False
     return True
 

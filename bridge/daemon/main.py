@@ -22,7 +22,7 @@ from bridge import __version__
 from bridge.agents.control import ControlServer, Session
 from bridge.agents.requests import CAPABILITIES
 from bridge.core.events import Restored
-from bridge.core.reviews import EXPIRES_AFTER_S
+from bridge.core.reviews import EXPIRES_AFTER_S, State
 from bridge.core.router import Router
 from bridge.core.status import Daemon
 from bridge.core.text import visible
@@ -67,7 +67,7 @@ def run(environ: Mapping[str, str], tell: Callable[[dict[str, Any]], None]) -> E
     try:
         places = paths(environ)
         settings = read_settings(Path(places.config))
-        with claim(places, environ) as instance:
+        with claim(places, environ, tcp=settings.socket == "tcp") as instance:
             make_private(os.path.dirname(places.log))
             _log_to(places.log)
             journal = JournalThread(places.journal)
@@ -176,9 +176,9 @@ class _Life:
         self.publications = Publications(tasks, Poses(self.engine, lookout), self._journal, places.home, places.state)
         lookout.own = self.publications
         methods = Methods(
-            self.engine, lookout, self.pages, self.publications, self._about, lambda: list(self._warnings), self.stop
+            self.engine, lookout, self.pages, self.publications, self._about, self._warnings, self.stop, self._needed
         )
-        control = ControlServer(tasks, methods.table(), self)
+        control = ControlServer(tasks, methods.table(), self, self._instance.token)
         await self._journal.run(Journal.purge, time.time() - EXPIRES_AFTER_S)
         await self.pages.resume()
         await self.engine.feed(Restored(time.time(), await self._journal.run(Journal.undecided)))
@@ -265,7 +265,21 @@ class _Life:
                 logger.info("nobody needs the bridge: leaving")
                 self.stop(False)
 
-    def _in_use(self) -> bool:
-        """Tell whether a session is attached, something is published, or an IDE shows a diff (design.md D6)."""
+    def _in_use(self, known: int = 1) -> bool:
+        """Tell whether a session is attached, something is published, or an IDE shows a diff (design.md D6).
+
+        One asker is the page.
+        """
         shown = any(seat.where == "ide" for seat in self.engine.router.desk.seats.values())
-        return self.engine.sessions > 1 or shown or bool(self.publications.ports)  # one asker is the page
+        return self.engine.sessions > known or shown or bool(self.publications.ports)
+
+    def _needed(self) -> str | None:
+        """Say what the daemon is needed for besides one asker; None when another may take its place.
+
+        A page that nobody looked into comes back by itself with the next daemon, and so do reviews.
+        """
+        if self._in_use(known=2):
+            return "other sessions are attached, agents have it as their IDE, or an IDE shows a diff"
+        seen = any(seat.review.state is State.SHOWN for seat in self.engine.router.desk.seats.values())
+        lately = time.monotonic() - self.pages.last_used < self._settings.idle_minutes * 60
+        return "a human looks at a review" if seen and lately else None

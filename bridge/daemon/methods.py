@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from bridge.agents import requests
 from bridge.agents.control import LATER, Handler, Session
 from bridge.core.asks import Ask, AskDirty, CallTool, Cancel, OpenFile, Propose, Reopen, Wait
-from bridge.core.events import Asked, Scene
+from bridge.core.events import Asked, Scene, Withdrawn
 from bridge.core.jsonrpc import RequestId
 from bridge.core.reviews import decision
 from bridge.core.status import SCHEMA, Daemon, Status, ide_row, machine_row, render, review_row
+from bridge.core.text import visible
 from bridge.daemon.engine import Engine
 from bridge.daemon.lookout import Lookout
 from bridge.daemon.pages import Pages
@@ -23,8 +25,11 @@ from bridge.daemon.publications import Publications
 from bridge.daemon.terminals import Terminals
 from bridge.errors import Usage
 from bridge.store.journal import Journal
+from bridge.versions import newer, restart
 
 __all__ = ["Methods"]
+
+logger = logging.getLogger(__name__)
 
 
 class Methods:
@@ -32,8 +37,9 @@ class Methods:
 
     Args:
         about: what `status` says of the daemon itself.
-        warnings: what the daemon met with and the user should know.
+        warnings: what the daemon met with and the user should know; it grows.
         stop: ends the daemon; its argument tells whether another one comes.
+        needed: says what the daemon is needed for besides the asker; None when it is idle.
     """
 
     def __init__(
@@ -43,8 +49,9 @@ class Methods:
         pages: Pages,
         publications: Publications,
         about: Callable[[], Daemon],
-        warnings: Callable[[], list[str]],
+        warnings: Sequence[str],
         stop: Callable[[bool], None],
+        needed: Callable[[], str | None],
     ) -> None:
         self._engine = engine
         self._lookout = lookout
@@ -54,6 +61,7 @@ class Methods:
         self._warnings = warnings
         self._stop = stop
         self._terminals = Terminals(engine.journal, lookout)
+        self._needed = needed
 
     def table(self) -> dict[str, tuple[type[Any], Handler]]:
         """Give every method with the shape of its parameters."""
@@ -77,6 +85,7 @@ class Methods:
             "publish/list": (requests.Nothing, self._publish_list),
             "request/cancel": (requests.TakeBack, self._take_back),
             "events/subscribe": (requests.Nothing, self._subscribe),
+            "daemon/replace": (requests.Replace, self._replace),
             "daemon/stop": (requests.Stop, self._stop_daemon),
             **self._terminals.table(),
         }
@@ -91,6 +100,7 @@ class Methods:
         session.greeted = True
         session.cwd, session.environ, session.name = session.resolve(params.cwd), params.environ, params.name
         session.terminal_pid = params.terminal_pid
+        session.version = params.version
         self._lookout.remember(params.environ)
         about = self._about()
         return {"version": about["version"], "pid": about["pid"], "capabilities": about["capabilities"]}
@@ -218,7 +228,7 @@ class Methods:
             "ignored": [{"path": os.fspath(found.path), "reason": found.reason} for found in sighting.refused],
             "reviews": self._open_reviews(),
             "published": self._publications.rows(),
-            "warnings": self._warnings(),
+            "warnings": [*self._warnings, *self._skew(session.version)],
             "counters": {"answers_dropped": links.dropped, "paths_untranslated": links.untranslated},
         }
         if not params.render:
@@ -226,11 +236,32 @@ class Methods:
         return {**status, "text": render(status, now, color=params.color, columns=params.columns)}
 
     async def _take_back(self, session: Session, id_: RequestId, params: requests.TakeBack) -> Any:
-        return {"cancelled": self._engine.router.seats.withdraw(session.number, params.id)}
+        await self._engine.feed(Withdrawn(time.time(), session.number, params.id))
+        return {}
 
     async def _subscribe(self, session: Session, id_: RequestId, params: requests.Nothing) -> Any:
         self._engine.events.subscribe(session)
         return {}
+
+    @property
+    def _others(self) -> int:
+        """How many sessions there are besides the asker's and the page's own."""
+        return self._engine.sessions - 2
+
+    def _skew(self, version: str) -> Iterator[str]:
+        """Say that client and daemon are of different versions, and what to do about it."""
+        mine = self._about()["version"]
+        if newer(version, mine):
+            yield f"this command is version {version}, the running bridge is older ({mine}): {restart(self._others)}"
+        elif version and newer(mine, version):
+            yield f"this command is version {version}, the running bridge is newer ({mine}): upgrade the command"
+
+    async def _replace(self, session: Session, id_: RequestId, params: requests.Replace) -> Any:
+        reason = self._needed() if newer(params.version, self._about()["version"]) else "it is not older"
+        if reason is None:
+            logger.info("a bridge of version %s takes over", visible(params.version))
+            self._stop(True)
+        return {"replacing": reason is None, "reason": reason, "sessions": self._others}
 
     async def _stop_daemon(self, session: Session, id_: RequestId, params: requests.Stop) -> Any:
         self._stop(params.restart)

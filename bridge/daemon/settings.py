@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -28,6 +29,10 @@ class Settings(BaseModel):
     ide_host: str | None = Field(default=None, description="The only host on which IDEs are looked for.")
     container_host: bool = Field(default=False, description="In a container, look for IDEs on its host too.")
 
+    socket: Literal["unix", "tcp"] = Field(
+        default="tcp" if sys.platform == "win32" else "unix",
+        description='What clients connect to: "unix", or "tcp" on 127.0.0.1, with a token in the state directory.',
+    )
     windows_profile: str | None = Field(
         default=None, description='In WSL, your Windows profile, if it is not found by itself; "" for none.'
     )

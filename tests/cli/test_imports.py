@@ -28,6 +28,7 @@ OURS = {
     "bridge.errors",
     "bridge.finding",
     "bridge.paths",
+    "bridge.versions",
 }
 _DUMP = """
 import runpy, sys

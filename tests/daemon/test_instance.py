@@ -52,6 +52,29 @@ def test_a_claim_makes_everything_for_this_user_alone_and_leaves_nothing_that_li
     assert not os.path.exists(mine.address)
 
 
+def test_on_tcp_a_port_of_loopback_is_claimed_and_the_token_lies_where_only_this_user_reads(places: Paths) -> None:
+    with claim(places, os.environ, tcp=True) as mine:
+        mine.announce({"pid": 7})
+        said = json.loads(Path(places.address).read_text(encoding="utf-8"))
+        assert said == {"socket": mine.address, "token": mine.token, "pid": 7}
+        assert (mode(places.state), mode(places.address)) == (0o700, 0o600)
+        assert mine.address == f"127.0.0.1:{mine.listener.getsockname()[1]}"
+        assert len(mine.token or "") == 64
+        assert not os.path.exists(os.path.join(os.environ["XDG_RUNTIME_DIR"], "bridge"))
+    assert not os.path.exists(places.address)
+    with claim(places, os.environ, tcp=True) as next_:
+        assert next_.token != mine.token
+
+
+def test_who_took_the_port_of_a_dead_daemon_is_not_taken_for_it(places: Paths) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        os.makedirs(places.state, mode=0o700)
+        stale = {"socket": f"127.0.0.1:{stranger.getsockname()[1]}", "token": "x" * 64, "pid": 7}
+        write_private(places.address, json.dumps(stale).encode())
+        with claim(places, os.environ, tcp=True) as mine:
+            assert mine.address != stale["socket"]
+
+
 def test_the_second_is_told_that_the_first_is_there(places: Paths) -> None:
     with claim(places, os.environ) as mine:
         mine.announce({})
