@@ -21,7 +21,7 @@ TYPE_CHECKING = False  # as `typing` says, which costs a tenth of a quick comman
 if TYPE_CHECKING:
     from typing import NoReturn
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "EXIT_CODES", "main", "parser_of"]
 
 COMMANDS = {
     "status": ("bridge.cli.status", "show the IDEs, which one would be used and why, and what waits"),
@@ -39,6 +39,8 @@ COMMANDS = {
     "up": ("bridge.cli.daemon", "start the bridge (any command does that by itself)"),
     "down": ("bridge.cli.daemon", "stop the bridge; undecided reviews stay"),
     "restart": ("bridge.cli.daemon", "stop the bridge and start it again"),
+    "completions": ("bridge.cli.completions", "print what completes commands in bash, zsh or fish"),
+    "man": ("bridge.cli.man", "print the manual page: bridge man | man -l -"),
     "logs": ("bridge.cli.logs", "print the end of the bridge's log, or follow it"),
 }
 
@@ -49,7 +51,7 @@ _NO_DAEMON = (
 )  # start and stop it, or need none: there is nothing to forbid
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room where our output goes; other writes say so themselves
 
-_EXIT_CODES = """exit codes:
+EXIT_CODES = """exit codes:
     0  accepted (also with edits), or done
     1  the human said no
     2  usage
@@ -111,16 +113,20 @@ def _run(words: list[str]) -> int:
         return ExitCode.DONE
     if command not in COMMANDS:
         raise Usage(f"there is no command {command}", "bridge --help")
+    args: Namespace = parser_of(command).parse_args(words[1:])
+    code: int = import_module(COMMANDS[command][0]).run(args)
+    return code
+
+
+def parser_of(command: str) -> ArgumentParser:
+    """Build the parser of one command."""
     name, help_ = COMMANDS[command]
-    module = import_module(name)
     parser = _Parser(f"bridge {command}", help_)
     parser.set_defaults(command=command)
     if name not in _NO_DAEMON:
         parser.add_argument("--no-spawn", action="store_true", help="do not start the bridge if it is not running")
-    module.add(parser)
-    args: Namespace = parser.parse_args(words[1:])
-    code: int = module.run(args)
-    return code
+    import_module(name).add(parser)
+    return parser
 
 
 class _Formatter(RawDescriptionHelpFormatter):
@@ -142,7 +148,7 @@ class _Parser(ArgumentParser):
 
 def _help() -> str:
     rows = "\n".join(f"  {name:<13}{help_}" for name, (_, help_) in COMMANDS.items())
-    return f"usage: bridge COMMAND [--help] …\n\nOne bridge between coding agents and IDEs.\n\n{rows}\n\n{_EXIT_CODES}"
+    return f"usage: bridge COMMAND [--help] …\n\nOne bridge between coding agents and IDEs.\n\n{rows}\n\n{EXIT_CODES}"
 
 
 def _fail(error: BridgeError, as_json: bool) -> int:
