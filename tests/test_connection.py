@@ -13,6 +13,7 @@ from bridge.agents.requests import CAPABILITIES
 from bridge.client import Client
 from bridge.connection import Daemon
 from bridge.daemon.methods import Methods
+from bridge.daemon.terminals import Terminals
 from bridge.errors import Outdated, Unavailable
 from tests.fakedaemon import Answer, FakeDaemon, Say, breaks, fake_daemon, in_turn
 
@@ -36,7 +37,9 @@ def makes_room(asked: dict[str, Any], replacing: bool) -> dict[str, Any]:
 
 def test_every_method_needs_a_capability_that_this_version_has() -> None:
     mine = Daemon({"version": __version__, "capabilities": CAPABILITIES})
-    for method in Methods.table(Methods.__new__(Methods)):
+    methods = Methods.__new__(Methods)
+    methods._terminals = Terminals.__new__(Terminals)
+    for method in methods.table():
         mine.require(method)
     for method in ("review/wait", "review/link", "daemon/replace", "something/newer"):
         with pytest.raises(Outdated):
