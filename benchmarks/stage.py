@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from bridge.client import read_address
+from bridge.client import Client, read_address
 from bridge.paths import paths
 
 ROOT = Path(__file__).parents[1]
@@ -24,7 +24,7 @@ PATIENCE_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Ide:
-    """A running emulator."""
+    """Where an IDE listens, or the bridge in its place."""
 
     port: int
     lock: Path
@@ -79,10 +79,10 @@ class Stage:
                     process.kill()
 
     @contextmanager
-    def ide(self) -> Iterator[Ide]:
+    def ide(self, module: str = "benchmarks.ide") -> Iterator[Ide]:
         """An IDE in a process of its own; it ends with its standard input, thus with us."""
         with subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.ide", str(self.workspace), str(self.lock_dir)],
+            [sys.executable, "-m", module, str(self.workspace), str(self.lock_dir)],
             cwd=ROOT,
             env=self.environ,
             stdin=subprocess.PIPE,
@@ -93,6 +93,13 @@ class Stage:
             with process.stdin:
                 port = int(process.stdout.readline())
                 yield Ide(port, self.lock_dir / f"{port}.lock")
+
+    @contextmanager
+    def front(self) -> Iterator[Ide]:
+        """The bridge in the place of an IDE, published as ``bridge run`` does it for its child."""
+        with Client(name="benchmarks", spawn=False, cwd=str(self.workspace), environ=self.environ) as client:
+            published = client.request("publish/run", {"workspace": None})
+            yield Ide(published["port"], Path(published["lock"]))
 
 
 @contextmanager
