@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: measure everything and say which goals are met.
+"""``python -m benchmarks [NAME …]``: measure everything, or what is named, and say which goals are met.
 
 Linux only, in temporary homes, loopback only. Ratios count, for both sides are measured in turn in one run; the
 milliseconds beside them (median and quartiles) are this machine's of today.
@@ -12,19 +12,32 @@ import os
 import sys
 from collections.abc import Sequence
 
-from benchmarks import calls, idle, paths, scan, status
+from benchmarks import agents, calls, hops, idle, paths, scan, status
 from benchmarks.measure import Row
+
+BENCHMARKS = {
+    "status": status.run,
+    "scan": scan.run,
+    "calls": calls.run,
+    "hops": hops.run,
+    "agents": agents.run,
+    "paths": paths.run,
+    "idle": idle.run,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What the bridge costs")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)}; default: all of them")
     parser.add_argument("--quick", action="store_true", help="a smoke run: the numbers mean nothing")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     options = parser.parse_args()
+    if unknown := [name for name in options.names if name not in BENCHMARKS]:
+        parser.error(f"no such benchmark: {', '.join(unknown)}")
     rows = []
-    for benchmark in (status, scan, calls, paths, idle):
-        print(f"measuring: {benchmark.__name__.rpartition('.')[2]}", file=sys.stderr)
-        rows += benchmark.run(options.quick)
+    for name in options.names or BENCHMARKS:
+        print(f"measuring: {name}", file=sys.stderr)
+        rows += BENCHMARKS[name](options.quick)
     print(json.dumps([row.to_json() for row in rows], indent=2) if options.json else table(rows))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ide_plugins.emulator import Emulator
 
-SIZES = {"200 B": 200, "100 KB": 100_000}  # of an answer, about
+SIZES = {"200 B": 200, "4 KB": 4000, "100 KB": 100_000, "256 KB": 256_000, "4 MB": 4_000_000}  # of an answer, about
 
 
 def uri(size: int) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from bridge.client import Client
 from bridge.finding import read_address
 from bridge.paths import paths
 
@@ -24,7 +25,7 @@ PATIENCE_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Ide:
-    """A running emulator."""
+    """Where an IDE listens, or the bridge in its place."""
 
     port: int
     lock: Path
@@ -79,10 +80,10 @@ class Stage:
                     process.kill()
 
     @contextmanager
-    def ide(self) -> Iterator[Ide]:
+    def ide(self, module: str = "benchmarks.ide") -> Iterator[Ide]:
         """An IDE in a process of its own; it ends with its standard input, thus with us."""
         with subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.ide", str(self.workspace), str(self.lock_dir)],
+            [sys.executable, "-m", module, str(self.workspace), str(self.lock_dir)],
             cwd=ROOT,
             env=self.environ,
             stdin=subprocess.PIPE,
@@ -93,6 +94,13 @@ class Stage:
             with process.stdin:
                 port = int(process.stdout.readline())
                 yield Ide(port, self.lock_dir / f"{port}.lock")
+
+    @contextmanager
+    def front(self) -> Iterator[Ide]:
+        """The bridge in the place of an IDE, published as ``bridge run`` does it for its child."""
+        with Client(name="benchmarks", spawn=False, cwd=str(self.workspace), environ=self.environ) as client:
+            published = client.request("publish/run")
+            yield Ide(published["port"], Path(published["lock"]))
 
 
 @contextmanager
