@@ -5,7 +5,7 @@ address that its first event names (`bridge.ides.http`). aiohttp takes 12 MB of 
 the first such IDE is dialled.
 
 There is no ping. An IDE that lives answers a POST, whatever becomes of the message in it; so now and then one is posted
-that asks for nothing. Sources: docs/protocol.md "SSE shape"; MCP 2024-11-05, "HTTP with SSE".
+that asks for nothing. Source: MCP 2024-11-05, "HTTP with SSE".
 """
 
 from __future__ import annotations
@@ -236,11 +236,19 @@ async def open_sse(lock: LockFile, connect: Connect, tasks: asyncio.TaskGroup) -
 async def _stream(http: Http, port: int) -> aiohttp.ClientResponse:
     url = f"http://{LOOPBACK}:{port}/sse"  # wherever it is: plugins may refuse any other Host
     stream = await http.request("GET", url, headers={"Accept": "text/event-stream"})
-    if stream.status != 200:
-        raise _refused(stream.status) or LinkFailed(LinkState.PORT_TAKEN, f"it answered HTTP {stream.status}")
-    if stream.content_type != "text/event-stream":
-        raise LinkFailed(LinkState.PORT_TAKEN, f"no event stream: {visible(stream.content_type)}")
+    if (unfit := _unfit(stream)) is not None:
+        stream.close()
+        raise unfit
     return stream
+
+
+def _unfit(stream: aiohttp.ClientResponse) -> LinkFailed | None:
+    """Say why this is no stream of events; None: it is one."""
+    if stream.status != 200:
+        return _refused(stream.status) or LinkFailed(LinkState.PORT_TAKEN, f"it answered HTTP {stream.status}")
+    if stream.content_type != "text/event-stream":
+        return LinkFailed(LinkState.PORT_TAKEN, f"no event stream: {visible(stream.content_type)}")
+    return None
 
 
 def _meaning(exc: BaseException) -> BaseException:

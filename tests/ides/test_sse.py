@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import signal
 import socket
 import subprocess
@@ -316,6 +317,20 @@ async def test_an_ide_that_sends_us_elsewhere_is_not_followed(links: Links, make
     async with make_ide(faults=["foreign-endpoint"]) as ide:
         told = await links.fails(lock_to(ide))
     assert told == (LinkState.PORT_TAKEN, "it wants messages posted to another server")
+
+
+async def test_whatever_a_server_says_ends_its_own_link_only(links: Links, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "DYING_S", 0.0)
+    event = b"event: endpoint\ndata: /m\n\n"
+    for seed in range(100):
+        dice = random.Random(seed)
+        answer = bytearray(CHUNKED + b"%x\r\n%b\r\n" % (len(event), event))
+        for _ in range(dice.randint(1, 6)):
+            answer[dice.randrange(len(answer))] = dice.randrange(256)
+        async with rude_server(says(bytes(answer))) as port:
+            links.sockets.dial(sse_lock(port))
+            await links.closed()
+    assert links.dialer.ports == frozenset()
 
 
 # ---- the stream
