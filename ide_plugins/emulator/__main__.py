@@ -26,6 +26,7 @@ from .ide import Emulator
 from .listener import MAX_FRAME_BYTES
 from .lock import Transport, default_lock_dir
 from .names import HERE, FolderStyle, Names, Windows
+from .personality import PersonalityName
 
 COMMANDS: Final[dict[str, Callable[[Emulator, str], Awaitable[None]]]] = {
     "accept": lambda ide, _: ide.accept(),
@@ -74,7 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDR", help="where to listen")
     parser.add_argument("--transport", choices=get_args(Transport), default="ws", help="sse: MCP over HTTP and events")
     parser.add_argument("--lock-dir", type=Path, metavar="DIR", help="default: where agents look")
-    parser.add_argument("--name", default="Visual Studio Code", help="ideName in the lock file")
+    parser.add_argument("--personality", choices=get_args(PersonalityName), default="official", help="whose plugin")
+    parser.add_argument("--name", default="", help="ideName in the lock file; default: the plugin's")
     parser.add_argument("--port", type=int, default=0, help="default: the system chooses")
     parser.add_argument("--pid", type=int, default=os.getpid(), help="pid in the lock file; default: our own")
     parser.add_argument("--human", default="never", metavar="SCRIPT", help="accept, reject, close, never, edit:TEXT")
@@ -115,6 +117,7 @@ def _emulator(options: argparse.Namespace) -> Emulator:
         lock_dir=options.lock_dir or default_lock_dir(os.environ),
         port=options.port,
         transport=options.transport,
+        personality=options.personality,
         name=options.name,
         pid=options.pid,
         human=options.human,

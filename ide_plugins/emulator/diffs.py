@@ -9,7 +9,7 @@ Source: docs/protocol.md, "The official VS Code extension" (observed).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from .rpc import RequestId
@@ -39,7 +39,7 @@ class Diff:
         return cls(
             request_id=request_id,
             client=client,
-            tab_name=arguments["tab_name"],
+            tab_name=arguments.get("tab_name", arguments["new_file_path"]),  # some plugins do without it
             old_file_path=arguments["old_file_path"],
             new_file_path=arguments["new_file_path"],
             contents=arguments["new_file_contents"],
@@ -54,6 +54,8 @@ class DiffTabs:
     close_says: CloseSays = "rejected"
     several: bool = False  # whether a new diff leaves the others open
     normalises: bool = False  # whether accepting gives LF, no BOM and a final newline
+    drops_namesakes: bool = False  # whether a diff that is replaced by its namesake is never answered
+    owner: object | None = None  # whose tabs `close_named`, `close_all` and `abandon` are about; None: everybody's
     tabs: list[Diff] = field(default_factory=list)
 
     @property
@@ -67,10 +69,16 @@ class DiffTabs:
             raise LookupError("no diff waits for a decision")
         return self.pending[0]
 
+    def of(self, client: object) -> DiffTabs:
+        """Give the same tabs, of which those of other clients cannot be closed."""
+        return replace(self, owner=client)  # the list is shared
+
     def open(self, diff: Diff) -> None:
         """Show `diff` in place of the open one or, if several fit, of its namesake."""
         for old in list(self.tabs):
-            if not self.several or old.tab_name == diff.tab_name:
+            if self.drops_namesakes and old.tab_name == diff.tab_name:
+                self.tabs.remove(old)
+            elif not self.several or old.tab_name == diff.tab_name:
                 self._close(old, "DIFF_REJECTED", old.tab_name)
         self.tabs.append(diff)
 
@@ -96,10 +104,12 @@ class DiffTabs:
         else:
             self._close(diff, "TAB_CLOSED")
 
-    def close_named(self, tab_name: str) -> None:
-        """Do what ``close_tab`` asks; no tab of that name is fine."""
-        for diff in [diff for diff in self.tabs if diff.tab_name == tab_name]:
+    def close_named(self, tab_name: str) -> bool:
+        """Do what ``close_tab`` asks; no tab of that name is fine, but told."""
+        named = [diff for diff in self._owned() if diff.tab_name == tab_name]
+        for diff in named:
             self._close(diff, "DIFF_REJECTED", diff.tab_name)
+        return bool(named)
 
     def close_all(self) -> int:
         """Do what ``closeAllDiffTabs`` asks; return how many tabs the IDE says it closed.
@@ -107,10 +117,19 @@ class DiffTabs:
         It counts the names that the official agent gives (``✻ [Claude Code] a.py (1f2e3d) ⧉``) and no others
         (observed). That it closes the others too is our reading.
         """
-        tabs = list(self.tabs)
+        tabs = self._owned()
         for diff in tabs:
             self._close(diff, "DIFF_REJECTED", diff.tab_name)
         return sum(diff.tab_name.startswith("✻ [Claude Code]") and diff.tab_name.endswith("⧉") for diff in tabs)
+
+    def abandon(self) -> None:
+        """Close what is undecided, because nobody waits for it any more."""
+        for diff in self._owned():
+            if not diff.answer:
+                self._close(diff, "DIFF_REJECTED", diff.tab_name)
+
+    def _owned(self) -> list[Diff]:
+        return [diff for diff in self.tabs if self.owner in (None, diff.client)]
 
     def _close(self, diff: Diff, *answer: str) -> None:
         self.tabs.remove(diff)

@@ -1,28 +1,31 @@
 """The IDE window as a whole: it listens, announces itself, answers its client, and has a human before it.
 
-A request is decided in full before anything is sent: `_answer` is synchronous and changes the window and the
-tabs; then the answers leave. Those of ``openDiff`` wait in `_owed` until there is a client to take them.
+A request is decided in full before anything is sent: `Answers` changes the window and the tabs; then the answers
+leave. Those of ``openDiff`` are `Debts` until there is a client to take them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import uuid
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
+from weakref import WeakSet
 
 from . import rpc
+from .answers import Answers
+from .debts import Debts
 from .diffs import CloseSays, Diff, DiffTabs
 from .faults import FOREIGN_ORIGIN, GARBAGE, Fault, Faults
 from .human import Human
 from .listener import KEEP_ALIVE_S, MAX_FRAME_BYTES, OPEN_TIMEOUT_S, Client, Listener
 from .lock import LockFile, Transport
 from .names import HERE, Names
-from .tools import Arguments, file_not_found, official_tools, text_result
+from .personality import PERSONALITIES, PersonalityName
+from .tools import Arguments, official_tools
 from .websocket import WebSocketListener
 from .window import Position, Selection, Window
 
@@ -36,7 +39,7 @@ class Emulator:
     """One IDE window. ``async with Emulator(...) as ide`` listens, announces itself, and stops at the end.
 
     Raises:
-        ValueError: `human` or `faults` has an unknown word; the caller's fault.
+        ValueError: `human`, `faults` or `personality` has an unknown word; the caller's fault.
         OSError: the port is taken or the lock file cannot be written (on entering).
     """
 
@@ -48,15 +51,16 @@ class Emulator:
     transport: Transport = "ws"
     max_frame_bytes: int = MAX_FRAME_BYTES  # a larger message ends its sender's connection or, over SSE, gets a 413
     keep_alive_s: float = KEEP_ALIVE_S  # over SSE, between comments
-    token: str | None = field(default_factory=lambda: str(uuid.uuid4()), repr=False)  # None: lets everybody in
-    name: str = "Visual Studio Code"
+    personality: PersonalityName = "official"  # whose plugin is played; the options below may deviate from it
+    token: str | None = field(default="", repr=False)  # None: lets everybody in; "": as the plugin makes it
+    name: str = ""  # "": as the plugin gives it
     pid: int = field(default_factory=os.getpid)  # what the lock file says
     human: str = "never"  # a script, see `Human`
     faults: Collection[str] = ()  # see `Fault`, and "slow:SECONDS"
     close_says: CloseSays = "rejected"  # the answer when the human closes a tab; the official 1.0.44 rejects
     needs_text: bool = True  # see `official_tools`
     lines: bool = False  # see `official_tools`
-    several_clients: bool = False  # False: a new client displaces the old, a new diff the open one
+    several_clients: bool = False  # True: a new client leaves the old, a new diff the open one
     editor_normalises: bool = False  # accepting gives LF, no BOM and a final newline
     on_event: Callable[[dict[str, Any]], None] = field(default=lambda _: None, repr=False)
 
@@ -64,34 +68,52 @@ class Emulator:
     window: Window = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        if self.personality not in PERSONALITIES:
+            raise ValueError(f"no such personality: {self.personality}")
+        self._plugin = plugin = PERSONALITIES[self.personality]
+        self.name = self.name or plugin.ide_name
+        self.token = plugin.new_token() if self.token == "" else self.token
         self.window = Window(workspace=self.workspace, names=self.names)
         self._faults = Faults.parse(self.faults)
         self._human = Human(self.human)
-        self._tools = official_tools(needs_text=self.needs_text, lines=self.lines)
         self._tabs = DiffTabs(
             decided=self._decided,
             close_says=self.close_says,
-            several=self.several_clients,
+            several=self.several_clients or plugin.several_diffs,
+            drops_namesakes=plugin.drops_namesakes,
             normalises=self.editor_normalises,
         )
+        self._answers = Answers(
+            plugin=plugin,
+            tools=plugin.tools() if plugin.tools else official_tools(needs_text=self.needs_text, lines=self.lines),
+            name=self.name,
+            window=self.window,
+            tabs=self._tabs,
+            faults=self._faults,
+            calls=self.calls,
+            opened=self._opened,
+            happened=self._happened,
+        )
         self._listener = self._choose_listener()
-        self._owed: list[Diff] = []  # decided, but the answer has not left
+        self._introduced: WeakSet[Client] = WeakSet()  # by ``ide_connected``
+        self._debts = Debts(clients=self._listener.clients, send=self._send_answer, inherited=not plugin.own_diffs)
         self._running = False
         self._changed = asyncio.Event()
 
     def _choose_listener(self) -> Listener:
-        kind: Callable[..., Listener] = WebSocketListener
+        kind: Callable[..., Listener] = partial(WebSocketListener, refuses_early=self._plugin.refuses_early)
         if self.transport == "sse":
             from .sse import SseListener  # here: it loads a web framework, for which nobody else shall wait
 
             foreign = Fault.FOREIGN_ENDPOINT in self._faults
             kind = partial(SseListener, origin=FOREIGN_ORIGIN if foreign else "", keep_alive_s=self.keep_alive_s)
         return kind(
-            token=self.token,
-            several=self.several_clients,
+            token=self.token if self._plugin.checks_token else None,
+            newcomer="joins" if self.several_clients else self._plugin.newcomer,
             host=self.host,
             receive=self._receive,
-            welcome=self._deliver,
+            welcome=self._welcome,
+            left=self._left,
             happened=self._happened,
             silent=Fault.HANG_HANDSHAKE in self._faults,
             open_timeout_s=None if self._faults.silence else OPEN_TIMEOUT_S,
@@ -175,30 +197,33 @@ class Emulator:
         This, `reject` and `close_tab_by_user` raise `LookupError` if no diff waits for a decision.
         """
         self._tabs.accept(diff or self._tabs.oldest(), text)
-        await self._deliver()
+        await self._debts.pay()
 
     async def reject(self, *, diff: Diff | None = None) -> None:
         """Reject `diff` (default: the oldest undecided)."""
         self._tabs.reject(diff or self._tabs.oldest())
-        await self._deliver()
+        await self._debts.pay()
 
     async def close_tab_by_user(self, *, diff: Diff | None = None) -> None:
         """Close the tab of `diff` (default: the oldest undecided) without a decision."""
         self._tabs.close(diff or self._tabs.oldest())
-        await self._deliver()
+        await self._debts.pay()
 
     async def select(self, path: Path, text: str = "", start: Position = (0, 0)) -> None:
         """Select `text`, which begins at `start` in `path`, and tell the clients (``selection_changed``)."""
         if Fault.SURROGATE in self._faults:
             text += "\ud83d"  # the first half of an emoji
         self.window.selection = Selection.of_text(path, text, start)
-        await self.notify("selection_changed", self.window.selection.to_json(self.names))
+        for client in list(self._listener.clients):
+            if client in self._introduced or not self._plugin.wants_introduction:
+                await self._push_selection(client)
 
     async def diagnose(self, path: Path, problems: list[dict[str, Any]]) -> None:
-        """Let `problems` be the diagnostics of `path`, and tell the clients (``diagnostics_changed``)."""
+        """Let `problems` be the diagnostics of `path`, and tell the clients if the plugin does."""
         uri = self.names.uri(path)
         self.window.diagnostics[uri] = problems
-        await self.notify("diagnostics_changed", {"uris": [uri]})
+        if self._plugin.pushes_diagnostics:
+            await self.notify("diagnostics_changed", {"uris": [uri]})
 
     async def notify(self, method: str, params: dict[str, Any]) -> None:
         """Send a notification to every client, such as ``at_mentioned`` or ``diagnostics_changed``."""
@@ -230,92 +255,61 @@ class Emulator:
     def _write_lock(self) -> None:
         if Fault.HALF_LOCK in self._faults:
             self._lock.write_half()
-        elif Fault.LOOSE_LOCK in self._faults:
+        elif self._plugin.loose_lock or Fault.LOOSE_LOCK in self._faults:
             self._lock.write_loosely()
         else:
             self._lock.write()
 
+    async def _welcome(self) -> None:
+        await self._debts.pay()
+
     async def _receive(self, client: Client, frame: str | bytes) -> None:
         request = rpc.parse(frame)
         if request is None:
+            await self._hear(client, rpc.told(frame))
             return
         try:
-            result = self._answer(client, request)
+            result = self._answers.answer(client, request)
         except rpc.Refused as refused:
             await self._send_answer(client, rpc.error(request.id, refused))
             return
-        await self._deliver()  # the request may have opened or closed a diff
-        if result is not None:
-            await self._send_answer(client, rpc.result(request.id, result))
+        await self._debts.pay()  # the request may have opened or closed a diff
+        if result is None:
+            return
+        await self._send_answer(client, rpc.result(request.id, result))
+        if request.method == "initialize" and self._plugin.lists_changed:
+            await self._listener.send(client, rpc.notification("notifications/tools/list_changed", {}))
 
-    def _answer(self, client: Client, request: rpc.Request) -> dict[str, Any] | None:
-        """Decide the answer; None is one that comes later, or never."""
-        if request.method == "tools/call":
-            return self._call(client, request)
-        if self._faults.swallow(request.method):
-            return None
-        match request.method:
-            case "initialize":
-                return self._initialize(request.params)
-            case "tools/list":
-                return {"tools": [tool.to_json() for tool in self._tools.values()]}
-            case "ping":
-                return {}
-        raise rpc.Refused(rpc.METHOD_NOT_FOUND, "Method not found")
+    async def _hear(self, client: Client, method: str | None) -> None:
+        """Take note of a notification."""
+        if method == "ide_connected":
+            self._introduced.add(client)
+            if self._plugin.wants_introduction:
+                await self._push_selection(client)
 
-    def _initialize(self, params: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "protocolVersion": params.get("protocolVersion", "2025-06-18"),  # the client's own
-            "capabilities": {"tools": {"listChanged": True}},
-            "serverInfo": {"name": f"Claude Code {self.name} MCP", "version": "1.0.44"},
-        }
+    async def _push_selection(self, client: Client) -> None:
+        if self.window.selection is not None:
+            params = self._plugin.selection(self.window.selection.to_json(self.names))
+            await self._listener.send(client, rpc.notification("selection_changed", params))
 
-    def _call(self, client: Client, request: rpc.Request) -> dict[str, Any] | None:
-        name, arguments = str(request.params.get("name")), request.params.get("arguments", {})
-        if name not in self._tools:
-            raise rpc.Refused(rpc.INVALID_PARAMS, f"MCP error -32602: Tool {name} not found")
-        self.calls.append((name, arguments))
-        self._happened("call", tool=name, **_named_file(arguments))
-        if self._faults.swallow(request.method):
-            return None
-        tool = self._tools[name]
-        tool.check(arguments)
-        if tool.run is None:
-            return self._open_diff(client, request.id, arguments)
-        if name == "openFile" and Fault.OPENFILE_LIES in self._faults:
-            return text_result(f"Error opening file: {arguments['filePath']}")
-        return tool.run(self.window, self._tabs, arguments)
+    def _left(self, client: Client) -> None:
+        if self._plugin.own_diffs:
+            self._tabs.of(client).abandon()
+        if self._plugin.loses_lock and self._running:
+            self._lock.remove()
 
-    def _open_diff(self, client: Client, id_: rpc.RequestId, arguments: Arguments) -> dict[str, Any] | None:
-        diff = Diff.of_call(client, id_, arguments)
-        old, new = (self.window.find(name) for name in (diff.old_file_path, diff.new_file_path))
-        if old is None or new is None:
-            return file_not_found(diff.old_file_path)
-        self._tabs.open(diff)
-        facts = {"path": diff.new_file_path, "length": len(diff.contents), "new_file": not old.exists()}
-        self._happened("diff", tab_name=diff.tab_name, **facts)
+    def _opened(self, diff: Diff) -> None:
+        """A diff is shown: let the human react, if we live to see it."""
         if Fault.DIE_ON_DIFF in self._faults:
             self.die()
         elif Fault.HANG_AFTER_DIFF in self._faults:
             self._listener.fall_silent()
         else:
             self._human.react(self._tabs, diff)
-        return None
 
     def _decided(self, diff: Diff) -> None:
-        self._owed.append(diff)
+        self._debts.owe(diff)
         self._happened("decided", tab_name=diff.tab_name, answer=diff.answer[0])
-
-    async def _deliver(self) -> None:
-        """Send what is owed: to the client that asked or, when that is gone, to the newest."""
-        clients = self._listener.clients
-        while self._owed and clients:
-            diff = self._owed.pop(0)  # before anything is awaited: it shall not be sent twice
-            client = next((c for c in clients if c is diff.client), clients[-1])
-            if not await self._send_answer(client, rpc.result(diff.request_id, text_result(*diff.answer))):
-                self._owed.insert(0, diff)
-                if client in clients:
-                    return  # it is about to leave; who comes next is welcomed with what is owed
 
     async def _send_answer(self, client: Client, frame: str) -> bool:
         await asyncio.sleep(self._faults.delay_s)
@@ -328,11 +322,3 @@ class Emulator:
         self.on_event({"event": event, **facts})
         self._changed.set()
         self._changed = asyncio.Event()
-
-
-def _named_file(arguments: Any) -> dict[str, str]:
-    """Give the file that a call is about, as the client wrote it: a fact for the event."""
-    match arguments:
-        case {"filePath": str(name)} | {"uri": str(name)}:
-            return {"path": name}
-    return {}

@@ -12,9 +12,11 @@ import hmac
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
-__all__ = ["KEEP_ALIVE_S", "MAX_FRAME_BYTES", "OPEN_TIMEOUT_S", "TOKEN_HEADER", "Client", "Listener"]
+__all__ = ["KEEP_ALIVE_S", "MAX_FRAME_BYTES", "OPEN_TIMEOUT_S", "TOKEN_HEADER", "Client", "Listener", "Newcomer"]
+
+Newcomer = Literal["displaces", "joins", "usurps"]  # who usurps lets the old client wait for ever
 
 TOKEN_HEADER: Final = "X-Claude-Code-Ide-Authorization"
 MAX_FRAME_BYTES: Final = 64 * 1024 * 1024  # openDiff carries whole files
@@ -46,10 +48,11 @@ class Listener(ABC):
     """The server and its clients. `receive` gets every message, `welcome` runs when a client has its place."""
 
     token: str | None = field(repr=False)  # None: everybody gets in
-    several: bool  # False: a newcomer displaces
+    newcomer: Newcomer = "displaces"  # what a new client does to the old one
     host: str = "127.0.0.1"  # the official extension listens nowhere else (observed)
     receive: Callable[[Client, str | bytes], Awaitable[None]] = field(repr=False)
     welcome: Callable[[], Awaitable[None]] = field(repr=False)
+    left: Callable[[Client], None] = field(repr=False)
     happened: Callable[[str], None] = field(repr=False)
     silent: bool = False  # from the start on, see `fall_silent`
     open_timeout_s: float | None = OPEN_TIMEOUT_S  # a caller that is not through its upgrade by then is cut off
@@ -95,7 +98,8 @@ class Listener(ABC):
         """Serve one client until its connection ends, however it ends."""
         async with asyncio.TaskGroup() as tasks:
             for old in self._enter(client):
-                tasks.create_task(old.displace())  # may take a while; the newcomer need not wait
+                if self.newcomer == "displaces":
+                    tasks.create_task(old.displace())  # may take a while; the newcomer need not wait
             try:
                 await self.welcome()
                 await self._listen(client)
@@ -103,23 +107,23 @@ class Listener(ABC):
                 self._leave(client)
 
     def _enter(self, client: Client) -> Sequence[Client]:
-        """Give `client` a place; return whom it displaces."""
-        displaced = [] if self.several else self.clients.copy()
-        for old in displaced:
+        """Give `client` a place; return who loses one."""
+        losers = [] if self.newcomer == "joins" else self.clients.copy()
+        for old in losers:
             self.clients.remove(old)
         self.clients.append(client)
         self.happened("connected")
-        return displaced
+        return losers
 
     async def _listen(self, client: Client) -> None:
         async for frame in client.frames():
-            if client not in self.clients:
-                return
-            await self.receive(client, frame)
+            if client in self.clients:  # else it lost its place: nobody hears it
+                await self.receive(client, frame)
             if self.silent:
                 await client.wait_closed()  # what has arrived already stays unread too
 
     def _leave(self, client: Client) -> None:
-        if client in self.clients:  # a displaced one is out already
+        if client in self.clients:  # one that lost its place is out already
             self.clients.remove(client)
+        self.left(client)
         self.happened("disconnected")

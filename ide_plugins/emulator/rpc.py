@@ -19,6 +19,7 @@ __all__ = [
     "notification",
     "parse",
     "result",
+    "told",
 ]
 
 RequestId = int | str
@@ -51,16 +52,27 @@ def parse(frame: str | bytes) -> Request | None:
     That is a notification, an answer, and what is not JSON-RPC at all: the official extension ignores
     it and keeps the socket open (observed).
     """
-    try:
-        message = json.loads(frame)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(message, dict):
-        return None
+    message = _object(frame)
     id_, method, params = message.get("id"), message.get("method"), message.get("params", {})
     if isinstance(id_, bool) or not isinstance(id_, int | str) or not isinstance(method, str):
         return None
     return Request(id_, method, params if isinstance(params, dict) else {})
+
+
+def told(frame: str | bytes) -> str | None:
+    """Read the method of a notification; None for everything else."""
+    message = _object(frame)
+    method = message.get("method")
+    return method if isinstance(method, str) and "id" not in message else None
+
+
+def _object(frame: str | bytes) -> dict[str, Any]:
+    """Read a JSON object; what is none is as good as an empty one."""
+    try:
+        message = json.loads(frame)
+    except (ValueError, RecursionError):
+        return {}
+    return message if isinstance(message, dict) else {}
 
 
 def result(id_: RequestId, value: dict[str, Any]) -> str:

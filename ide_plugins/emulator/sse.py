@@ -49,9 +49,10 @@ class SseClient:
 
     async def deliver(self, frame: str) -> bool:
         """Let one message be the stream's next event; return whether there is a stream."""
-        if not self._ended.is_set():
-            self._outgoing.put_nowait(frame)
-        return not self._ended.is_set()
+        if self._ended.is_set():
+            return False
+        self._outgoing.put_nowait(frame)
+        return True
 
     async def take(self, body: bytes) -> None:
         """Let one message be the next of `frames`."""
@@ -163,7 +164,7 @@ class SseListener(Listener):
     def _refusal(self, method: str, headers: Headers) -> HTTPStatus | None:
         """Tell why a caller does not even come to the routes."""
         hosts = headers.getlist("host")
-        if len(hosts) != 1 or hosts[0] not in self._hosts:
+        if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
             return HTTPStatus.MISDIRECTED_REQUEST  # a name that somebody made resolve to us
         if "origin" in headers:
             return HTTPStatus.FORBIDDEN

@@ -15,7 +15,17 @@ from .diffs import DiffTabs
 from .rpc import INVALID_PARAMS, Refused
 from .window import Document, Selection, Window, as_json, position
 
-__all__ = ["Arguments", "Tool", "file_not_found", "official_tools", "text_result"]
+__all__ = [
+    "FLAGS",
+    "INTEGER",
+    "STRING",
+    "Arguments",
+    "Tool",
+    "file_not_found",
+    "json_result",
+    "official_tools",
+    "text_result",
+]
 
 Arguments = dict[str, Any]
 Schema = Mapping[str, Any]
@@ -24,6 +34,7 @@ STRING: Final[Schema] = {"type": "string"}
 INTEGER: Final[Schema] = {"type": "integer"}
 NO: Final[Schema] = {"type": "boolean", "default": False}
 YES: Final[Schema] = {"type": "boolean", "default": True}
+FLAGS: Final = {"preview": NO, "selectToEndOfLine": NO, "makeFrontmost": YES}  # of openFile
 
 PYTHON_TYPES: Final = {"string": str, "boolean": bool, "integer": int}
 
@@ -38,13 +49,15 @@ class Tool:
     required: Mapping[str, Schema] = field(default_factory=dict)
     optional: Mapping[str, Schema] = field(default_factory=dict)
     read_only: bool = False  # announced as an annotation
+    listed: bool = True  # by ``tools/list``; it is answered all the same
+    loose: bool = False  # takes any arguments, whatever its schema says
 
     def to_json(self) -> dict[str, Any]:
         """Give the entry of ``tools/list``."""
         schema = {
             "type": "object",
             "properties": {**self.required, **self.optional},
-            "additionalProperties": False,
+            "additionalProperties": self.loose,
             "$schema": "http://json-schema.org/draft-07/schema#",
         }
         if self.required:
@@ -62,6 +75,8 @@ class Tool:
     def _complaint(self, arguments: Any) -> str | None:
         if not isinstance(arguments, dict):
             return "not an object"
+        if self.loose:
+            return None
         known = {**self.required, **self.optional}
         for name in self.required:
             if name not in arguments:
@@ -96,24 +111,24 @@ def file_not_found(name: str) -> dict[str, Any]:
     return text_result(f"File not found: {name}", is_error=True)
 
 
-def _json_result(value: Any) -> dict[str, Any]:
+def json_result(value: Any) -> dict[str, Any]:
+    """Build a tool's result of a structure."""
     return text_result(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def _failure(message: str) -> dict[str, Any]:
-    return _json_result({"success": False, "message": message})
+    return json_result({"success": False, "message": message})
 
 
 def _open_file_tool(*, needs_text: bool, lines: bool) -> Tool:
     texts = {"startText": STRING, "endText": STRING}
-    flags = {"preview": NO, "selectToEndOfLine": NO, "makeFrontmost": YES}
     line_numbers = {"startLine": INTEGER, "endLine": INTEGER} if lines else {}
     return Tool(
         name="openFile",
         description="Open a file in the editor and select a part of it",
         run=_open_file,
         required={"filePath": STRING, **(texts if needs_text else {})},
-        optional={**({} if needs_text else texts), **line_numbers, **flags},
+        optional={**({} if needs_text else texts), **line_numbers, **FLAGS},
         read_only=True,
     )
 
@@ -129,7 +144,7 @@ def _open_file(window: Window, _: DiffTabs, arguments: Arguments) -> dict[str, A
         text = document.text
         window.selection = Selection(path, text[start:end], position(text, start), position(text, end))
         return text_result(message)
-    return _json_result(
+    return json_result(
         {
             "success": True,
             "filePath": window.names.path(path),
@@ -185,7 +200,7 @@ def _close_all_diff_tabs(_: Window, tabs: DiffTabs, __: Arguments) -> dict[str, 
 
 
 def _get_open_editors(window: Window, _: DiffTabs, __: Arguments) -> dict[str, Any]:
-    return _json_result({"tabs": [_tab(window, document) for document in window.documents.values()]})
+    return json_result({"tabs": [_tab(window, document) for document in window.documents.values()]})
 
 
 def _tab(window: Window, document: Document) -> dict[str, Any]:
@@ -215,24 +230,24 @@ def _tab(window: Window, document: Document) -> dict[str, Any]:
 def _get_workspace_folders(window: Window, _: DiffTabs, __: Arguments) -> dict[str, Any]:
     root, path = window.workspace, window.names.path(window.workspace)
     folder = {"name": root.name, "uri": window.names.uri(root), "path": path, "index": 0}
-    return _json_result({"success": True, "folders": [folder], "rootPath": path, "workspaceFile": None})
+    return json_result({"success": True, "folders": [folder], "rootPath": path, "workspaceFile": None})
 
 
 def _get_current_selection(window: Window, _: DiffTabs, __: Arguments) -> dict[str, Any]:
     if window.selection is None:
         return _failure("No active editor found")
-    return _json_result({"success": True, **window.selection.to_json(window.names)})
+    return json_result({"success": True, **window.selection.to_json(window.names)})
 
 
 def _get_latest_selection(window: Window, _: DiffTabs, __: Arguments) -> dict[str, Any]:
     if window.selection is None:
         return _failure("No selection available")
-    return _json_result(window.selection.to_json(window.names))
+    return json_result(window.selection.to_json(window.names))
 
 
 def _get_diagnostics(window: Window, _: DiffTabs, arguments: Arguments) -> dict[str, Any]:
     uris = [arguments["uri"]] if "uri" in arguments else list(window.diagnostics)
-    return _json_result([{"uri": uri, "diagnostics": window.problems(uri)} for uri in uris])
+    return json_result([{"uri": uri, "diagnostics": window.problems(uri)} for uri in uris])
 
 
 def _check_document_dirty(window: Window, _: DiffTabs, arguments: Arguments) -> dict[str, Any]:
@@ -240,9 +255,7 @@ def _check_document_dirty(window: Window, _: DiffTabs, arguments: Arguments) -> 
     if path is None or not window.is_open(path):
         return _failure(f"Document not open: {arguments['filePath']}")
     is_dirty = path in window.dirty
-    return _json_result(
-        {"success": True, "filePath": window.names.path(path), "isDirty": is_dirty, "isUntitled": False}
-    )
+    return json_result({"success": True, "filePath": window.names.path(path), "isDirty": is_dirty, "isUntitled": False})
 
 
 def _save_document(window: Window, _: DiffTabs, arguments: Arguments) -> dict[str, Any]:
@@ -251,7 +264,7 @@ def _save_document(window: Window, _: DiffTabs, arguments: Arguments) -> dict[st
         return _failure(f"Document not open: {arguments['filePath']}")
     window.dirty.discard(path)
     message = "Document saved successfully"
-    return _json_result({"success": True, "filePath": window.names.path(path), "saved": True, "message": message})
+    return json_result({"success": True, "filePath": window.names.path(path), "saved": True, "message": message})
 
 
 def _execute_code(_: Window, __: DiffTabs, ___: Arguments) -> dict[str, Any]:

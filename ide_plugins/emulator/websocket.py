@@ -48,6 +48,8 @@ class WebSocketClient(ServerConnection):
 class WebSocketListener(Listener):
     """A WebSocket server. A bad token is told after the upgrade, as the official extension does."""
 
+    refuses_early: bool = False  # a bad token gets a 400 instead of an upgrade
+
     async def start(self, port: int) -> int:
         """Listen."""
         self._ended = asyncio.Event()
@@ -93,12 +95,14 @@ class WebSocketListener(Listener):
         for client in self._server.connections:
             client.transport.pause_reading()
 
-    async def _before_upgrade(self, client: ServerConnection, _: Request) -> Response | None:
-        if not self.silent:
-            return None
-        await self._ended.wait()
-        client.transport.abort()  # so that not even this leaves
-        return client.respond(HTTPStatus.SERVICE_UNAVAILABLE, "")
+    async def _before_upgrade(self, client: ServerConnection, request: Request) -> Response | None:
+        if self.silent:
+            await self._ended.wait()
+            client.transport.abort()  # so that not even this leaves
+            return client.respond(HTTPStatus.SERVICE_UNAVAILABLE, "")
+        if self.refuses_early and not self.authorises(request.headers.get_all(TOKEN_HEADER)):
+            return client.respond(HTTPStatus.BAD_REQUEST, "Unauthorized\n")
+        return None
 
     async def _serve(self, client: ServerConnection) -> None:
         assert isinstance(client, WebSocketClient)  # see `create_connection`

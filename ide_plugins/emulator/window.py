@@ -84,10 +84,10 @@ class Window:
 
     def problems(self, uri: str) -> list[dict[str, Any]]:
         """Give the diagnostics of one file, in whichever of its spellings `uri` is."""
-        wanted = self._meant(uri)
-        return next((found for key, found in self.diagnostics.items() if self._meant(key) == wanted), [])
+        wanted = self.meant(uri)
+        return next((found for key, found in self.diagnostics.items() if self.meant(key) == wanted), [])
 
-    def _meant(self, uri: str) -> Path | str:
+    def meant(self, uri: str) -> Path | str:
         """Find the file that a URI means, else give the URI: it names an untitled text, or nothing at all."""
         try:
             return self.names.real_of_uri(uri)
@@ -103,7 +103,7 @@ class Window:
         self.documents[path] = document
         return document
 
-    def is_open(self, path: Path) -> bool:
+    def is_open(self, path: Path | str) -> bool:
         """Whether an editor holds `path`."""
         return path in self.documents or path in self.dirty
 

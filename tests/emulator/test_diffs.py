@@ -75,6 +75,32 @@ def test_the_oldest_undecided_comes_first() -> None:
     assert tabs.oldest() is second
 
 
+def test_a_namesake_may_leave_no_answer() -> None:
+    first, second, other = diff("t"), diff("t"), diff("u")
+    tabs, decided = opened(first, second, other, several=True, drops_namesakes=True)
+    assert (tabs.tabs, decided) == ([second, other], [])
+
+
+def test_the_tabs_of_one_client_can_be_closed_alone() -> None:
+    anns, bobs = diff("ann"), diff("bob")
+    anns.client, bobs.client = "ann", "bob"
+    tabs, decided = opened(anns, bobs, several=True)
+    assert not tabs.of("ann").close_named("bob")
+    tabs.of("ann").close_all()
+    assert (tabs.tabs, decided) == ([bobs], [anns])
+    assert tabs.close_named("bob")
+
+
+def test_what_is_abandoned_undecided_is_rejected() -> None:
+    saved, undecided, bobs = diff("1"), diff("2"), diff("3")
+    saved.client = undecided.client = "ann"
+    tabs, decided = opened(saved, undecided, bobs, several=True)
+    tabs.accept(saved)
+    tabs.of("ann").abandon()
+    assert (tabs.tabs, decided) == ([saved, bobs], [saved, undecided])
+    assert undecided.answer == ("DIFF_REJECTED", "2")
+
+
 def test_without_a_diff_there_is_nothing_to_decide() -> None:
     with pytest.raises(LookupError, match="no diff waits"):
         opened()[0].oldest()

@@ -135,6 +135,14 @@ async def test_it_may_serve_events_over_http(tmp_path: Path, workspace: Path) ->
         assert await emulator.end() == 1
 
 
+@pytest.mark.parametrize(("options", "name"), [((), "Neovim"), (("--name", "Vim"), "Vim")])
+async def test_it_may_play_another_plugin(tmp_path: Path, workspace: Path, options: tuple[str, ...], name: str) -> None:
+    async with running(tmp_path, workspace, "--personality", "nvim", *options) as (emulator, lock):
+        assert json.loads(lock.read_bytes())["ideName"] == name
+        async with connected(emulator, lock) as ann:
+            assert (await ann.call("ping"))["error"]["code"] == -32601
+
+
 async def test_no_web_framework_is_loaded_for_a_websocket() -> None:
     unwanted = "{'starlette', 'uvicorn', 'sse_starlette'}"
     program = f"import sys, ide_plugins.emulator.__main__; sys.exit(bool({unwanted} & {{*sys.modules}}))"

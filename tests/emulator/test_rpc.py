@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ide_plugins.emulator.rpc import Refused, Request, error, notification, parse, result
+from ide_plugins.emulator.rpc import Refused, Request, error, notification, parse, result, told
 
 REQUESTS: list[tuple[str | bytes, Request]] = [
     ('{"jsonrpc":"2.0","id":1,"method":"ping"}', Request(1, "ping", {})),
@@ -39,10 +39,16 @@ def test_everything_else_wants_no_answer(frame: str | bytes) -> None:
     assert parse(frame) is None
 
 
+@pytest.mark.parametrize("frame", [*NOT_REQUESTS, *(frame for frame, _ in REQUESTS), '{"method":7}'])
+def test_a_notification_tells_its_method(frame: str | bytes) -> None:
+    assert told(frame) == ("ide_connected" if "ide_connected" in str(frame) else None)
+
+
 @settings(deadline=None)
 @given(st.text() | st.binary())
 def test_no_frame_makes_it_raise(frame: str | bytes) -> None:
     parse(frame)
+    told(frame)
 
 
 @pytest.mark.parametrize(

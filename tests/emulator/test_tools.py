@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,14 @@ def test_arguments_that_do_not_fit_are_refused(tool: str, arguments: Any, compla
         official_tools(needs_text=False, lines=True)[tool].check(arguments)
     assert caught.value.code == INVALID_PARAMS
     assert caught.value.message == f"MCP error -32602: Invalid arguments for tool {tool}: {complaint}"
+
+
+def test_a_loose_tool_takes_any_object() -> None:
+    tool = replace(official_tools()["close_tab"], loose=True)
+    tool.check({"path": 1})
+    with pytest.raises(Refused, match="not an object"):
+        tool.check([])
+    assert tool.to_json()["inputSchema"]["additionalProperties"] is True
 
 
 TEXT = st.text(st.characters(exclude_categories=()))  # lone surrogates included

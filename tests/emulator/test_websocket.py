@@ -45,13 +45,6 @@ async def test_without_a_token_everybody_gets_in(make_ide: MakeIde, headers: dic
         assert (ide.connections, ide.unauthorised) == (1, 0)
 
 
-async def test_each_ide_has_a_token_of_its_own_and_hides_it(make_ide: MakeIde) -> None:
-    one, other = make_ide(), make_ide()
-    assert one.token
-    assert one.token != other.token
-    assert one.token not in repr(one)
-
-
 @pytest.mark.parametrize(("offered", "chosen"), [(("mcp",), "mcp"), (("x", "mcp"), "mcp"), (("x",), None), ((), None)])
 async def test_mcp_is_chosen_if_it_is_offered(make_ide: MakeIde, offered: Sequence[str], chosen: str | None) -> None:
     async with make_ide() as ide, agent(ide, subprotocols=offered) as ann:
@@ -101,14 +94,6 @@ async def test_a_displaced_client_that_does_not_answer_delays_nobody(make_ide: M
             await ann.ask("tools/call", {"name": "closeAllDiffTabs"})
             await bob.tool("getWorkspaceFolders")
         assert [name for name, _ in ide.calls] == ["getWorkspaceFolders"]
-
-
-async def test_several_clients_may_be_let_in(make_ide: MakeIde) -> None:
-    async with make_ide(several_clients=True) as ide, agent(ide) as ann, agent(ide) as bob:
-        assert await bob.call("ping") == {"result": {}}
-        assert await ann.call("ping") == {"result": {}}
-        await ide.notify("at_mentioned", {"filePath": "/a"})
-        assert (await ann.hear())["method"] == (await bob.hear())["method"] == "at_mentioned"
 
 
 async def test_a_whole_large_file_fits_in_a_frame(make_ide: MakeIde) -> None:

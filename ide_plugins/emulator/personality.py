@@ -1,0 +1,88 @@
+"""Whose plugin is played: what differs from the official extension, one row for each plugin.
+
+What their tools do otherwise is in `deviations`; all else that differs is a column here. Source: docs/protocol.md
+and the facts that it cites; claude-code-ide.el (``el``) and monet were run, claudecode.nvim was read.
+"""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from .deviations import el_selection, el_tools, monet_tools, nvim_tools
+from .listener import Newcomer
+from .tools import Tool
+
+__all__ = ["PERSONALITIES", "Personality", "PersonalityName"]
+
+PersonalityName = Literal["official", "nvim", "el", "monet"]
+
+COMMUNITY_VERSION: Final = "2024-11-05"  # what each of them answers to whichever version
+NO_PROMPTS: Final[Mapping[str, dict[str, Any]]] = {"prompts/list": {"prompts": []}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Personality:
+    """The traits of one plugin; by default the official VS Code extension's."""
+
+    ide_name: str = "Visual Studio Code"
+    new_token: Callable[[], str | None] = lambda: str(uuid.uuid4())
+    checks_token: bool = True
+    refuses_early: bool = False  # a bad token gets a 400 instead of an upgrade and 1008
+    loose_lock: bool = False  # the lock file is open to all and written in place
+    loses_lock: bool = False  # a client that leaves takes the lock file with it; the port goes on listening
+    newcomer: Newcomer = "displaces"
+    several_diffs: bool = False  # a new diff leaves the open one
+    drops_namesakes: bool = False  # a diff that is replaced by its namesake is never answered
+    own_diffs: bool = False  # a diff is its client's: nobody else closes it, and it ends when the client leaves
+    refuses_dirty: bool = False  # shows no diff of a file with unsaved changes
+    protocol_version: str | None = None  # None: the client's own
+    fixed_answers: Mapping[str, dict[str, Any]] = field(default_factory=lambda: {"ping": {}})  # by method
+    tools: Callable[[], dict[str, Tool]] | None = None  # None: the official ones
+    selection: Callable[[dict[str, Any]], dict[str, Any]] = lambda params: params  # in ``selection_changed``
+    wants_introduction: bool = False  # a client gets no selection before it has said ``ide_connected``
+    lists_changed: bool = False  # says so right after ``initialize``
+    pushes_diagnostics: bool = False  # ``diagnostics_changed``
+
+
+PERSONALITIES: Final[Mapping[PersonalityName, Personality]] = {
+    "official": Personality(pushes_diagnostics=True),
+    "nvim": Personality(
+        ide_name="Neovim",
+        new_token=lambda: secrets.token_hex(16),
+        refuses_early=True,
+        newcomer="joins",
+        several_diffs=True,
+        own_diffs=True,
+        refuses_dirty=True,
+        protocol_version=COMMUNITY_VERSION,
+        fixed_answers=NO_PROMPTS,
+        tools=nvim_tools,
+    ),
+    "el": Personality(
+        ide_name="Emacs",
+        new_token=lambda: None,
+        loose_lock=True,
+        newcomer="usurps",
+        several_diffs=True,
+        drops_namesakes=True,
+        protocol_version=COMMUNITY_VERSION,
+        fixed_answers=NO_PROMPTS,
+        tools=el_tools,
+        selection=el_selection,
+        lists_changed=True,
+    ),
+    "monet": Personality(
+        ide_name="Emacs (main)",
+        checks_token=False,
+        loose_lock=True,
+        loses_lock=True,
+        protocol_version=COMMUNITY_VERSION,
+        fixed_answers={**NO_PROMPTS, "resources/list": {"resources": []}},
+        tools=monet_tools,
+        wants_introduction=True,
+    ),
+}
