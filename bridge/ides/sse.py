@@ -5,7 +5,7 @@ address that its first event names (`bridge.ides.http`). aiohttp takes 12 MB of 
 the first such IDE is dialled.
 
 There is no ping. An IDE that lives answers a POST, whatever becomes of the message in it; so now and then one is posted
-that asks for nothing. Sources: docs/protocol.md "SSE shape"; MCP 2024-11-05, "HTTP with SSE".
+that asks for nothing. Source: MCP 2024-11-05, "HTTP with SSE".
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from bridge.core.text import visible
 from bridge.ides.http import BROKEN, Http
 from bridge.ides.wire import (
     MOST_BYTES,
+    PATIENCE_S,
     Connect,
     LinkFailed,
     WireEnded,
@@ -40,7 +41,6 @@ from bridge.ides.wire import (
 
 __all__ = ["Sse", "open_sse"]
 
-PATIENCE_S: Final = 5.0  # an IDE that takes no data for so long is cut off
 HELD_S: Final = 0.5  # a POST that is not answered by then may wait for a human
 HELD_MOST: Final = 32  # of these at the same time; each is a connection
 WAITING_MOST: Final = 2 * MOST_BYTES  # of all messages that are not posted yet
@@ -49,7 +49,6 @@ ANSWER_MOST: Final = 4096  # bytes; who says more to a POST has to connect again
 CLOSE_S: Final = 0.5  # for what still waits to be posted
 # Who does not know the message passes it over, and who does has no such request (MCP, "Cancellation").
 PING: Final = jsonrpc.notification("notifications/cancelled", b'{"requestId":"none","reason":"are you there?"}')
-_REFUSED_STATUS: Final = frozenset({401, 403})
 
 
 class Sse:
@@ -166,8 +165,9 @@ class Sse:
                 headers = {"Content-Type": "application/json", "Content-Length": str(len(frame))}
                 body = _body(frame, taken)
                 async with await self._http.request("POST", self._address, data=body, headers=headers) as reply:
-                    if (refusal := _refusal(reply.status)) is not None:
-                        self._end(refusal)
+                    if reply.status // 100 != 2:
+                        unwanted = LinkFailed(LinkState.LISTENING, f"it answered a message with HTTP {reply.status}")
+                        self._end(_refused(reply.status) or unwanted)
                     with suppress(asyncio.IncompleteReadError):  # read to its end, the connection can be used again
                         await reply.content.readexactly(ANSWER_MOST)
         except (LinkFailed, *BROKEN):  # or nobody could be connected to
@@ -206,12 +206,9 @@ async def _body(frame: bytes, taken: asyncio.Event) -> AsyncIterator[bytes]:
     taken.set()
 
 
-def _refusal(status: int) -> LinkFailed | None:
-    """Say what it means that a message was not accepted; None: it was."""
-    if status in _REFUSED_STATUS:
-        return LinkFailed(LinkState.REFUSED, f"it refused the token (HTTP {status} to a message)")
-    if status // 100 != 2:
-        return LinkFailed(LinkState.LISTENING, f"it answered a message with HTTP {status}")
+def _refused(status: int) -> LinkFailed | None:
+    if status in (401, 403):
+        return LinkFailed(LinkState.REFUSED, f"it refused the token (HTTP {status})")
     return None
 
 
@@ -239,12 +236,19 @@ async def open_sse(lock: LockFile, connect: Connect, tasks: asyncio.TaskGroup) -
 async def _stream(http: Http, port: int) -> aiohttp.ClientResponse:
     url = f"http://{LOOPBACK}:{port}/sse"  # wherever it is: plugins may refuse any other Host
     stream = await http.request("GET", url, headers={"Accept": "text/event-stream"})
-    if stream.status != 200:
-        state = LinkState.REFUSED if stream.status in _REFUSED_STATUS else LinkState.PORT_TAKEN
-        raise LinkFailed(state, f"it answered HTTP {stream.status}")
-    if stream.content_type != "text/event-stream":
-        raise LinkFailed(LinkState.PORT_TAKEN, f"no event stream: {visible(stream.content_type)}")
+    if (unfit := _unfit(stream)) is not None:
+        stream.close()
+        raise unfit
     return stream
+
+
+def _unfit(stream: aiohttp.ClientResponse) -> LinkFailed | None:
+    """Say why this is no stream of events; None: it is one."""
+    if stream.status != 200:
+        return _refused(stream.status) or LinkFailed(LinkState.PORT_TAKEN, f"it answered HTTP {stream.status}")
+    if stream.content_type != "text/event-stream":
+        return LinkFailed(LinkState.PORT_TAKEN, f"no event stream: {visible(stream.content_type)}")
+    return None
 
 
 def _meaning(exc: BaseException) -> BaseException:

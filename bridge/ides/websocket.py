@@ -21,11 +21,10 @@ from bridge.core.links import HANDSHAKE_S
 from bridge.core.lockfile import LockFile
 from bridge.core.reach import LOOPBACK
 from bridge.core.text import visible
-from bridge.ides.wire import MOST_BYTES, Connect, LinkFailed, WireEnded, broken_off, silent_for, token_of
+from bridge.ides.wire import MOST_BYTES, PATIENCE_S, Connect, LinkFailed, WireEnded, broken_off, silent_for, token_of
 
 __all__ = ["WebSocket", "open_websocket"]
 
-PATIENCE_S: Final = 5.0  # an IDE that takes no data for so long is cut off
 AT_ONCE_BYTES: Final = 8 * 1024  # asyncio buffers 32 KiB as `websockets` sets it up, before a sender has to wait
 _REFUSED_STATUS: Final = frozenset({400, 401, 403})
 

@@ -19,6 +19,7 @@ from bridge.core.lockfile import LockFile
 __all__ = [
     "AUTHORIZATION",
     "MOST_BYTES",
+    "PATIENCE_S",
     "Connect",
     "LinkFailed",
     "Wire",
@@ -31,6 +32,7 @@ __all__ = [
 
 AUTHORIZATION: Final = "X-Claude-Code-Ide-Authorization"
 MOST_BYTES: Final = 64 * 2**20  # of one message: an openDiff carries a whole file, escaped
+PATIENCE_S: Final = 5.0  # an IDE that takes no data for so long is cut off
 
 Connect = Callable[[], Awaitable[socket.socket]]
 """Gives a connection to one who may be told the token, non-blocking; raises `LinkFailed`."""
