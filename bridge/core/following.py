@@ -23,9 +23,10 @@ from bridge.core.links import Links
 from bridge.core.posing import offered
 from bridge.core.ranking import Candidate
 
-__all__ = ["PAUSE_S", "Followers"]
+__all__ = ["GONE_S", "PAUSE_S", "Followers"]
 
 PAUSE_S: Final = (0.5, 10.0)  # first and longest, before we look again for who follows no IDE
+GONE_S: Final = 10.0  # without an IDE, before a session's tools are said to be gone: one that restarts is back by then
 TOOLS_CHANGED: Final = "notifications/tools/list_changed"
 _NOT_FOR_AGENTS: Final = frozenset({"notifications/cancelled", "notifications/message", "log_event"})
 
@@ -39,6 +40,7 @@ class Follower:
     link: Link | None = None
     job: _Follow | None = None  # on its way to an IDE whose link is being opened
     tools: tuple[str, ...] | None = None  # that it was told of; None: it has not asked
+    alone_since: float | None = None  # it has no IDE since then
     looks: int = 0  # in vain, one after the other
     look_at: float | None = None
 
@@ -69,9 +71,7 @@ class Followers:
         chosen = self._chosen(follower, now)
         if chosen is None:
             self._leave(follower, now)
-            follower.look_at = now + min(PAUSE_S[0] * 2.0 ** min(follower.looks, 16), PAUSE_S[1])
-            follower.looks += 1
-            self._tell_tools(follower)
+            self._be_alone(follower, now)
         elif follower.link is not None and follower.link.id == chosen.lock.ide_id:
             follower.job = None  # it stays, should it have been about to go
         elif follower.job is None or follower.job.ide_id != chosen.lock.ide_id:
@@ -83,10 +83,19 @@ class Followers:
         chosen = None if follower.scene is None else self._links.choose(follower.scene, now).chosen
         return None if chosen is None or self._links.is_let_alone(chosen, now) else chosen
 
+    def _be_alone(self, follower: Follower, now: float) -> None:
+        """Look again after a pause; one that lasts costs the session its IDE's tools."""
+        follower.look_at = now + min(PAUSE_S[0] * 2.0 ** min(follower.looks, 16), PAUSE_S[1])
+        follower.looks += 1
+        if follower.alone_since is None:
+            follower.alone_since = now
+        elif now - follower.alone_since >= GONE_S:
+            self._tell_tools(follower)
+
     def started(self, follower: Follower, link: Link, now: float) -> None:
         """Follow a link that is live, and no other; the session hears what was selected there last."""
         self._leave(follower, now)
-        follower.link, follower.looks = link, 0
+        follower.link, follower.looks, follower.alone_since = link, 0, None
         link.followers.add(follower.session)
         self._tell_tools(follower)
         if link.selection is not None:
@@ -110,7 +119,7 @@ class Followers:
             if follower.link is link:
                 follower.link = None
                 if follower.job is None:
-                    follower.looks, follower.look_at = 1, now + PAUSE_S[0]
+                    self._be_alone(follower, now)
 
     # ---- tools
 

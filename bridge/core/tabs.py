@@ -45,11 +45,11 @@ class Tabs:
             self._out.append(Reply(asked.session, asked.id, decision(ask.known)))
             review_id = ask.known.id
         else:
-            self._desk.admit(asked, ask.review, waiters=[waiter], supersedes=before)
-            self._own(asked.session, ask.tab, ask.review.id)
-            return
+            self._desk.admit(asked, ask.review, waiters=[waiter], supersedes=before)  # when the new one is on disk
+            review_id = ask.review.id
         self._own(asked.session, ask.tab, review_id)
-        self._desk.supersede(before, review_id, asked.now)
+        if review_id != ask.review.id:
+            self._desk.supersede(before, review_id, asked.now)
 
     def _joinable(self, new: Review, before: str | None) -> Seat | None:
         """Find the review of the same change that this tab shows, or that is nobody's."""

@@ -1,10 +1,14 @@
 import json
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bridge.core import dialects, jsonrpc
 from bridge.core.dialects import OFFICIAL, Tools, Traits
+from bridge.core.official import TOOLS
 from bridge.core.spots import Spot
 from bridge.errors import BadData, Unavailable
 
@@ -96,6 +100,7 @@ def test_the_first_words_are_mcps() -> None:
     assert said["clientInfo"] == {"name": "bridge", "version": "1.0"}
     assert set(said) == {"protocolVersion", "capabilities", "clientInfo"}
     assert dialects.call("a b", b'{"x": 1}') == b'{"name":"a b","arguments":{"x": 1}}'
+    assert dialects.call("a", b"{}", b'{"t": 1}') == b'{"name":"a","arguments":{},"_meta":{"t": 1}}'
 
 
 class Opening(NamedTuple):
@@ -139,6 +144,95 @@ def test_a_tool_for_one_file_gets_its_path_or_its_uri() -> None:
     assert dialects.file_arguments(MONET, "checkDocumentDirty", "/w/a b") == {"uri": "file:///w/a%20b"}
     for tools in (OFFICIAL_TOOLS, Tools()):
         assert dialects.file_arguments(tools, "getDiagnostics", "/w/a b") == {"uri": "file:///w/a%20b"}
+
+
+# ---- what an agent names as the official plugin does
+
+
+LAX = Tools({name: schema(*tool.arguments, required=tool.required) for name, tool in TOOLS.items()})
+POSED = b'{"filePath": "/w/a b.py", "startText": "x", "selectToEndOfLine": true, "own": 1}'
+
+
+@pytest.mark.parametrize(
+    "tools", [Tools(), LAX, Tools({"openFile": {"properties": LAX.schemas["openFile"]["properties"]}})]
+)
+@pytest.mark.parametrize("arguments", [POSED, b"not JSON"])
+def test_what_the_plugin_takes_so_crosses_untouched(tools: Tools, arguments: bytes) -> None:
+    assert dialects.fitted(tools, "openFile", arguments) == arguments
+
+
+class Fitting(NamedTuple):
+    tools: Tools
+    tool: str
+    given: dict[str, Any]
+    fitted: dict[str, Any]
+
+
+STRICT = Tools({"openFile": schema(*TOOLS["openFile"].arguments, required=("filePath", "startText", "endText"))})
+FITTINGS = [
+    Fitting(STRICT, "openFile", {"filePath": "/a"}, {"filePath": "/a", "startText": "", "endText": ""}),
+    Fitting(NEOVIM, "openFile", {"filePath": "/a", "preview": True}, {"filePath": "/a"}),
+    Fitting(MONET, "openFile", {"filePath": "/a b"}, {"uri": "file:///a%20b"}),
+    Fitting(MONET, "openFile", {"filePath": 5}, {}),
+    Fitting(MONET, "openFile", {}, {}),
+    Fitting(MONET, "checkDocumentDirty", {"filePath": "/a"}, {"uri": "file:///a"}),
+    Fitting(Tools({"getDiagnostics": {}}), "getDiagnostics", {"uri": "u"}, {"uri": "u"}),
+    Fitting(Tools({"openFile": {"required": 5}}), "openFile", {"filePath": "/a"}, {"filePath": "/a"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fitting", FITTINGS)
+def test_other_arguments_are_named_as_the_plugin_names_them(fitting: Fitting) -> None:
+    fitted = dialects.fitted(fitting.tools, fitting.tool, json.dumps(fitting.given).encode())
+    assert json.loads(fitted) == fitting.fitted
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (b"[]", "no JSON object"),
+        (b"NaN", "not JSON"),
+        (b'{"x":' + b"[" * 5000, "not JSON"),
+        (b'{"filePath":"relative"}', "no IDE can be told"),
+        (rb'{"filePath":"/\udcff"}', "no IDE can be told"),
+    ],
+)
+def test_arguments_that_cannot_be_fitted_are_bad_data(arguments: bytes, why: str) -> None:
+    with pytest.raises(BadData, match=why):
+        dialects.fitted(MONET, "openFile", arguments)
+
+
+@pytest.mark.parametrize("depth", range(900, 1000, 3))
+def test_no_depth_breaks_the_fitting(depth: int) -> None:
+    """Between what can be read and what can be written lie a few levels."""
+    with suppress(BadData):
+        dialects.fitted(Tools({"openFile": {}}), "openFile", b'{"x":%b%b}' % (b"[" * depth, b"]" * depth))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["filePath", "uri", "startText", "x"]), JSON), st.sampled_from(sorted(TOOLS)), JSON
+)
+def test_whatever_an_ide_lists_and_an_agent_says_an_object_comes_out_or_bad_data(
+    given: dict[str, Any], tool: str, described: Any
+) -> None:
+    listed = Tools.parse(listing({"tools": [{"name": tool, "inputSchema": described}]}))
+    with suppress(BadData):
+        assert isinstance(json.loads(dialects.fitted(listed, tool, jsonrpc.dump(given))), dict)
+
+
+SCHEMAS = st.fixed_dictionaries({}, optional={"properties": JSON | st.dictionaries(st.text(), JSON), "required": JSON})
+
+
+@given(st.sampled_from(sorted(TOOLS)), SCHEMAS)
+def test_no_schema_breaks_the_fitting(tool: str, described: dict[str, Any]) -> None:
+    with suppress(BadData):
+        dialects.fitted(Tools({tool: described}), tool, b'{"filePath":"/a"}')
 
 
 def test_a_tab_has_the_name_that_the_official_plugins_handle() -> None:

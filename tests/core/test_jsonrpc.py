@@ -54,6 +54,13 @@ def test_a_message_is_of_exactly_one_kind(frame: bytes | str, is_a: str) -> None
     assert kind(decode(frame)) == is_a
 
 
+@pytest.mark.parametrize("id_", [0, -1, "", "1", "\ud83d", 2**63, 2**64, -(2**63) - 1, 10**100], ids=ascii)
+def test_an_id_is_any_integer_or_text(id_: int | str) -> None:
+    for frame in (jsonrpc.request(id_, "m"), jsonrpc.request(id_, "m", b"[%b]" % SURROGATE)):
+        found = decode(frame).id
+        assert (type(found), found) == (type(id_), id_)
+
+
 REFUSED = [
     b"",
     b"[]",
