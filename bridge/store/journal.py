@@ -5,7 +5,8 @@ committed survives a power cut, and ``locking_mode=EXCLUSIVE``, since nobody els
 paths are stored as bytes, so that lone surrogates and names that are not UTF-8 survive.
 
 A journal that fails SQLite's ``quick_check`` is moved aside and told; one that a newer bridge wrote is refused
-untouched.
+untouched. Before a migration a copy of the journal is kept as ``journal.sqlite.v<schema>``, for as long as texts of
+ended reviews are: with it an older bridge goes on where it was.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -105,22 +108,53 @@ class Journal:
         return db
 
     def _refuse_newer(self) -> None:
-        """Look at the schema without writing: opening as usual may already change the file, and closing does."""
-        address = f"file:{quote(os.fsencode(self.path))}?mode=ro"
-        # A rollback journal that a crash left can only be read by who may write; `_migrate` looks again.
-        with suppress(sqlite3.OperationalError), closing(sqlite3.connect(address, timeout=0, uri=True)) as db:
-            self._version(db)
+        """Look at the schema without writing: even who opens a journal to read it writes its ``-shm``.
+
+        What a crash left in the ``-wal`` counts, so then a copy is looked at. Where that cannot be done `_migrate`,
+        which looks again, must do.
+        """
+        with suppress(sqlite3.OperationalError, OSError):
+            if not os.path.exists(f"{self.path}-wal"):
+                address = f"file:{quote(os.fsencode(self.path))}?immutable=1"
+                with closing(sqlite3.connect(address, uri=True)) as db:
+                    self._version(db)
+                return
+            with tempfile.TemporaryDirectory(dir=os.path.dirname(self.path)) as folder:
+                for suffix in ("", "-wal"):
+                    shutil.copyfile(self.path + suffix, f"{folder}/copy{suffix}")
+                with closing(sqlite3.connect(f"{folder}/copy")) as db:
+                    self._version(db)
 
     def _version(self, db: sqlite3.Connection) -> int:
         version: int = db.execute("PRAGMA user_version").fetchone()[0]
         if version > len(MIGRATIONS):
+            kept = self._kept(len(MIGRATIONS))
+            back = f"; or go back to the reviews of before it: rm -f '{self.path}'-* && mv '{kept}' '{self.path}'"
             raise BadConfiguration(
-                f"the journal {self.path} was written by a newer bridge (schema {version})", "upgrade the bridge"
+                f"the journal {self.path} was written by a newer bridge (schema {version})",
+                "upgrade the bridge" + (back if os.path.exists(kept) else ""),
             )
         return version
 
+    def _kept(self, version: int) -> str:
+        return f"{self.path}.v{version}"
+
+    def _keep(self, db: sqlite3.Connection, version: int) -> None:
+        """Keep a copy of the journal as it is before a migration, with mode 0600, whole or not at all."""
+        try:
+            with tempfile.TemporaryDirectory(dir=os.path.dirname(self.path)) as folder:
+                os.close(os.open(f"{folder}/copy", os.O_CREAT | os.O_CLOEXEC, 0o600))
+                with closing(sqlite3.connect(f"{folder}/copy")) as copy:
+                    db.backup(copy)
+                os.replace(f"{folder}/copy", self._kept(version))
+        except OSError as exc:
+            trouble = f"cannot keep a copy of the journal as {self._kept(version)}: {exc.strerror}"
+            raise BadConfiguration(trouble, "bridge doctor") from exc
+
     def _migrate(self, db: sqlite3.Connection) -> None:
         version = self._version(db)
+        if 0 < version < len(MIGRATIONS):
+            self._keep(db, version)
         for number, script in enumerate(MIGRATIONS[version:], version + 1):
             db.executescript(f"BEGIN; {script}; PRAGMA user_version = {number}; COMMIT")
 
@@ -234,7 +268,11 @@ class Journal:
         )
 
     def purge(self, before: float) -> int:
-        """Delete what ended before that moment; give how many reviews that were."""
+        """Delete what ended before that moment, and copies that are older; give how many reviews that were."""
+        for kept in map(self._kept, range(1, len(MIGRATIONS))):
+            with suppress(OSError):
+                if os.stat(kept).st_mtime < before:
+                    os.unlink(kept)
         marks = ",".join("?" * len(OPEN))
         gone = self._db.execute(f"DELETE FROM review WHERE changed < ? AND state NOT IN ({marks})", (before, *OPEN))
         return gone.rowcount

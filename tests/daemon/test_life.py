@@ -391,16 +391,19 @@ def test_a_broken_journal_does_not_keep_it_from_starting_and_is_told(places: Pat
     assert "journal.sqlite.broken-1" in warning
 
 
-def test_a_newer_journal_is_refused_with_advice(places: Paths, workspace: Path) -> None:
+def test_a_newer_journal_is_refused_untouched_with_advice(places: Paths, workspace: Path) -> None:
     import sqlite3
 
     os.makedirs(places.state, mode=0o700)
     with sqlite3.connect(places.journal) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
+    before = Path(places.journal).read_bytes()
     done = bridge("status", "--json", cwd=workspace)
     assert done.returncode == ExitCode.CONFIGURATION
     assert json.loads(done.stdout)["error"]["data"]["hint"] == "upgrade the bridge"
+    assert Path(places.journal).read_bytes() == before
+    assert [found.name for found in Path(places.state).glob("journal*")] == ["journal.sqlite"]
 
 
 def test_restart_makes_a_new_one(places: Paths, workspace: Path) -> None:

@@ -55,9 +55,8 @@ def test_a_change_is_decided_and_nobody_is_shown_the_token(
     assert [found["check"] for found in json.loads(doctor.stdout) if found["level"] == "fail"] == []
     shown = [json.dumps(said), doctor.stdout, *diff.err.seen, *diff.out.seen, bridge("status", cwd=file.parent).stdout]
     shown += [(home / ".local/state/bridge/log/daemon.log").read_text()]
-    shown += [
-        Path(f"/proc/{about()['pid']}/{name}").read_bytes().decode(errors="replace") for name in ("cmdline", "environ")
-    ]
+    process = Path(f"/proc/{about()['pid']}")
+    shown += [(process / name).read_bytes().decode(errors="replace") for name in ("cmdline", "environ")]
     assert [text for text in shown if token in text] == []
 
 

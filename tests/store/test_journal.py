@@ -17,7 +17,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.core.reviews import Change, Comment, Review, Showing, State, Step, Surface, Trigger, advance, decide
+from bridge.core.reviews import (
+    Change,
+    Comment,
+    Outcome,
+    Review,
+    Showing,
+    State,
+    Step,
+    Surface,
+    Trigger,
+    advance,
+    decide,
+)
 from bridge.errors import BadConfiguration, Conflict, Unavailable
 from bridge.store.journal import MIGRATIONS, Journal, JournalThread
 
@@ -231,12 +243,12 @@ def test_a_second_broken_journal_does_not_replace_the_first(path: str) -> None:
     assert Path(f"{path}.broken-1").exists()
 
 
-def _newer(path: str, mode: str) -> None:
+def _newer(path: str, mode: str, exclusive: bool) -> None:
     """What a later bridge, crashed or not, may have left."""
     script = f"""
 import os, sqlite3, sys
 db = sqlite3.connect(sys.argv[1], isolation_level=None)
-db.execute("PRAGMA locking_mode=EXCLUSIVE")
+db.execute("PRAGMA locking_mode={"EXCLUSIVE" if exclusive else "NORMAL"}")
 db.execute("PRAGMA journal_mode={mode}")
 db.execute("CREATE TABLE review_of_the_future (x)")
 db.execute("PRAGMA user_version = {len(MIGRATIONS) + 1}")
@@ -245,15 +257,157 @@ os._exit(0)
     subprocess.run([sys.executable, "-c", script, path], check=True, timeout=PATIENCE_S)
 
 
+def _files(path: str) -> dict[str, tuple[bytes, int]]:
+    """Everything that lies beside the journal, with its bytes and times."""
+    return {
+        found.name: (found.read_bytes(), found.stat().st_mtime_ns)
+        for found in Path(path).parent.iterdir()
+        if found.is_file()
+    }
+
+
+@pytest.mark.parametrize("exclusive", [True, False], ids=["exclusive", "with -shm"])
 @pytest.mark.parametrize("mode", ["wal", "delete"])
-def test_a_newer_journal_is_refused_untouched(path: str, mode: str) -> None:
-    _newer(path, mode)
-    files = [file for file in (Path(path), Path(f"{path}-wal")) if file.exists()]
-    before = [file.read_bytes() for file in files]
+def test_a_newer_journal_is_refused_untouched(path: str, mode: str, exclusive: bool) -> None:
+    _newer(path, mode, exclusive)
+    before = _files(path)
+    assert {f"{Path(path).name}-wal" in before, f"{Path(path).name}-shm" in before} <= {mode == "wal", not exclusive}
     with pytest.raises(BadConfiguration, match="newer bridge") as caught:
         Journal(path)
     assert caught.value.hint == "upgrade the bridge"
-    assert [file.read_bytes() for file in files] == before
+    assert _files(path) == before
+    assert [found for found in Path(path).parent.iterdir() if found.is_dir()] == []
+
+
+# One journal for each published schema, as the bridge of then wrote it; never changed, only added to.
+GOLDEN = {
+    1: """
+    CREATE TABLE review (
+        id TEXT PRIMARY KEY, version INTEGER NOT NULL, state TEXT NOT NULL, outcome TEXT, "trigger" TEXT,
+        title BLOB NOT NULL, agent BLOB NOT NULL, workspace BLOB NOT NULL, request_key BLOB,
+        surface TEXT NOT NULL, ide BLOB, created REAL NOT NULL, changed REAL NOT NULL,
+        comments TEXT NOT NULL, showings TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX review_key ON review (workspace, request_key) WHERE request_key IS NOT NULL;
+    CREATE TABLE file (
+        review_id TEXT NOT NULL REFERENCES review (id) ON DELETE CASCADE, n INTEGER NOT NULL, path BLOB NOT NULL,
+        base_hash TEXT, base BLOB NOT NULL, proposed BLOB NOT NULL, final BLOB,
+        PRIMARY KEY (review_id, n)
+    ) STRICT;
+    CREATE TABLE event (
+        seq INTEGER PRIMARY KEY, review_id TEXT NOT NULL REFERENCES review (id) ON DELETE CASCADE,
+        version INTEGER NOT NULL, state TEXT NOT NULL, at REAL NOT NULL
+    ) STRICT;
+    CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+    INSERT INTO review VALUES
+        ('open1', 2, 'shown', NULL, NULL, X'EDA0BD', X'6D65', X'2F77', X'6B6579', 'auto', X'636F6465', 100.0, 101.5,
+         '[]', '[["7-x", 12, "tab"]]'),
+        ('done1', 3, 'decided', 'accepted_with_edits', 'accepted_on_page', X'', X'', X'2F77', NULL, 'page', NULL,
+         90.0, 95.0, '[["look", 0, 3]]', '[]');
+    INSERT INTO file VALUES
+        ('open1', 0, X'2F772FFF', NULL, X'', X'620A', NULL), ('done1', 0, X'2F772F61', 'h', X'610A', X'620A', X'630A');
+    INSERT INTO event VALUES (1, 'open1', 2, 'shown', 101.5), (2, 'done1', 3, 'decided', 95.0);
+    INSERT INTO setting VALUES ('page', '{"port": 7}');
+    """,
+}
+GOLDEN_OPEN = Review(
+    id="open1",
+    files=(Change(path=b"/w/\xff", base_hash=None, base="", proposed="b\n"),),
+    workspace=b"/w",
+    created=100.0,
+    changed=101.5,
+    title="\ud83d",
+    agent="me",
+    request_key="key",
+    ide="code",
+    state=State.SHOWN,
+    version=2,
+    showings=(Showing(ide_id="7-x", request_id=12, tab_name="tab"),),
+)
+GOLDEN_DONE = Review(
+    id="done1",
+    files=(Change(path=b"/w/a", base_hash="h", base="a\n", proposed="b\n", final="c\n"),),
+    workspace=b"/w",
+    created=90.0,
+    changed=95.0,
+    surface=Surface.PAGE,
+    state=State.DECIDED,
+    version=3,
+    outcome=Outcome.ACCEPTED_WITH_EDITS,
+    trigger=Trigger.ACCEPTED_ON_PAGE,
+    comments=(Comment(text="look", file=0, line=3),),
+)
+
+
+def _golden(path: str, schema: int) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(f"{GOLDEN[schema]}; PRAGMA user_version = {schema}")
+    os.chmod(path, 0o600)
+
+
+def test_every_published_schema_has_its_journal() -> None:
+    assert list(GOLDEN) == list(range(1, len(MIGRATIONS) + 1))
+
+
+@pytest.mark.parametrize("schema", GOLDEN)
+def test_a_journal_of_every_published_schema_is_read_and_written(path: str, schema: int) -> None:
+    _golden(path, schema)
+    with closing(Journal(path)) as journal:
+        assert journal.undecided() == (GOLDEN_OPEN,)
+        assert (journal.get("done1"), journal.setting("page")) == (GOLDEN_DONE, {"port": 7})
+        journal.save(ended := advance(GOLDEN_OPEN, Step.CANCEL, 200.0))
+    with closing(Journal(path)) as journal:
+        assert journal.latest(9)[0].state is journal.get("open1").state is ended.state
+    assert Path(f"{path}.v{schema}").exists() == (schema < len(MIGRATIONS))
+
+
+@pytest.mark.parametrize("schema", GOLDEN)
+def test_an_older_bridge_can_go_on_with_the_copy_that_is_kept(
+    path: str, schema: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bridges of then and later are this one, which knows fewer schemas, or more."""
+    _golden(path, schema)
+    later = (*MIGRATIONS, "DROP TABLE setting; ALTER TABLE review RENAME COLUMN title TO headline")
+    monkeypatch.setattr("bridge.store.journal.MIGRATIONS", later)
+    kept = f"{path}.v{schema}"
+    with closing(Journal(path)) as journal:
+        assert os.stat(kept).st_mode & 0o777 == 0o600
+        journal._db.execute("DELETE FROM review")
+        journal.purge(os.stat(kept).st_mtime)  # it is as young as that
+    monkeypatch.setattr("bridge.store.journal.MIGRATIONS", MIGRATIONS[:schema])
+    before = _files(path)
+    with pytest.raises(BadConfiguration, match="newer bridge") as caught:
+        Journal(path)
+    assert _files(path) == before
+    assert caught.value.hint is not None
+    Path(f"{path}-wal").write_bytes(b"of the newer journal")
+    subprocess.run(caught.value.hint.partition("before it: ")[2], shell=True, check=True)
+    assert set(_files(path)) == {Path(path).name}
+    with closing(Journal(path)) as journal:
+        assert (journal.undecided(), journal.get("done1")) == ((GOLDEN_OPEN,), GOLDEN_DONE)
+        assert journal.warning is None
+
+
+def test_a_copy_is_purged_like_the_texts_that_it_holds(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _golden(path, 1)
+    monkeypatch.setattr("bridge.store.journal.MIGRATIONS", (*MIGRATIONS, "CREATE TABLE later (x)"))
+    with closing(Journal(path)) as journal:
+        kept = Path(f"{path}.v{len(MIGRATIONS)}")
+        assert kept.exists()
+        journal.purge(kept.stat().st_mtime + 1.0)
+        assert not kept.exists()
+
+
+def test_nothing_is_migrated_without_a_copy(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    _golden(path, 1)
+    os.mkdir(f"{path}.v1")  # nothing can be put in its place
+    before = _files(path)
+    monkeypatch.setattr("bridge.store.journal.MIGRATIONS", (*MIGRATIONS[:1], "CREATE TABLE later (x)"))
+    with pytest.raises(BadConfiguration, match="cannot keep a copy"):
+        Journal(path)
+    assert set(_files(path)) == set(before)
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (1,)
 
 
 def test_a_journal_that_another_process_holds_is_an_error_of_the_configuration(
