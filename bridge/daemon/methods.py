@@ -8,6 +8,7 @@ import secrets
 import stat
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from bridge.agents import requests
@@ -107,7 +108,8 @@ class Methods:
 
     async def _dirty(self, session: Session, id_: RequestId, params: requests.Dirty) -> Any:
         path = session.resolve(params.path)
-        return await self._ask(session, id_, AskDirty(path=path), await self._lookout.scene(session, path))
+        scene = replace(await self._lookout.scene(session, path), named=None, pinned=None)
+        return await self._ask(session, id_, AskDirty(path=path), scene)  # whoever has changes, not whom the user wants
 
     # ---- reviews
 
