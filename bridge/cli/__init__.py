@@ -39,16 +39,16 @@ COMMANDS = {
     "up": ("bridge.cli.daemon", "start the bridge (any command does that by itself)"),
     "down": ("bridge.cli.daemon", "stop the bridge; undecided reviews stay"),
     "restart": ("bridge.cli.daemon", "stop the bridge and start it again"),
+    "bugreport": ("bridge.cli.bugreport", "print all that explains a fault, without what is private"),
     "completions": ("bridge.cli.completions", "print what completes commands in bash, zsh or fish"),
     "man": ("bridge.cli.man", "print the manual page: bridge man | man -l -"),
     "logs": ("bridge.cli.logs", "print the end of the bridge's log, or follow it"),
 }
 
-_NO_DAEMON = (
-    "bridge.cli.daemon",
-    "bridge.cli.logs",
-    "bridge.cli.path",
-)  # start and stop it, or need none: there is nothing to forbid
+# They start and stop it, need none, or must not start one: there is nothing to forbid.
+_NO_DAEMON = frozenset(
+    f"bridge.cli.{name}" for name in ("bugreport", "completions", "daemon", "logs", "man", "path", "shell_hook")
+)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room where our output goes; other writes say so themselves
 
 EXIT_CODES = """exit codes:

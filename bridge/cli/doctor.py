@@ -43,7 +43,7 @@ def run(args: Namespace) -> int:
     """Check everything and say how to mend it."""
     from bridge.core.findings import exit_code
 
-    findings = _findings()
+    findings = examine()
     if args.json:
         print(json.dumps([finding.to_json() for finding in findings], indent=2))
     else:
@@ -51,7 +51,8 @@ def run(args: Namespace) -> int:
     return exit_code(findings)
 
 
-def _findings() -> list[Finding]:
+def examine() -> list[Finding]:
+    """Look at everything, and ask the daemon if one runs."""
     from bridge.core import checks, daemonchecks, idechecks
     from bridge.core.findings import refusal
     from bridge.daemon.inspection import inspect_bridge, inspect_daemon, inspect_ides

@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bridge.agents import requests
@@ -121,7 +122,8 @@ class Methods:
 
     async def _dirty(self, session: Session, id_: RequestId, params: requests.Dirty) -> Any:
         path = session.resolve(params.path)
-        return await self._ask(session, id_, AskDirty(path=path), await self._lookout.scene(session, path))
+        scene = replace(await self._lookout.scene(session, path), named=None, pinned=None)
+        return await self._ask(session, id_, AskDirty(path=path), scene)  # whoever has changes, not whom the user wants
 
     # ---- reviews
 

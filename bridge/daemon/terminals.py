@@ -39,6 +39,7 @@ class Terminals:
 
     async def _use(self, session: Session, id_: RequestId, params: requests.Use) -> Any:
         terminal, workspace = self._lookout.whereabouts(session)
+        self._lookout.pins.forget_terminals(is_terminal)
         running = None
         if params.ide is not None:
             name = params.ide.strip()
@@ -54,7 +55,6 @@ class Terminals:
         if key is None:
             raise Unavailable("cannot tell which terminal this is", f"bridge use {shlex.quote(name)} --workspace")
         pins = self._lookout.pins
-        pins.forget_terminals(is_terminal)
         pins.pin(kind, key, None if name == _AUTO else name)
         try:
             await self._journal.run(Journal.set_setting, SETTING, pins.kept())

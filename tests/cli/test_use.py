@@ -138,8 +138,8 @@ def test_a_pin_outlives_the_daemon_but_not_its_terminal(
     other.run("use", "code")
     kill_daemon()
     assert here.chosen() == two[0].port
+    assert here.run("use") == (0, "● cursor  this terminal\n○ code  another terminal\n")
     other.close()
-    here.run("use", "cursor")
     assert here.run("use") == (0, "● cursor  this terminal\n")
 
 

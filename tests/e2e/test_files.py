@@ -295,6 +295,22 @@ async def test_a_file_with_unsaved_changes_in_the_ide_is_not_written(workspace: 
     assert (applied.returncode, file.read_bytes()) == (0, NEW)
 
 
+async def test_unsaved_changes_count_wherever_they_are_and_not_only_in_the_ide_that_is_pinned(
+    workspace: Path, file: Path
+) -> None:
+    lock_dir = Path(os.environ["HOME"]) / ".claude" / "ide"
+    async with Emulator(workspace=workspace, lock_dir=lock_dir) as ide:
+        ide.dirty.add(file)
+        await asyncio.to_thread(bridge, "use", "pycharm", "--workspace", cwd=workspace)
+        words = ("diff", "f.txt", "--proposed", "-", "--apply", "--surface", "page", "--timeout", "0")
+        asked = await asyncio.to_thread(bridge, *words, cwd=workspace, stdin=NEW)
+        review_id = asked.stderr.split()[1]
+        await asyncio.to_thread(decide_on_page, review_id)
+        applied = await asyncio.to_thread(bridge, "review", "apply", review_id, cwd=workspace)
+    assert (applied.returncode, file.read_bytes()) == (65, OLD)
+    assert "has unsaved changes in an IDE" in applied.stderr
+
+
 # ---- OLD NEW
 
 
