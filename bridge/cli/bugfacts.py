@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from bridge.client import SENT, Client
+from bridge.client import Client
+from bridge.connection import SENT
 from bridge.errors import BridgeError
 from bridge.paths import Paths, paths
 
