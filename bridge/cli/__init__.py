@@ -39,10 +39,10 @@ COMMANDS = {
     "up": ("bridge.cli.daemon", "start the bridge (any command does that by itself)"),
     "down": ("bridge.cli.daemon", "stop the bridge; undecided reviews stay"),
     "restart": ("bridge.cli.daemon", "stop the bridge and start it again"),
+    "logs": ("bridge.cli.logs", "print the end of the bridge's log, or follow it"),
     "bugreport": ("bridge.cli.bugreport", "print all that explains a fault, without what is private"),
     "completions": ("bridge.cli.completions", "print what completes commands in bash, zsh or fish"),
     "man": ("bridge.cli.man", "print the manual page: bridge man | man -l -"),
-    "logs": ("bridge.cli.logs", "print the end of the bridge's log, or follow it"),
 }
 
 # They start and stop it, need none, or must not start one: there is nothing to forbid.

@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from bridge.client import Client
 from bridge.errors import ExitCode
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # as `typing` says, which costs a tenth of a quick command
 if TYPE_CHECKING:
     from typing import Any
 
@@ -44,11 +44,12 @@ def run(args: Namespace) -> int:
         if not pins["pins"]:
             say("no IDE is pinned: the bridge chooses")
         return ExitCode.DONE
+    name = args.ide.strip()
     where = f"the workspace {pins['workspace']}" if args.workspace else "this terminal"
-    said = "the bridge chooses the IDE" if args.ide == "auto" else f"{args.ide} is the IDE"
+    said = "the bridge chooses the IDE" if name == "auto" else f"{name} is the IDE"
     print(visible(f"{said} for {where} from now on"))
     if pins["running"] is False:
-        say(f"warning: no IDE called {args.ide} is running; until it does, changes are shown on the page")
+        say(f"warning: no IDE called {name} is running; until it does, changes are shown on the page")
     return ExitCode.DONE
 
 
