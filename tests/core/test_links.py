@@ -6,8 +6,10 @@ from typing import NamedTuple
 import pytest
 
 from bridge.core import jsonrpc
+from bridge.core.answers import Answer
 from bridge.core.asks import AskDirty
 from bridge.core.events import HangUp, LinkMessage, LinkState, Reply, Send, Tick
+from bridge.core.jsonrpc import Message
 from bridge.core.link import Link
 from bridge.core.links import CALL_S, HANDSHAKE_S, IDLE_S, MOST_LINKS
 from bridge.core.ranking import Candidate, Listener
@@ -345,17 +347,9 @@ def test_a_human_is_waited_for_until_the_call_is_taken_back(live: Playbook) -> N
 
 
 def test_taking_back_what_was_answered_says_nothing(live: Playbook) -> None:
-    links, link, heard = live.router.links, live.link(), list[object]()
-    id_ = links.call(link, "getOpenEditors", b"{}", lambda *told: heard.append(told), 1000.0)
-    links.take_back(link, id_ + 1)
-    assert not live.router._out[1:]  # the call itself
-    links.take_back(link, id_)
-    live.router._out.clear()
-    live >> answers(id_)
-    links.take_back(link, id_)
-    assert not (live.router._out)
-    assert not heard
-    assert not (link.calls)
+    live >> asks(LOOK, 2, scene=scene(CODE)) << calls("getOpenEditors", {}, 4) >> answers(4) << Reply(ANN, 2, b"{}")
+    live.router.links.take_back(live.link(), 4)
+    live >> Tick(1000.0)  # with which it would come out
 
 
 def test_a_call_that_was_taken_back_keeps_the_link_from_resting_until_its_time(live: Playbook) -> None:
@@ -368,7 +362,7 @@ def test_a_call_that_was_taken_back_keeps_the_link_from_resting_until_its_time(l
 def test_tools_are_listed_again_one_time_after_the_other(live: Playbook) -> None:
     told = list[frozenset[str]]()
 
-    def done(link: Link, *_: object) -> None:
+    def done(link: Link, answer: Answer, message: Message | None, now: float) -> None:
         told.append(frozenset(link.tools.schemas))
 
     links, link = live.router.links, live.link()
