@@ -192,10 +192,10 @@ class Followers:
     # ---- time
 
     def tick(self, now: float) -> None:
-        """Look around for those whose pause is over."""
+        """Look around for those whose pause is over, and again should nobody report what was seen."""
         due = [f for f in self._by_session.values() if f.look_at is not None and now >= f.look_at]
         for follower in due:
-            follower.look_at = None
+            follower.look_at = now + PAUSE_S[1]
         if due:
             self._out.append(LookFor(tuple(follower.session for follower in due)))
 

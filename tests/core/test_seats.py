@@ -52,6 +52,11 @@ def test_what_is_taken_back_is_answered_no_more_and_the_rest_is(story: Playbook,
     then(story >> saved(rejected), *ends(rejected, (PAGE, 7), (BOB, 2), (ANN, "2"), (ANN, 3)))
 
 
+def test_a_review_that_is_no_tab_stays_when_nobody_waits_any_more(story: Playbook, on_page: Review) -> None:
+    story >> withdraws(2)
+    assert story.router.desk.seats["r1"].review.is_open
+
+
 def test_a_proposal_and_a_wish_that_are_taken_back_are_not_answered(story: Playbook) -> None:
     new = review()
     story.quietly(asks(Propose(review=new), 1, scene=scene(CODE)), withdraws(1))
