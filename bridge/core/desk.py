@@ -208,7 +208,7 @@ class Desk:
             asked_for = seat.waiters or seat.openers or seat.review.surface is Surface.IDE
             seat.scene = scene if asked_for or seat.review.showings else None
             if seat.job is None and seat.review.state is State.PROPOSED:  # not under the human's eyes
-                self._presenter.place(seat, now)
+                self._presenter.place(seat, now, again=True)
 
     def unseated(self) -> tuple[str, ...]:
         """Name the reviews that an IDE might take."""

@@ -5,7 +5,7 @@ An agent that takes us for its IDE has one connection for hours; the IDE behind 
 session follows the next one, or none until one is there, and is told when the tools that it may use have changed.
 
 To be followed is work: it opens a link, and keeps it open (design.md D2). But whoever takes the IDE's only slot from us
-keeps it, even if the user named that IDE: only a request takes it back, for two that follow would fight for ever.
+keeps it, even if the user named that IDE: only a request takes it back.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from bridge.core.jsonrpc import Message
 from bridge.core.link import Link
 from bridge.core.links import Links
 from bridge.core.posing import offered
-from bridge.core.ranking import Candidate
 
 __all__ = ["GONE_S", "PAUSE_S", "Followers"]
 
@@ -68,7 +67,8 @@ class Followers:
 
     def choose(self, follower: Follower, now: float) -> None:
         """Follow the IDE that would be chosen now."""
-        chosen = self._chosen(follower, now)
+        scene = follower.scene
+        chosen = None if scene is None else self._links.choose(scene, now, again=True).chosen
         if chosen is None:
             self._leave(follower, now)
             self._be_alone(follower, now)
@@ -78,10 +78,6 @@ class Followers:
             follower.look_at = None
             follower.job = _Follow(self, follower, chosen.lock.ide_id)
             self._links.use(chosen, follower.job, now)
-
-    def _chosen(self, follower: Follower, now: float) -> Candidate | None:
-        chosen = None if follower.scene is None else self._links.choose(follower.scene, now).chosen
-        return None if chosen is None or self._links.is_let_alone(chosen, now) else chosen
 
     def _be_alone(self, follower: Follower, now: float) -> None:
         """Look again after a pause; one that lasts costs the session its IDE's tools."""
@@ -196,10 +192,10 @@ class Followers:
     # ---- time
 
     def tick(self, now: float) -> None:
-        """Look around for those whose pause is over."""
+        """Look around for those whose pause is over, and again should nobody report what was seen."""
         due = [f for f in self._by_session.values() if f.look_at is not None and now >= f.look_at]
         for follower in due:
-            follower.look_at = None
+            follower.look_at = now + PAUSE_S[1]
         if due:
             self._out.append(LookFor(tuple(follower.session for follower in due)))
 

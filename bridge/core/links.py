@@ -55,10 +55,15 @@ class Links:
 
     # ---- choosing
 
-    def choose(self, scene: Scene, now: float) -> Selection:
-        """Choose among the scene's IDEs, with what the links know added to what the shell saw."""
+    def choose(self, scene: Scene, now: float, *, again: bool = False) -> Selection:
+        """Choose among the scene's IDEs, with what the links know added to what the shell saw.
+
+        `again`: nobody asks for it just now. Then an IDE that refused us, or gave our place to another client, is let
+        alone even if the user named it: two that take it back by themselves would fight for ever.
+        """
         spent = relays.spent_since(self.links.values(), now)
-        known = [self._informed(candidate, scene, spent, now) for candidate in scene.candidates]
+        named = bool(scene.named) and not again
+        known = [self._informed(candidate, named, spent, now) for candidate in scene.candidates]
         if self._last is None or self._last.scene is not scene or self._last.known != known:
             selection = select(
                 known, scene.place, scene.terminal, named=scene.named, pinned=scene.pinned, takeover=scene.takeover
@@ -66,7 +71,7 @@ class Links:
             self._last = _Choice(scene, known, selection)
         return self._last.selection
 
-    def _informed(self, candidate: Candidate, scene: Scene, spent: float | None, now: float) -> Candidate:
+    def _informed(self, candidate: Candidate, named: bool, spent: float | None, now: float) -> Candidate:
         link = self.links.get(candidate.lock.ide_id)
         if candidate.listener is Listener.HIDDEN:
             candidate = relays.sought(candidate, link, spent, now)
@@ -77,14 +82,9 @@ class Links:
             candidate,
             shareable=link.traits.several_clients,
             last_focus=link.last_focus,
-            trouble=link.trouble(candidate, now, bool(scene.named)),
+            trouble=link.trouble(candidate, now, named),
             occupied=candidate.occupied and link.state not in UP,  # it is we who are connected, or about to be
         )
-
-    def is_let_alone(self, candidate: Candidate, now: float) -> bool:
-        """Tell whether only who names an IDE may dial it now: it refused us, or another client took our place."""
-        link = self.links.get(candidate.lock.ide_id)
-        return link is not None and link.trouble(candidate, now, named=False) is not None
 
     def state_of(self, candidate: Candidate) -> tuple[LinkState, str]:
         """Tell what `status` says of an IDE, and why."""

@@ -41,13 +41,13 @@ class Presenter:
 
     # ---- finding a place
 
-    def place(self, seat: Seat, now: float) -> None:
-        """Show the review: in the IDE that selection finds, else on the page."""
+    def place(self, seat: Seat, now: float, *, again: bool = False) -> None:
+        """Show the review: in the IDE that selection finds, else on the page; `again` as `Links.choose` has it."""
         scene = seat.scene
         if scene is None or seat.review.surface is Surface.PAGE:
             self._seats.settle(seat, "page", None, seat.reason)
             return
-        selection = self._links.choose(scene, now)
+        selection = self._links.choose(scene, now, again=again)
         if selection.chosen is not None:
             seat.job = _Show(self, seat)
             self._links.use(selection.chosen, seat.job, now)
@@ -267,4 +267,4 @@ class _Show:
     def failed(self, link: Link, now: float) -> None:
         if self.seat.job is self:
             self.seat.reason = f"{link.name}: {link.state}: {link.reason}"
-            self.presenter.place(self.seat, now)
+            self.presenter.place(self.seat, now, again=True)

@@ -54,7 +54,7 @@ def unshown(record: Review, at: float = 1000.0, **changes: Any) -> Review:
     return advance(record, Step.UNSHOW, at, **changes)
 
 
-def ends(record: Review, *waiting: tuple[Any, int]) -> list[Command]:
+def ends(record: Review, *waiting: tuple[Any, int | str]) -> list[Command]:
     """What follows when the end of a review is on disk, but for its tabs."""
     return [*(Reply(who, id_, decision(record)) for who, id_ in waiting), Ended(record)]
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bridge.core.asks import Ask, Cancel, Decide, Propose, Reopen
-from bridge.core.events import FromJournal, Look, Refuse, Reply, Save, Seen, Surveyed, Tick, Watch
+from bridge.core.events import FromJournal, LinkState, Look, Refuse, Reply, Save, Seen, Surveyed, Tick, Watch
 from bridge.core.links import IDLE_S
 from bridge.core.reviews import (
     EXPIRES_AFTER_S,
@@ -244,3 +244,40 @@ def test_what_expired_while_the_daemon_was_away_ends_at_once(story: Playbook) ->
     at = 1000.0 + 2 * EXPIRES_AFTER_S
     story.quietly(restored(review(), at=at))
     story >> Tick(at) << Save(advance(review(), Step.EXPIRE, at))
+
+
+# ---- a slot that another client took
+
+
+def test_a_review_does_not_take_a_lost_slot_back_unless_the_human_wants_it_there(
+    story: Playbook, in_ide: Review
+) -> None:
+    taken = scene(replace(CODE, occupied=True), named="code")
+    (look,) = [c for c in story.router.handle(lost("taken", LinkState.SLOT_LOST)) if isinstance(c, Look)]
+    story.quietly(saved(story.router.desk.seats["r1"].review))
+    for at in (1000.5, 1100.0, 9000.0):
+        story.quietly(Surveyed(at, dict.fromkeys(look.review_ids, taken)))
+        assert story.router.desk.seats["r1"].where == "page"
+    wish = Reopen(review_id="r1", surface=Surface.IDE)
+    assert dials() in story.router.handle(asks(wish, 5, scene=taken, at=9001.0))
+
+
+def test_an_agent_that_asks_again_does_not_take_a_lost_slot_back_either(story: Playbook, in_ide: Review) -> None:
+    story.quietly(lost("taken", LinkState.SLOT_LOST))
+    taken = scene(replace(CODE, occupied=True))
+    story >> asks(Propose(review=review("r2", at=9000.0)), 5, scene=taken, at=9000.0)
+    story << Save(review("r2", at=9000.0))
+    story.quietly(saved(review("r2", at=9000.0)))
+    assert story.router.desk.seats["r2"].where == "page"
+
+
+# ---- taken back before it is on disk
+
+
+def test_a_review_that_ended_before_it_was_on_disk_is_shown_nowhere(story: Playbook) -> None:
+    new = review()
+    story >> asks(Propose(review=new), scene=scene(CODE)) << Save(new)
+    gone = advance(new, Step.CANCEL, 1000.0)
+    story >> asks(Cancel(review_id="r1"), 2) << Save(gone)
+    story >> saved(new) << Reply(ANN, 1, {"id": "r1", "joined": False})
+    then(story >> saved(gone), *ends(gone, (ANN, 2)))

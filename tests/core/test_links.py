@@ -6,8 +6,10 @@ from typing import NamedTuple
 import pytest
 
 from bridge.core import jsonrpc
+from bridge.core.answers import Answer
 from bridge.core.asks import AskDirty
 from bridge.core.events import HangUp, LinkMessage, LinkState, Reply, Send, Tick
+from bridge.core.jsonrpc import Message
 from bridge.core.link import Link
 from bridge.core.links import CALL_S, HANDSHAKE_S, IDLE_S, MOST_LINKS
 from bridge.core.ranking import Candidate, Listener
@@ -28,6 +30,7 @@ from tests.playbook import (
     opened,
     scene,
     tools,
+    withdraws,
 )
 
 
@@ -338,3 +341,47 @@ def test_a_human_is_waited_for_until_the_call_is_taken_back(live: Playbook) -> N
     links.expect(link, 11, 2000.0)
     links.expect(link, 99, 2000.0)  # answered meanwhile
     assert live.router.deadline() == 2000.0 + CALL_S
+
+
+# ---- what is taken back, and what changes
+
+
+def test_taking_back_what_was_answered_says_nothing(live: Playbook) -> None:
+    live >> asks(LOOK, 2, scene=scene(CODE)) << calls("getOpenEditors", {}, 4) >> answers(4) << Reply(ANN, 2, b"{}")
+    live.router.links.take_back(live.link(), 4)
+    live >> Tick(1000.0)  # with which it would come out
+
+
+def test_a_call_that_was_taken_back_keeps_the_link_from_resting_until_its_time(live: Playbook) -> None:
+    live.quietly(asks(LOOK, 2, scene=scene(CODE)), withdraws(2))
+    assert live.link().idle_since is None
+    live >> Tick(1000.0 + CALL_S)
+    assert live.link().idle_since == 1000.0 + CALL_S
+
+
+def test_tools_are_listed_again_one_time_after_the_other(live: Playbook) -> None:
+    told = list[frozenset[str]]()
+
+    def done(link: Link, answer: Answer, message: Message | None, now: float) -> None:
+        told.append(frozenset(link.tools.schemas))
+
+    links, link = live.router.links, live.link()
+    for _ in range(3):
+        links.list_again(link, done, 1000.0)
+    live.quietly(answers(4, tools("a b")))
+    links.list_again(link, done, 1000.0)
+    live.quietly(Tick(1000.0 + CALL_S))  # this time it does not say
+    assert told == [{"a", "b"}, {"a", "b"}]
+    live.quietly(closed(LinkState.GONE))
+    links.list_again(link, done, 1000.0)
+    assert not link.calls
+
+
+@pytest.mark.parametrize(("again", "chosen"), [(False, True), (True, False)])
+@pytest.mark.parametrize("state", [LinkState.SLOT_LOST, LinkState.REFUSED], ids=str)
+def test_a_name_overrides_a_refusal_only_while_somebody_asks(
+    live: Playbook, state: LinkState, again: bool, chosen: bool
+) -> None:
+    live.quietly(closed(state))
+    world = scene(replace(CODE, occupied=True), named="code")
+    assert (live.router.links.choose(world, 9000.0, again=again).chosen is not None) is chosen

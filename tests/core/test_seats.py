@@ -1,12 +1,12 @@
 """Who waits for a review, and what of it is on disk (design.md D6)."""
 
 from bridge.core.asks import Decide, Propose, Reopen, Wait
-from bridge.core.events import Left, Refuse, Reply, Save, SaveFailed, Seen, Surveyed, Tell, Tick, Watch, Withdrawn
+from bridge.core.events import Left, Refuse, Reply, Save, SaveFailed, Seen, Send, Surveyed, Tell, Tick, Watch, Withdrawn
 from bridge.core.reviews import EXPIRES_AFTER_S, Review, Step, Surface, Trigger, advance, decide
 from bridge.core.seats import SAVE_AGAIN_S, Seat
 from bridge.errors import StillPending, Unavailable
 from tests.core.stories import ID, NAME, NO_IDE, WAIT, ends, proposed, saved, shown, then
-from tests.playbook import ANN, BOB, CODE, PAGE, Playbook, asks, bring_up, review, scene, shows
+from tests.playbook import ANN, BOB, CODE, PAGE, Playbook, asks, bring_up, dials, review, scene, shows, withdraws
 
 # ---- who waits
 
@@ -52,6 +52,31 @@ def test_an_agent_that_leaves_before_its_proposal_is_on_disk_is_not_answered(sto
     new = review()
     story >> asks(Propose(review=new), scene=scene()) << Save(new) >> Left(1000.0, ANN) >> saved(new)
     assert story.router.desk.seats["r1"].where == "page"
+
+
+def test_what_is_taken_back_is_answered_no_more_and_the_rest_is(story: Playbook, on_page: Review) -> None:
+    story.quietly(asks(WAIT, 2, who=BOB), asks(WAIT, "2"), asks(WAIT, 3))
+    story >> withdraws(2) >> withdraws(2) >> withdraws(9)
+    rejected = decide(on_page, 1000.0, finals=None, trigger=Trigger.REJECTED_ON_PAGE)
+    story >> asks(Decide(review_id="r1", finals=None), 7, who=PAGE) << Save(rejected)
+    then(story >> saved(rejected), *ends(rejected, (PAGE, 7), (BOB, 2), (ANN, "2"), (ANN, 3)))
+
+
+def test_a_review_that_is_no_tab_stays_when_nobody_waits_any_more(story: Playbook, on_page: Review) -> None:
+    story >> withdraws(2)
+    assert story.router.desk.seats["r1"].review.is_open
+
+
+def test_a_proposal_and_a_wish_that_are_taken_back_are_not_answered(story: Playbook) -> None:
+    new = review()
+    story.quietly(asks(Propose(review=new), 1, scene=scene(CODE)), withdraws(1))
+    story >> saved(new) << dials()
+    wish = Reopen(review_id="r1", surface=Surface.IDE)
+    story >> asks(wish, 2, scene=scene(CODE)) << Save(advance(new, Step.UNSHOW, 1000.0, surface=Surface.IDE, ide=None))
+    story.quietly(withdraws(2))
+    bring_up(story)
+    open_ = story.router.desk.seats["r1"].review
+    assert [type(command) for command in story.router.handle(saved(open_))] == [Send, Watch]
 
 
 # ---- the journal fails

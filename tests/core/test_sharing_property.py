@@ -287,6 +287,7 @@ class Shared(World):
         assert set(tabs._tabs) <= set(self.agents)
         named = {id_: (session, tab) for session, mine in tabs._tabs.items() for tab, id_ in mine.items()}
         assert tabs._owners == named
+        assert all(id_ in self.router.desk.seats or id_ in self.journal for id_ in named), "what could not be kept"
 
     @invariant()
     def followers_and_links_agree(self) -> None:
