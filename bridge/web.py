@@ -19,6 +19,8 @@ __all__ = ["FIRST_REQUEST_S", "Admits", "Server"]
 
 STOP_S: Final = 2  # patience with answers that are on their way when the server stops
 FIRST_REQUEST_S: Final = 10.0  # a connection that asks nothing for so long is cut off
+# Longer than clients keep a connection that they do not use, or they would post into one that is being closed.
+KEEP_ALIVE_S: Final = 75
 
 Admits = Callable[[int, int], bool]  # client's port, our port: is it our own user's?
 
@@ -44,6 +46,7 @@ class Server(uvicorn.Server):
             server_header=False,
             date_header=False,
             proxy_headers=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=STOP_S,
         )
         super().__init__(config)
@@ -57,6 +60,14 @@ class Server(uvicorn.Server):
     async def close(self) -> None:
         """Take no more connections, and return when those that there are have been answered, or cut off."""
         await self.shutdown()
+        for connection in list(self.server_state.connections):  # who does not read would keep its answer here
+            connection.transport.abort()
+
+    def cut_off(self, client: tuple[str, int]) -> None:
+        """End the connection of a client at once, whatever it has not read yet."""
+        for connection in list(self.server_state.connections):
+            if getattr(connection, "client", None) == client:
+                connection.transport.abort()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -74,8 +85,8 @@ def _door(admits: Admits, most: int) -> type[H11Protocol]:
     class Door(H11Protocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            client, mine = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-            if len(self.connections) > most or not admits(client[1], mine[1]):
+            client, mine = self.client, transport.get_extra_info("sockname")  # client None: it is gone already
+            if len(self.connections) > most or client is None or not admits(client[1], mine[1]):
                 transport.abort()
                 return
             self.loop.call_later(FIRST_REQUEST_S, self._lose_patience)

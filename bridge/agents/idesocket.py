@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections.abc import Coroutine
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any, Final
 
 from aiohttp import WSMsgType, web
-from aiohttp.client_exceptions import ClientConnectionResetError
+from aiohttp.abc import AbstractStreamWriter
 
 from bridge.agents.gate import AUTHORIZATION, MOST_BYTES, Welcome, refusal
 from bridge.core import jsonrpc
@@ -24,12 +26,9 @@ from bridge.web import FIRST_REQUEST_S, Admits
 
 __all__ = ["WebSocketFront"]
 
-# A transport makes writers wait from `HIGH_BYTES` in its buffer on, until no more than `LOW_BYTES` are left.
-HIGH_BYTES: Final = 64 * 1024
-LOW_BYTES: Final = 16 * 1024
-HEADER_BYTES: Final = 14
+HIGH_BYTES: Final = 64 * 1024  # unsent in the socket's buffer: beyond that, frames wait in the outbox
+LOW_BYTES: Final = 16 * 1024  # when they go on
 MOST_AGENTS: Final = 2000  # at one front
-BACKLOG_PAUSE_S: Final = 0.1  # after accepting failed for want of files
 STOP_S: Final = 1.0  # for agents to answer our goodbye
 
 
@@ -37,7 +36,7 @@ class WebSocketFront:
     """Serves agents at one port.
 
     Args:
-        tasks: where the connections' tasks live.
+        tasks: where what is sent later is sent from.
         token: lets an agent in.
         welcome: begins a session.
         admits: tells whether a connection is our own user's.
@@ -52,7 +51,7 @@ class WebSocketFront:
         self._admits = admits
         self._port = 0
         self._wires: set[_Wire] = set()
-        self._asking: set[asyncio.Transport] = set()  # connections that have not asked anything yet
+        self._asking: set[web.RequestHandler] = set()  # connections that have not asked anything yet
 
     @property
     def agents(self) -> int:
@@ -60,45 +59,47 @@ class WebSocketFront:
         return len(self._wires)
 
     async def start(self, listener: socket.socket) -> None:
-        """Serve on a bound, listening socket."""
-        self._listener = listener
+        """Serve on a bound, listening socket, which is ours to close from now on."""
         self._port = listener.getsockname()[1]
-        self._server = web.Server(self._serve, access_log=None)
-        self._accepting = self._tasks.create_task(self._accept(), name=f"front on port {self._port}")
+        self._server = web.Server(self._serve)
+        loop = asyncio.get_running_loop()
+        self._door = await loop.create_server(lambda: _Door(self, self._server, loop), sock=listener)
 
     async def stop(self) -> None:
-        """Take no more agents, say goodbye to those that are there (1001), and return when the port is free."""
-        self._accepting.cancel()
-        self._listener.close()
+        """Take no more agents, and say goodbye to those that are there (1001); who does not hear it is cut off.
+
+        Nothing is cancelled: a message that is being handled is handled to its end.
+        """
+        self._door.close()
+        asyncio.get_running_loop().call_later(STOP_S, self._cut_off)
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_S):
                 await asyncio.gather(*(wire.goodbye() for wire in list(self._wires)))
-        await self._server.shutdown(0)
 
-    async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                connection, (_, port) = await loop.sock_accept(self._listener)
-            except OSError:  # the client is gone already, or files ran out
-                await asyncio.sleep(BACKLOG_PAUSE_S)
-                continue
-            if len(self._wires) + len(self._asking) >= MOST_AGENTS or not self._admits(port, self._port):
-                connection.close()
-                continue
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            transport, _ = await loop.connect_accepted_socket(self._server, connection)
-            self._asking.add(transport)
-            loop.call_later(FIRST_REQUEST_S, self._lose_patience, transport)
+    def _cut_off(self) -> None:
+        for connection in self._server.connections:
+            if connection.transport is not None:
+                connection.transport.abort()
 
-    def _lose_patience(self, transport: asyncio.Transport) -> None:
-        if transport in self._asking:
-            self._asking.discard(transport)
+    def comes_in(self, connection: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """Cut a connection off before anything is read from it, or within `FIRST_REQUEST_S` if it asks nothing."""
+        client = transport.get_extra_info("peername")  # None: it is gone already
+        if len(self._server.connections) > MOST_AGENTS or not client or not self._admits(client[1], self._port):
             transport.abort()
+            return
+        self._asking.add(connection)
+        asyncio.get_running_loop().call_later(FIRST_REQUEST_S, self._lose_patience, connection)
+
+    def goes(self, connection: web.RequestHandler) -> None:
+        """Forget a connection."""
+        self._asking.discard(connection)
+
+    def _lose_patience(self, connection: web.RequestHandler) -> None:
+        if connection in self._asking and connection.transport is not None:
+            connection.transport.abort()
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.transport is not None:
-            self._asking.discard(request.transport)
+        self._asking.discard(request.protocol)
         headers = request.headers
         refused = refusal(
             origins=headers.getall("Origin", ()),
@@ -109,47 +110,85 @@ class WebSocketFront:
         )
         if refused is not None:
             return _turned_away(refused.status, refused.words)
-        # ``mcp`` is chosen if it is offered; some clients offer nothing, and get in without.
-        there = web.WebSocketResponse(protocols=("mcp",), compress=False, max_msg_size=MOST_BYTES, decode_text=False)
-        if not there.can_prepare(request):
-            return _turned_away(426, "this is a WebSocket server: see the lock file's transport")
+        # ``mcp`` is chosen if it is offered; some clients offer nothing, and get in without. Our wire does what waits.
+        there = web.WebSocketResponse(
+            protocols=("mcp",),
+            compress=False,
+            max_msg_size=MOST_BYTES,
+            decode_text=False,
+            autoping=False,
+            writer_limit=sys.maxsize,
+        )
+        if request.method != "GET" or not there.can_prepare(request):
+            return _turned_away(HTTPStatus.UPGRADE_REQUIRED, "this is a WebSocket server, and this no upgrade")
         await there.prepare(request)
-        assert request.transport is not None
-        await self._converse(_Wire(there, request.transport, self._tasks))
+        if request.transport is not None:
+            await self._converse(_Wire(there, request.transport, request.writer, self._tasks))
         return there
 
     async def _converse(self, wire: _Wire) -> None:
         """Serve one agent until its connection ends, however it ends."""
         self._wires.add(wire)
-        guest = await self._welcome(wire)
         try:
-            async for message in wire.socket:
-                if message.type is WSMsgType.TEXT or message.type is WSMsgType.BINARY:
-                    await guest.take(message.data)
+            guest = await self._welcome(wire)
+            try:
+                async for message in wire.socket:
+                    if message.type is WSMsgType.TEXT or message.type is WSMsgType.BINARY:
+                        await guest.take(message.data)
+                    elif message.type is WSMsgType.PING:
+                        await wire.pong(message.data)
+            finally:
+                await guest.left()
         finally:
             self._wires.discard(wire)
             wire.stop()
-            await guest.left()
 
 
-def _turned_away(status: int, words: str) -> web.Response:
-    return web.Response(status=status, text=words + "\n", headers={"Connection": "close"})
+class _Door(web.RequestHandler):
+    """The protocol of one connection: who comes in is seen to before a byte is read."""
+
+    def __init__(self, front: WebSocketFront, server: web.Server, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(server, loop=loop, access_log=None)  # type: ignore[arg-type]  # as `web.Server` takes it
+        self._front = front
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        assert self.transport is not None
+        self._front.comes_in(self, self.transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._front.goes(self)
+        super().connection_lost(exc)
+
+
+def _turned_away(status: HTTPStatus, words: str) -> web.Response:
+    upgrade = {"Upgrade": "websocket"} if status is HTTPStatus.UPGRADE_REQUIRED else {}  # RFC 9110 section 15.5.22
+    response = web.Response(status=status, text=words + "\n", headers=upgrade)
+    response.force_close()
+    return response
 
 
 class _Wire:
     """The way to one agent over its WebSocket."""
 
-    def __init__(self, there: web.WebSocketResponse, transport: asyncio.Transport, tasks: asyncio.TaskGroup) -> None:
+    def __init__(
+        self,
+        there: web.WebSocketResponse[Any],
+        transport: asyncio.Transport,
+        writer: AbstractStreamWriter,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
         self.socket = there
         self._transport = transport
         transport.set_write_buffer_limits(HIGH_BYTES, LOW_BYTES)
+        self._writer = writer
         self._tasks = tasks
         self._outbox = Outbox()
         self._sending: asyncio.Task[None] | None = None
 
     def send(self, frame: bytes) -> None:
         """Send an answer; an agent that has left too much unread is cut off instead."""
-        if self._fits(frame):
+        if self._has_room:
             _at_once(self.socket.send_frame(frame, WSMsgType.TEXT))
         else:
             self._outbox.answer(frame)
@@ -157,19 +196,22 @@ class _Wire:
 
     def tell(self, method: str, params: bytes) -> None:
         """Send a notification, or keep the newest for when the agent reads."""
-        frame = jsonrpc.notification(method, params)
-        if self._fits(frame):
-            _at_once(self.socket.send_frame(frame, WSMsgType.TEXT))
+        if self._has_room:
+            _at_once(self.socket.send_frame(jsonrpc.notification(method, params), WSMsgType.TEXT))
         else:
             self._outbox.tell(method, params)
             self._send_later()
 
-    def _fits(self, frame: bytes) -> bool:
-        """Tell whether a frame can be written without waiting, and without overtaking another."""
-        if self._sending is not None:
-            return False
-        waiting = self._transport.get_write_buffer_size()
-        return waiting <= LOW_BYTES and waiting + len(frame) + HEADER_BYTES < HIGH_BYTES
+    async def pong(self, data: bytes) -> None:
+        """Answer a ping; who pings and does not read is not read from either."""
+        with suppress(ConnectionError):  # the reader notices
+            await self.socket.pong(data)
+            await self._writer.drain()
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether a frame can be written now, without overtaking another."""
+        return self._sending is None and self._transport.get_write_buffer_size() < HIGH_BYTES
 
     def _send_later(self) -> None:
         if self._outbox.full:
@@ -179,10 +221,14 @@ class _Wire:
 
     async def _empty(self) -> None:
         """Send what waits, at the agent's pace."""
-        with suppress(ClientConnectionResetError, ConnectionError):  # its reader notices
+        try:
             while self._outbox:
-                await self.socket.send_frame(self._outbox.next(), WSMsgType.TEXT)
-        self._sending = None
+                await self._writer.drain()
+                _at_once(self.socket.send_frame(self._outbox.next(), WSMsgType.TEXT))
+        except ConnectionError:  # the reader notices
+            pass
+        finally:
+            self._sending = None
 
     async def goodbye(self) -> None:
         """Close from our side."""
@@ -195,10 +241,10 @@ class _Wire:
 
 
 def _at_once(sending: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine that has nothing to wait for: the socket's buffer has room."""
+    """Run a coroutine that never waits, for nothing is compressed and the writer has no limit of its own."""
     try:
         sending.send(None)
-    except (StopIteration, ClientConnectionResetError):  # the latter: it is closing, and its reader notices
+    except (StopIteration, ConnectionError):  # the latter: it is closing, and its reader notices
         return
     sending.close()
-    raise AssertionError("writing to a buffer with room waited")
+    raise AssertionError("writing a frame waited")

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
@@ -30,6 +31,7 @@ from bridge.web import Admits, Server
 __all__ = ["EventStreamFront"]
 
 KEEP_ALIVE_S: Final = 15.0  # between comments
+BODY_S: Final = 30.0  # for a message to arrive whole
 CONNECTIONS: Final = 4000  # an agent has two: its stream, and what it posts
 SESSION_ID: Final = "session_id"
 
@@ -79,7 +81,7 @@ class EventStreamFront:
 
     async def converse(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one agent while its stream is open."""
-        wire = _Wire()
+        wire = _Wire(partial(self._server.cut_off, scope["client"]))
         guest = await self._welcome(wire)
         name = secrets.token_hex(16)
         self._sessions[name] = _Session(wire, guest)
@@ -88,6 +90,7 @@ class EventStreamFront:
             await stream(scope, receive, send)
         finally:
             del self._sessions[name]
+            wire.close()
             await guest.left()
 
     async def _post(self, request: Request) -> Response:
@@ -100,7 +103,11 @@ class EventStreamFront:
         kind = request.headers.get("content-type", "").partition(";")[0]
         if kind.strip().lower() != "application/json":
             return _refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send application/json")
-        body = await _body(request)
+        try:
+            async with asyncio.timeout(BODY_S):
+                body = await _body(request)
+        except TimeoutError:
+            return _refused(HTTPStatus.REQUEST_TIMEOUT, "the message never came whole")
         if body is None:
             return _refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {MOST_BYTES} bytes")
         try:
@@ -108,6 +115,8 @@ class EventStreamFront:
         except ValueError:
             return _refused(HTTPStatus.BAD_REQUEST, "not a JSON-RPC message")
         async with session.turn:  # posts may come on several connections
+            if names[0] not in self._sessions:
+                return _refused(HTTPStatus.NOT_FOUND, "the session's stream has ended")
             await session.guest.take(body)
         return Response(status_code=HTTPStatus.ACCEPTED)
 
@@ -120,7 +129,8 @@ class _Stream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "GET":
-            await _refused(HTTPStatus.METHOD_NOT_ALLOWED, "open the stream by GET")(scope, receive, send)
+            refused = _refused(HTTPStatus.METHOD_NOT_ALLOWED, "open the stream by GET", {"Allow": "GET"})
+            await refused(scope, receive, send)
             return
         await self._front.converse(scope, receive, send)
 
@@ -133,22 +143,25 @@ class _Session:
 
 
 class _Wire:
-    """The way to one agent over its event stream."""
+    """The way to one agent over its event stream; `cut_off` ends the connection that it is on."""
 
-    def __init__(self) -> None:
+    def __init__(self, cut_off: Callable[[], None]) -> None:
+        self._cut_off = cut_off
         self._outbox = Outbox()
         self._news = asyncio.Event()
         self._closed = False
 
     def send(self, frame: bytes) -> None:
         """Send an answer; the stream of an agent that has left too much unread ends instead."""
-        self._outbox.answer(frame)
-        self._wake()
+        if not self._closed:
+            self._outbox.answer(frame)
+            self._wake()
 
     def tell(self, method: str, params: bytes) -> None:
         """Send a notification, or keep the newest for when the agent reads."""
-        self._outbox.tell(method, params)
-        self._wake()
+        if not self._closed:
+            self._outbox.tell(method, params)
+            self._wake()
 
     def close(self) -> None:
         """End the stream."""
@@ -156,8 +169,9 @@ class _Wire:
         self._news.set()
 
     def _wake(self) -> None:
-        if self._outbox.full:
+        if self._outbox.full:  # it does not read: the end of the stream would not reach it either
             self.close()
+            self._cut_off()
         self._news.set()
 
     async def events(self, address: str) -> AsyncIterator[Mapping[str, str]]:
@@ -172,7 +186,9 @@ class _Wire:
 
 
 async def _body(request: Request) -> bytes | None:
-    """Read what is posted; None is too much, or never came whole."""
+    """Read what is posted; None is too much, or broke off."""
+    if int(request.headers.get("content-length", "0")) > MOST_BYTES:
+        return None
     body = bytearray()
     try:
         async for chunk in request.stream():
@@ -184,5 +200,5 @@ async def _body(request: Request) -> bytes | None:
     return bytes(body)
 
 
-def _refused(status: HTTPStatus, words: str) -> Response:
-    return PlainTextResponse(words + "\n", status)
+def _refused(status: HTTPStatus, words: str, headers: Mapping[str, str] | None = None) -> Response:
+    return PlainTextResponse(words + "\n", status, headers)

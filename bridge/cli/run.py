@@ -7,6 +7,7 @@ import select
 import signal
 import sys
 from argparse import REMAINDER, ArgumentParser, Namespace
+from contextlib import suppress
 
 from bridge.client import Client
 from bridge.errors import BridgeError, Usage
@@ -20,11 +21,14 @@ __all__ = ["add", "environment", "run"]
 
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126  # as shells and env(1) have it
 _KILLED = 128  # and the signal's number
+_MOST_SIGNALS = 4096  # at a time
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _LOOPBACK = "127.0.0.1,localhost"
+_HOST = "CLAUDE_CODE_IDE_HOST_OVERRIDE"
 # The terminal sends these to the agent too, which knows what to do: we go when it goes.
 _THE_CHILDS = (signal.SIGINT, signal.SIGQUIT)
 _PASSED_ON = (signal.SIGTERM, signal.SIGHUP)
+_PYTHONS = (signal.SIGPIPE, signal.SIGXFSZ)  # Python ignores them, which no other program expects
 
 
 def add(parser: ArgumentParser) -> None:
@@ -54,9 +58,11 @@ def environment(environ: Mapping[str, str], port: int) -> dict[str, str]:
         "ENABLE_IDE_INTEGRATION": "true",
     }
     told.setdefault("CLAUDE_CODE_AUTO_CONNECT_IDE", "true")
+    if _HOST in environ:  # the token is for nobody there
+        told[_HOST] = "127.0.0.1"
     if any(environ.get(name) for name in _PROXIES):  # some agents would ask the proxy for 127.0.0.1
-        for name in ("no_proxy", "NO_PROXY"):
-            told[name] = ",".join(filter(None, (environ.get(name), _LOOPBACK)))
+        direct = environ.get("no_proxy") or environ.get("NO_PROXY")
+        told["no_proxy"] = told["NO_PROXY"] = f"{direct},{_LOOPBACK}" if direct else _LOOPBACK
     return told
 
 
@@ -71,22 +77,27 @@ class _Run:
 
     def run(self, command: list[str]) -> int:
         self._publish()
-        reader, writer = os.pipe()
-        for end in (reader, writer):
-            os.set_blocking(end, False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)  # to be woken by it
-        signal.set_wakeup_fd(writer)
-        for number in _THE_CHILDS:
-            signal.signal(number, signal.SIG_IGN)
+        woken = _wake_at_child_end()
+        # Held back until there is somebody to pass them on to.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)
+        ignored = [number for number in _THE_CHILDS if signal.signal(number, signal.SIG_IGN) == signal.SIG_IGN]
+        defaults = {*_THE_CHILDS, *_PYTHONS}.difference(ignored)  # what we ignore it does not
         try:
-            self._pid = _spawn(command, environment(os.environ, self._port))
+            environ = environment(os.environ, self._port)
+            self._pid = os.posix_spawnp(command[0], command, environ, setsigdef=defaults, setsigmask=mask)
         except OSError as exc:
-            print(f"error: cannot run {command[0]}: {exc.strerror}", file=sys.stderr)
+            from bridge.core.text import visible  # lazily: only errors pay for it
+
+            print(f"error: cannot run {visible(command[0])}: {exc.strerror}", file=sys.stderr)
             return _NOT_FOUND if isinstance(exc, FileNotFoundError) else _NOT_EXECUTABLE
         for number in _PASSED_ON:
             signal.signal(number, self._pass_on)
-        self._name_child()
-        return self._wait(reader)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        try:
+            self._name_child()
+        except BridgeError:
+            self._publish_again()
+        return self._wait(woken)
 
     def _publish(self) -> None:
         asked = {"transport": self._transport, "port": self._port}
@@ -96,24 +107,21 @@ class _Run:
         self._client.request("publish/child", {"port": self._port, "pid": self._pid})
 
     def _pass_on(self, number: int, _: FrameType | None) -> None:
-        os.kill(self._pid, number)
+        with suppress(ProcessLookupError):  # it has just ended
+            os.kill(self._pid, number)
 
     def _wait(self, woken: int) -> int:
         """Wait for the child's end; publish again whenever the daemon dies before."""
         while True:
-            daemon = self._client.fileno()
-            select.select([woken] if daemon is None else [woken, daemon], [], [])
-            while True:
-                try:
-                    if not os.read(woken, 4096):
-                        break
-                except BlockingIOError:
-                    break
             pid, status = os.waitpid(self._pid, os.WNOHANG)
             if pid:
                 code = os.waitstatus_to_exitcode(status)
                 return code if code >= 0 else _KILLED - code
-            if daemon is not None and self._client.is_lost():
+            daemon = self._client.fileno()
+            ready, _, _ = select.select([woken] if daemon is None else [woken, daemon], [], [])
+            if woken in ready:
+                os.read(woken, _MOST_SIGNALS)
+            if daemon in ready and self._client.is_lost():
                 self._publish_again()
 
     def _publish_again(self) -> None:
@@ -129,6 +137,10 @@ class _Run:
             self._client.close()
 
 
-def _spawn(command: list[str], environ: dict[str, str]) -> int:
-    """Start the command as it would be without us: what we ignore it does not."""
-    return os.posix_spawnp(command[0], command, environ, setsigdef=[*_THE_CHILDS, signal.SIGPIPE, signal.SIGCHLD])
+def _wake_at_child_end() -> int:
+    """Give a file descriptor that can be read from once a signal came, such as the end of a child."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    return reader

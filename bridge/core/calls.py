@@ -44,13 +44,13 @@ def read_call(params: bytes | msgspec.Raw) -> ToolCall:
     """Read the parameters of ``tools/call``. Raises `InvalidArguments`."""
     try:
         return _CALL.decode(params)
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         pass
     try:  # lone surrogates: a selection that was cut inside an emoji
         value = jsonrpc.load(params)
         raw = {k: msgspec.Raw(jsonrpc.dump(value[k])) for k in ("arguments", "_meta") if k in value}
         return msgspec.convert({"name": value["name"], **raw}, ToolCall)
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError):
         raise InvalidArguments("(unnamed)", "these are no parameters of tools/call") from None
 
 
@@ -60,11 +60,11 @@ def read_arguments(tool: str, kind: type[T], arguments: bytes | msgspec.Raw) -> 
         return msgspec.json.decode(arguments, type=kind)
     except msgspec.ValidationError as exc:
         raise InvalidArguments(tool, str(exc)) from None
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         pass
     try:
         return msgspec.convert(jsonrpc.load(arguments), kind)
-    except (ValueError, RecursionError) as exc:
+    except ValueError as exc:
         raise InvalidArguments(tool, str(exc)) from None
 
 

@@ -87,6 +87,7 @@ class Pose:
         self._calls = 0  # of them that no human answers
         self._room = asyncio.Event()
         self._following = False
+        self._gone = False
 
     # ---- where it stands (`lookout.Stand`)
 
@@ -145,7 +146,9 @@ class Pose:
                 self._error(message.id, -32603, "a bug in the bridge: see bridge logs")
 
     async def left(self) -> None:
-        """Learn that the agent is gone."""
+        """Learn that the agent is gone; what it said last may still be on its way to the router, and stops there."""
+        self._gone = True
+        self._room.set()
         await self._engine.left(self)
 
     async def _request(self, message: Message) -> None:
@@ -229,18 +232,17 @@ class Pose:
             if file is None:
                 raise calls.InvalidArguments(ask.tool, "filePath is required")
             await asyncio.to_thread(text_to_search, file, False)
-        while self._calls >= MOST_CALLS:
+        while self._calls >= MOST_CALLS and not self._gone:
             self._room.clear()
             await self._room.wait()
         scene = self._seen(await self._lookout.recent_scene(self, file))
-        self._calls += 1
         await self._ask(_Pending(id_, Kind.RELAY), ask, scene)
 
     def _file(self, tool: str, arguments: bytes) -> str | None:
         """Find the file that a call is about, absolute: it decides whose IDE is asked."""
         argument = TOOLS[tool].file
         named = None if argument is None else calls.member(arguments, argument)
-        if not isinstance(named, str) or not named or "\0" in named:
+        if not isinstance(named, str) or not named or not _is_path(named):
             return None
         if argument == "uri":
             try:
@@ -264,7 +266,10 @@ class Pose:
         await self._ask(_Pending(id_, Kind.DIFF, given.tab_name), ask, scene)
 
     async def _ask(self, pending: _Pending, ask: Ask, scene: Scene | None = None) -> None:
+        if self._gone:
+            return
         self._count += 1
+        self._calls += pending.kind is Kind.RELAY
         self._pending[self._count] = pending
         await self._engine.feed(Asked(time.time(), self.number, self._count, ask, scene))
 
@@ -322,14 +327,22 @@ def _name(message: Message) -> str:
     return name[:_NAME_MOST] if isinstance(name, str) else ""
 
 
+def _is_path(name: str) -> bool:
+    """Tell whether a file can have this name: no NUL, no half of a surrogate pair."""
+    try:
+        return b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+
+
 def _change(cwd: str, given: posing.OpenDiff) -> Change:
     """Build the change of an ``openDiff``; the agent makes directories for a new file itself.
 
     Raises `BadData`.
     """
     old, new = (os.path.join(cwd, name) for name in (given.old_file_path, given.new_file_path))
-    if "\0" in old + new:
-        raise BadData("no file has a NUL in its name")
+    if not _is_path(old + new):
+        raise BadData("no file can have this name", "it holds a NUL, or half a character")
     base = None if old == new else text_of(old)
     return change_of(new, given.new_file_contents, base, new_directories=True)
 

@@ -12,26 +12,23 @@ Lock files that a killed daemon left are its own, by the hash of their token, an
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import logging
 import os
 import secrets
-from collections.abc import Mapping
-from contextlib import suppress
+import socket
+import sqlite3
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from bridge.agents.control import Session
-from bridge.agents.gate import Wire
+from bridge.agents.gate import Guest, Wire
 from bridge.core.lockfile import Transport
 from bridge.core.status import Published
-from bridge.daemon.instance import write_private
-from bridge.daemon.poses import BRIDGE, Poses
+from bridge.daemon.ownlocks import hash_of, lock_directory, remove_lock, write_lock
+from bridge.daemon.poses import Poses
 from bridge.errors import Unavailable, Usage
-from bridge.ides.files import read_regular
-from bridge.ides.locks import candidate_directories
 from bridge.ides.ports import is_client_ours
 from bridge.ides.processes import Standing, ended
 from bridge.listening import listen
@@ -45,7 +42,6 @@ MOST: Final = 200  # at once
 EVERYWHERE: Final = "/"
 _LEFT: Final = "published"  # settings in the journal: lock files of ours, and whether we are published for everybody
 _EVERYBODY: Final = "published for everybody"
-_LOCK_BYTES: Final = 4096
 
 
 class Front(Protocol):
@@ -56,6 +52,9 @@ class Front(Protocol):
     @property
     def agents(self) -> int:
         """How many agents are connected."""
+
+    async def start(self, listener: socket.socket) -> None:
+        """Serve on a bound, listening socket."""
 
     async def stop(self) -> None:
         """Say goodbye, and return when the port is free."""
@@ -69,8 +68,13 @@ class Publication:
     lock: str
     token: str = field(repr=False)
     front: Front
-    session: Session | None  # that it is for, until its child is known; None: for everybody
+    session: Session | None  # that it is for; None: for everybody
     child: int | None = None
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether it is for every agent."""
+        return self.session is None
 
 
 class Publications:
@@ -91,6 +95,7 @@ class Publications:
         self._state = state
         self._all: dict[int, Publication] = {}
         self._switching = asyncio.Lock()
+        self._stopped = False
 
     @property
     def ports(self) -> frozenset[int]:
@@ -104,7 +109,7 @@ class Publications:
                 "port": one.port,
                 "transport": one.front.transport,
                 "lock": one.lock,
-                "everywhere": one.session is None and one.child is None,
+                "everywhere": one.everywhere,
                 "pid": one.child,
                 "agents": one.front.agents,
             }
@@ -120,8 +125,7 @@ class Publications:
         """
         folder = f"{self._state}/run/{secrets.token_hex(8)}"  # nothing is there, and nothing will be
         standing = Standing(session.cwd, session.environ, session.pid, session.terminal_pid)
-        pid = session.pid or os.getpid()
-        return await self._publish(transport, port, folder, pid, session.environ, session, standing)
+        return await self._publish(transport, port, session.environ, folder, session, standing)
 
     def watch(self, session: Session, port: int, pid: int) -> None:
         """Learn which process the child is: the publication lasts as long as that. Raises `Usage` for a wrong port."""
@@ -144,18 +148,30 @@ class Publications:
     # ---- for everybody
 
     async def for_everybody(self, on: bool, transport: Transport, environ: Mapping[str, str]) -> None:
-        """Publish for every agent, or take that back; remembered for the next life of the daemon."""
+        """Publish for every agent, or take that back; remembered for the next life of the daemon.
+
+        Raises `Unavailable` when it cannot be published, or not be remembered.
+        """
         async with self._switching:
-            for one in [one for one in self._all.values() if one.session is None]:
+            directory = os.fspath(lock_directory(environ, self._home))
+            there = [one for one in self._all.values() if one.everywhere]
+            if on and [(one.front.transport, os.path.dirname(one.lock)) for one in there] == [(transport, directory)]:
+                return  # agents that are connected stay so
+            for one in there:
                 await self._withdraw(one)
-            wish = {"transport": transport.value, "environ": _directories(environ), "port": 0} if on else None
-            if wish is not None:
-                wish["port"] = (await self._for_everybody(wish)).port
-            await self._journal.run(Journal.set_setting, _EVERYBODY, wish)
+            if not on:
+                await self._keep(_EVERYBODY, None)
+                return
+            wish: dict[str, Any] = {"transport": transport.value, "environ": _directories(environ), "port": 0}
+            one = await self._for_everybody(wish)
+            try:
+                await self._keep(_EVERYBODY, wish | {"port": one.port})
+            except Unavailable:
+                await self._withdraw(one)
+                raise
 
     async def _for_everybody(self, wish: Mapping[str, Any]) -> Publication:
-        transport, environ = Transport(wish["transport"]), wish["environ"]
-        return await self._publish(transport, wish["port"], EVERYWHERE, os.getpid(), environ, None, None)
+        return await self._publish(Transport(wish["transport"]), wish["port"], wish["environ"], EVERYWHERE)
 
     # ---- publishing
 
@@ -163,62 +179,71 @@ class Publications:
         self,
         transport: Transport,
         port: int,
-        folder: str,
-        pid: int,
         environ: Mapping[str, str],
-        session: Session | None,
-        standing: Standing | None,
+        folder: str,
+        session: Session | None = None,
+        standing: Standing | None = None,
     ) -> Publication:
         if len(self._all) >= MOST:
             raise Unavailable(f"{MOST} agents have a bridge of their own already", "bridge status")
         token = secrets.token_urlsafe(32)
 
-        async def welcome(wire: Wire) -> Any:
+        async def welcome(wire: Wire) -> Guest:
             return self._poses.begin(wire, standing)
 
         front = _front(transport)(self._tasks, token, welcome, is_client_ours)
+        listener = _listen(port)
         try:
-            try:
-                listener = listen(port)
-            except OSError:  # somebody else has it now
-                listener = listen(0)
-        except OSError as exc:
-            raise Unavailable(f"no port can be listened on: {exc.strerror}", "bridge doctor") from exc
+            await front.start(listener)
+        except BaseException:
+            listener.close()
+            raise
         port = listener.getsockname()[1]
-        directory = next(iter(candidate_directories(environ, self._home)))
-        lock = str(directory / f"{port}.lock")
-        one = Publication(port=port, lock=lock, token=token, front=front, session=session)
+        directory = lock_directory(environ, self._home)
+        one = Publication(
+            port=port, lock=os.fspath(directory / f"{port}.lock"), token=token, front=front, session=session
+        )
         self._all[port] = one
         try:
-            await self._remember()
-            await front.start(listener)
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_private(lock, _lock(pid, folder, transport, token))
-        except OSError as exc:
-            listener.close()
+            await self._remember()  # first: whoever kills us now, the next daemon knows whose the lock file is
+            if self._stopped:
+                raise Unavailable("the bridge is stopping", "bridge up")
+            pid = (session.pid if session is not None else None) or os.getpid()
+            write_lock(one.lock, pid=pid, folder=folder, transport=transport, token=token)
+        except BaseException:
             await self._withdraw(one)
-            raise Unavailable(f"cannot write {lock}: {exc.strerror}", "bridge doctor") from exc
+            raise
         logger.info("published on port %d", port)
         return one
 
     async def _withdraw(self, one: Publication) -> None:
         if self._all.pop(one.port, None) is None:
             return
-        await asyncio.to_thread(_remove, one.lock, _hash(one.token))
+        remove_lock(
+            one.lock, hash_of(one.token)
+        )  # at once: nobody must find what goes, and nothing stay if we are cancelled
         await one.front.stop()
-        await self._remember()
+        try:
+            await self._remember()
+        except Unavailable as error:  # too much is remembered, and looked for in vain
+            logger.warning("%s", error)
         logger.info("no longer published on port %d", one.port)
 
     async def _remember(self) -> None:
-        left = [{"lock": one.lock, "token": _hash(one.token)} for one in self._all.values()]
-        await self._journal.run(Journal.set_setting, _LEFT, left)
+        await self._keep(_LEFT, [{"lock": one.lock, "token": hash_of(one.token)} for one in self._all.values()])
+
+    async def _keep(self, name: str, value: Any) -> None:
+        try:
+            await self._journal.run(Journal.set_setting, name, value)
+        except sqlite3.Error as exc:
+            raise Unavailable(f"the journal cannot be written: {exc}", "bridge doctor") from exc
 
     # ---- the daemon's life
 
     async def resume(self) -> None:
         """Remove what an earlier life left behind, and publish for everybody if the user wants that."""
         for left in await self._journal.run(Journal.setting, _LEFT) or []:
-            await asyncio.to_thread(_remove, left["lock"], left["token"])
+            remove_lock(left["lock"], left["token"])
         wish = await self._journal.run(Journal.setting, _EVERYBODY)
         if wish is not None:
             try:
@@ -227,12 +252,23 @@ class Publications:
                 logger.warning("%s", error)
 
     async def stop(self) -> None:
-        """Take everything back."""
-        for one in list(self._all.values()):
-            await self._withdraw(one)
+        """Take everything back, all at once, and publish nothing more."""
+        self._stopped = True
+        await asyncio.gather(*(self._withdraw(one) for one in list(self._all.values())))
 
 
-def _front(transport: Transport) -> Any:
+def _listen(port: int) -> socket.socket:
+    """Listen on `port`, or on another one if somebody else has it now. Raises `Unavailable`."""
+    try:
+        try:
+            return listen(port)
+        except OSError:
+            return listen(0)
+    except OSError as exc:
+        raise Unavailable(f"no port can be listened on: {exc.strerror}", "bridge doctor") from exc
+
+
+def _front(transport: Transport) -> Callable[..., Front]:
     """Import the server when it is first wanted: each is some megabytes."""
     if transport is Transport.SSE:
         from bridge.agents.idestream import EventStreamFront
@@ -246,27 +282,3 @@ def _front(transport: Transport) -> Any:
 def _directories(environ: Mapping[str, str]) -> dict[str, str]:
     """Keep what says where lock files are."""
     return {name: environ[name] for name in ("CLAUDE_CONFIG_DIR",) if name in environ}
-
-
-def _lock(pid: int, folder: str, transport: Transport, token: str) -> bytes:
-    return json.dumps(
-        {
-            "pid": pid,
-            "workspaceFolders": [folder],
-            "ideName": BRIDGE,
-            "transport": transport.value,
-            "authToken": token,
-        }
-    ).encode("ascii")
-
-
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
-def _remove(lock: str, token_hash: str) -> None:
-    """Remove a lock file if it is still ours: another program may have got the port, and written its own."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        _, data = read_regular(lock, _LOCK_BYTES)
-        if _hash(json.loads(data)["authToken"]) == token_hash:
-            os.unlink(lock)

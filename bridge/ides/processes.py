@@ -100,7 +100,7 @@ async def ended(pid: int) -> None:
     if sys.platform == "linux":
         try:
             handle = os.pidfd_open(pid)
-        except OSError:  # it is gone; or files ran out, then looking again and again must do
+        except (OSError, OverflowError):  # it is gone; or files ran out, then looking again and again must do
             await _gone(pid)
             return
         over = asyncio.Event()
