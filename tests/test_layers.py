@@ -48,6 +48,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "bridge.daemon": DAEMON,
     "bridge.daemon.inspection": EDGE | {"bridge", "bridge.client", "bridge.daemon", "bridge.ides", "bridge.store"},
     "bridge.cli": CLI,
+    "bridge.cli.bugfacts": CLI | {"bridge.cli", "bridge.connection"},  # the variables that it sends
     "bridge.cli.shell_hook": CLI | {"bridge.cli", "bridge.tmux"},
     "bridge.cli.daemon": CLI | {"bridge.cli", "bridge.daemon"},  # ``bridge up --foreground`` becomes the daemon
     "bridge.cli.doctor": CLI | {"bridge.cli", "bridge.daemon.inspection"},  # the daemon may be what is ill
