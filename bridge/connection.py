@@ -63,8 +63,8 @@ class Lost(Exception):
 class Caller:
     """Who asks, and the way from there to the daemon; shared by the blocking client and the asyncio one.
 
-    `daemon_pid` is the daemon's PID as the kernel knows it: None before we are connected, 0 where the kernel does
-    not say, or where the daemon is in a PID namespace that cannot be seen from here.
+    `daemon_pid` is the daemon's PID as the kernel knows it (on TCP: as the daemon wrote it down): None before we are
+    connected, 0 where the kernel does not say, or where the daemon is in a PID namespace that cannot be seen from here.
     """
 
     def __init__(
@@ -89,22 +89,17 @@ class Caller:
             wire = self._greet()
         return wire
 
-    def _greet(self) -> Wire:
-        """Say hello. A daemon that leaves just then has not begun anything for us: the next one is asked."""
-        for greeting in range(1, _MOST_GREETINGS + 1):
-            wire = self._reach()
-            try:
-                wire.daemon = Daemon(wire.ask("hello", self._hello(), self._patience))
-            except ConnectionError:
-                wire.close()
-                if greeting == _MOST_GREETINGS:
-                    raise
-            except BaseException:
-                wire.close()  # it does not know who we are
-                raise
-            else:
-                return wire
-        raise AssertionError  # the last greeting ends it
+    def _greet(self, left: int = _MOST_GREETINGS) -> Wire:
+        """Say hello. A daemon that leaves just then has begun nothing for us: the next one is asked."""
+        wire = self._reach()
+        try:
+            wire.daemon = Daemon(wire.ask("hello", self._hello(), self._patience))
+        except BaseException as exc:
+            wire.close()  # it does not know who we are
+            if isinstance(exc, ConnectionError) and left > 1:
+                return self._greet(left - 1)
+            raise
+        return wire
 
     def _replace(self, wire: Wire) -> bool:
         """Ask an older daemon to make room; tell whether it does, which it decides: only one that is idle."""
