@@ -12,7 +12,6 @@ from bridge import __version__
 from bridge.errors import BadData, Outdated, Unavailable, Usage, error_from_json
 from bridge.finding import dial, start
 from bridge.paths import paths
-from bridge.versions import newer, restart
 
 TYPE_CHECKING = False  # as `typing` says, which costs a tenth of a quick command
 if TYPE_CHECKING:
@@ -142,7 +141,11 @@ class Daemon:
     @property
     def is_replaceable(self) -> bool:
         """Whether it is older than we are, and can make room for one of our version."""
-        return "replace" in (self.capabilities or ()) and newer(__version__, self.version)
+        if self.version == __version__ or "replace" not in (self.capabilities or ()):
+            return False
+        from bridge.versions import newer  # only who meets another version pays for it
+
+        return newer(__version__, self.version)
 
     def can(self, capability: str) -> bool:
         """Tell whether it has a capability; one that does not say is believed to have all."""
@@ -153,6 +156,8 @@ class Daemon:
         needed = _NEEDS.get(method, method.partition("/")[0])
         if not needed or self.can(needed):
             return
+        from bridge.versions import newer, restart
+
         if newer(self.version, __version__):
             raise Outdated(f"the running bridge is newer ({self.version}) and cannot do this", "upgrade this one")
         raise Outdated(f"the running bridge is older ({self.version}) and cannot do this", restart(self.sessions))
