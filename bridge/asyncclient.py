@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mappin
 from contextlib import contextmanager
 from functools import update_wrapper
 from itertools import count
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from bridge import asking
 from bridge.connection import CALL_S, Caller, Daemon, Lost, Silent, Wire, encode, heard, result_of
@@ -187,7 +187,9 @@ class AsyncClient:
             raise
         connection, rest = wire.detach()
         line = _Line(wire.daemon)
-        await loop.create_connection(lambda: line, sock=socket.socket(fileno=connection))
+        taken = socket.socket(fileno=connection)
+        take = loop.create_connection if taken.family == socket.AF_INET else loop.create_unix_connection
+        await take(lambda: line, sock=taken)
         line.data_received(rest)
         return line
 
@@ -276,13 +278,12 @@ class _Line(asyncio.Protocol):
             for ear in self._ears:
                 ear.wake.set()
         if self._transport is not None:
-            self._transport.close()
+            self._transport.abort()  # a peer that reads no more would keep it open for ever
 
     # ---- what asyncio tells
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none, and does the same
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data

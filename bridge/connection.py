@@ -12,7 +12,6 @@ from bridge import __version__
 from bridge.errors import BadData, Outdated, Unavailable, Usage, error_from_json
 from bridge.finding import dial, start
 from bridge.paths import paths
-from bridge.versions import newer, restart
 
 TYPE_CHECKING = False  # as `typing` says, which costs a tenth of a quick command
 if TYPE_CHECKING:
@@ -63,8 +62,8 @@ class Lost(Exception):
 class Caller:
     """Who asks, and the way from there to the daemon; shared by the blocking client and the asyncio one.
 
-    `daemon_pid` is the daemon's PID as the kernel knows it: None before we are connected, 0 where the kernel does
-    not say, or where the daemon is in a PID namespace that cannot be seen from here.
+    `daemon_pid` is the daemon's PID as the kernel knows it (on TCP: as the daemon wrote it down): None before we are
+    connected, 0 where the kernel does not say, or where the daemon is in a PID namespace that cannot be seen from here.
     """
 
     def __init__(
@@ -89,22 +88,17 @@ class Caller:
             wire = self._greet()
         return wire
 
-    def _greet(self) -> Wire:
-        """Say hello. A daemon that leaves just then has not begun anything for us: the next one is asked."""
-        for greeting in range(1, _MOST_GREETINGS + 1):
-            wire = self._reach()
-            try:
-                wire.daemon = Daemon(wire.ask("hello", self._hello(), self._patience))
-            except ConnectionError:
-                wire.close()
-                if greeting == _MOST_GREETINGS:
-                    raise
-            except BaseException:
-                wire.close()  # it does not know who we are
-                raise
-            else:
-                return wire
-        raise AssertionError  # the last greeting ends it
+    def _greet(self, left: int = _MOST_GREETINGS) -> Wire:
+        """Say hello. A daemon that leaves just then has begun nothing for us: the next one is asked."""
+        wire = self._reach()
+        try:
+            wire.daemon = Daemon(wire.ask("hello", self._hello(), self._patience))
+        except BaseException as exc:
+            wire.close()  # it does not know who we are
+            if isinstance(exc, ConnectionError) and left > 1:
+                return self._greet(left - 1)
+            raise
+        return wire
 
     def _replace(self, wire: Wire) -> bool:
         """Ask an older daemon to make room; tell whether it does, which it decides: only one that is idle."""
@@ -154,7 +148,11 @@ class Daemon:
     @property
     def is_replaceable(self) -> bool:
         """Whether it is older than we are, and can make room for one of our version."""
-        return "replace" in (self.capabilities or ()) and newer(__version__, self.version)
+        if self.version == __version__ or "replace" not in (self.capabilities or ()):
+            return False
+        from bridge.versions import newer  # only who meets another version pays for it
+
+        return newer(__version__, self.version)
 
     def can(self, capability: str) -> bool:
         """Tell whether it has a capability; one that does not say is believed to have all."""
@@ -165,6 +163,8 @@ class Daemon:
         needed = _NEEDS.get(method, method.partition("/")[0])
         if not needed or self.can(needed):
             return
+        from bridge.versions import newer, restart
+
         if newer(self.version, __version__):
             raise Outdated(f"the running bridge is newer ({self.version}) and cannot do this", "upgrade this one")
         raise Outdated(f"the running bridge is older ({self.version}) and cannot do this", restart(self.sessions))

@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 
 import bridge as package
-from bridge import AsyncClient, Client, asking
+from bridge import AsyncClient, Client
 from bridge.client import Stopped
 from bridge.connection import Silent
 from bridge.core.desk import MOST_WAITERS
 from bridge.errors import StillPending, Unavailable, Usage
 from tests.e2e.support import PATIENCE_S, Ide, bridge, everything_ends, kill_daemon
 from tests.fakedaemon import FakeDaemon, Say, breaks, fake_daemon, in_turn, refuses
+from tests.test_asking import METHODS
 
 DECISION = {"id": "r1", "outcome": "accepted", "files": []}
 
@@ -67,7 +68,8 @@ async def until(told: asyncio.Queue[dict[str, Any]], **facts: Any) -> dict[str, 
 
 
 def test_it_has_the_methods_of_the_blocking_client() -> None:
-    for name in [name for name in asking.__all__ if name.islower() and hasattr(Client, name)]:
+    assert len(METHODS) >= 7
+    for name in METHODS:
         mine, theirs = getattr(AsyncClient, name), getattr(Client, name)
         assert inspect.iscoroutinefunction(mine)
         assert (mine.__doc__, inspect.signature(mine)) == (theirs.__doc__, inspect.signature(theirs))
@@ -310,3 +312,15 @@ async def test_events_end_when_the_user_stops_the_daemon(real: AsyncClient, home
     assert (await asyncio.to_thread(bridge, "down", cwd=home)).returncode == 0
     with pytest.raises(Stopped):
         await anext(events)
+
+
+def test_another_event_loop_will_do(home: Path, started: list[Any]) -> None:
+    uvloop = pytest.importorskip("uvloop")
+
+    async def story() -> int | None:
+        async with asyncio.timeout(PATIENCE_S), AsyncClient(cwd=str(home)) as client:
+            assert (await client.status())["reviews"] == []
+            return client.daemon_pid
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(story())

@@ -161,9 +161,11 @@ class ControlServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             pid = await self._admit(reader, writer)
-        except PermissionError:
+        except BaseException as exc:
             writer.close()
-            return
+            if isinstance(exc, PermissionError):
+                return
+            raise
         self._count += 1
         session = Session(SessionId(self._count), writer, pid)
         self._sessions[session] = writer

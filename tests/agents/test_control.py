@@ -272,6 +272,24 @@ async def test_a_session_that_does_not_read_is_cut_off(house: House, monkeypatch
         agent.writer.transport.abort()
 
 
+async def test_who_tells_much_can_wait_until_it_is_read(house: House) -> None:
+    async with house.agent() as agent:
+        agent.say({"jsonrpc": "2.0", "id": 1, "method": "later"})
+        session, _ = await house.desk.held.get()
+        await session.drained()
+        agent.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        session.notify("more", {"text": "x" * 2**22})
+        async with asyncio.TaskGroup() as tasks:
+            waiting = tasks.create_task(session.drained())
+            await asyncio.sleep(0)
+            assert not waiting.done()
+            agent.writer.transport.resume_reading()  # type: ignore[attr-defined]
+            assert len((await agent.hear())["params"]["text"]) == 2**22
+    async with asyncio.timeout(PATIENCE_S):
+        await house.desk.gone.get()
+    await session.drained()  # nobody is there, and nothing waits
+
+
 async def test_those_who_are_there_are_told_when_the_server_stops(house: House) -> None:
     async with house.agent() as one, house.agent() as two:
         for agent in (one, two):

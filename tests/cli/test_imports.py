@@ -28,7 +28,6 @@ OURS = {
     "bridge.errors",
     "bridge.finding",
     "bridge.paths",
-    "bridge.versions",
 }
 _DUMP = """
 import runpy, sys

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from bridge import __version__
 from bridge.client import Client
-from bridge.errors import BadData, BridgeError, Conflict, Unavailable, Usage
+from bridge.errors import BadData, BridgeError, Conflict, StillPending, Unavailable, Usage
 from tests.e2e.support import Ide, everything_ends
 
 BINARY = b"\x00\xff\x00"
@@ -115,3 +116,26 @@ def test_status_is_data_or_text_and_never_a_token(bridge: Client, workspace: Pat
         assert str(ide.port) in text
         assert token not in text
     assert "\x1b" not in said[1]
+
+
+def test_only_a_newer_client_takes_a_daemon_s_place(bridge: Client) -> None:
+    pid = bridge.status()["daemon"]["pid"]
+    for version in ("", "0.0.1", __version__, "nonsense"):
+        answer = bridge.request("daemon/replace", {"version": version})
+        assert answer == {"replacing": False, "reason": "it is not older", "sessions": 0}
+    with Client(cwd="/") as other:
+        other.status()
+        answer = bridge.request("daemon/replace", {"version": "99.0"})
+        assert (answer["replacing"], answer["sessions"], "sessions are attached" in answer["reason"]) == (
+            False,
+            1,
+            True,
+        )
+    assert bridge.status()["daemon"]["pid"] == pid
+
+
+def test_a_request_that_is_not_waited_for_cannot_be_taken_back(bridge: Client) -> None:
+    review = bridge.propose("a.txt", "new\n", surface="page")
+    with pytest.raises(StillPending):
+        bridge.wait(review, 0)
+    assert [bridge.request("request/cancel", {"id": id_}) for id_ in (1, "x", 99)] == [{"cancelled": False}] * 3
