@@ -169,7 +169,7 @@ class Presenter:
         """Read the answer to ``openDiff``."""
         if message is None:  # its diff was taken back, or its link is lost: both are seen to elsewhere
             return
-        stale = showing is not seat.review.showings[-1] or seat.link is not link
+        stale = (seat.where, seat.link) != ("ide", link) or showing is not seat.review.showings[-1]
         if not stale:  # else the place was given up when the diff was taken back, and may be a newer diff's
             self._free(link, seat.id, now)
         verdict, said = read_verdict(answer)

@@ -111,6 +111,19 @@ def test_the_answer_to_a_diff_that_was_taken_back_does_not_make_room_where_it_is
     story << Reply(ANN, 6, {"id": "r1", "surface": "ide", "ide": NAME, "reason": ""})
 
 
+@pytest.mark.parametrize("word", ["DIFF_REJECTED", "TAB_CLOSED"])
+def test_the_answer_to_a_diff_that_was_taken_back_says_nothing_of_its_review_in_the_queue(
+    story: Playbook, two: tuple[Review, Review], word: str
+) -> None:
+    for id_, surface in enumerate((Surface.PAGE, Surface.AUTO), 5):
+        story.quietly(asks(Reopen(review_id="r1", surface=surface), id_, scene=scene(CODE)))
+    story.quietly(saved(story.router.desk.seats["r2"].review))
+    assert (story.link().showing, story.link().queue) == (["r2"], ["r1"])
+    story >> says(3, word)
+    seat = story.router.desk.seats["r1"]
+    assert (seat.where, seat.review.is_open, story.link().queue) == ("queued", True, ["r1"])
+
+
 def test_an_acceptance_counts_even_if_the_tab_was_taken_back(story: Playbook, in_ide: Review) -> None:
     story.quietly(asks(Reopen(review_id="r1", surface=Surface.PAGE), 5, scene=scene(CODE)))
     back = story.router.desk.seats["r1"].review
