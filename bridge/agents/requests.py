@@ -51,7 +51,7 @@ __all__ = [
 # (`bridge.connection.Daemon.require`).
 CAPABILITIES: Final = (
     *("open", "call", "dirty", "review", "page", "status"),
-    *("events", "request", "publish", "replace", "use"),
+    *("events", "request", "publish", "replace", "terminal", "use"),
 )
 
 
