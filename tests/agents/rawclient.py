@@ -199,14 +199,15 @@ class Raw:
 
     async def event(self) -> tuple[str, str]:
         """Read the next event: its name, and its data; comments are skipped."""
-        fields: dict[str, str] = {}
+        name, data = "message", list[str]()
         while True:
-            line = (await self.line()).decode()
-            name, _, value = line.partition(": ")
-            if name:
-                fields[name] = value
-            elif "data" in fields:
-                return fields["event"], fields["data"]
+            field, _, value = (await self.line()).decode().partition(": ")
+            if field == "data":
+                data.append(value)
+            elif field == "event":
+                name = value
+            elif not field and not value and data:
+                return name, "\n".join(data)
 
     async def line(self) -> bytes:
         """Read one line of the stream, out of the chunks that HTTP packs it in; each of ours is whole lines."""

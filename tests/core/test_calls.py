@@ -32,7 +32,20 @@ def test_a_call(params: bytes, name: str, arguments: bytes, meta: bytes) -> None
 
 @pytest.mark.parametrize(
     "params",
-    [b"", b"null", b"[]", b"1", b'"a"', b"{}", b'{"name":1}', b'{"name":null}', b"{", b"\xff", DEEP, b'{"name":"a","x":%b}' % DEEP],
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"1",
+        b'"a"',
+        b"{}",
+        b'{"name":1}',
+        b'{"name":null}',
+        b"{",
+        b"\xff",
+        DEEP,
+        b'{"name":"a","x":%b}' % DEEP,
+    ],
     ids=lambda params: repr(params[:20]),
 )
 def test_no_call(params: bytes) -> None:
