@@ -16,8 +16,9 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final
 
-from aiohttp import WSMsgType, web
+from aiohttp import HttpVersion11, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_exceptions import HttpProcessingError
 
 from bridge.agents.gate import AUTHORIZATION, MOST_BYTES, Welcome, refusal
 from bridge.core import jsonrpc
@@ -119,7 +120,7 @@ class WebSocketFront:
             autoping=False,
             writer_limit=sys.maxsize,
         )
-        if request.method != "GET" or not there.can_prepare(request):
+        if request.method != "GET" or request.version < HttpVersion11 or not there.can_prepare(request):
             return _turned_away(HTTPStatus.UPGRADE_REQUIRED, "this is a WebSocket server, and this no upgrade")
         await there.prepare(request)
         if request.transport is not None:
@@ -159,6 +160,11 @@ class _Door(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self._front.goes(self)
         super().connection_lost(exc)
+
+    def log_exception(self, *args: Any, **more: Any) -> None:
+        """Log bugs, but not what is no HTTP: anybody can say that, and it may quote a token."""
+        if not isinstance(more.get("exc_info"), HttpProcessingError):
+            super().log_exception(*args, **more)
 
 
 def _turned_away(status: HTTPStatus, words: str) -> web.Response:
