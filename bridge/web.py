@@ -35,6 +35,7 @@ class Server(uvicorn.Server):
     def __init__(self, app: Any, admits: Admits, most: int) -> None:
         config = uvicorn.Config(
             app,
+            interface="asgi3",  # it is guessed wrong for a method
             http=_door(admits, most),
             ws="none",
             lifespan="off",

@@ -28,7 +28,8 @@ from bridge.agents.gate import Wire
 from bridge.core.lockfile import Transport
 from bridge.core.status import Published
 from bridge.daemon.instance import write_private
-from bridge.daemon.poses import BRIDGE, Poses
+from bridge.daemon.lookout import BRIDGE
+from bridge.daemon.poses import Poses
 from bridge.errors import Unavailable, Usage
 from bridge.ides.files import read_regular
 from bridge.ides.locks import candidate_directories
