@@ -188,7 +188,7 @@ class Standing(NamedTuple):
     @property
     def lives(self) -> bool:
         """Whether it may be spoken to at all; a dead or reused PID does not matter then."""
-        return self.candidate.listener in (Listener.OURS, Listener.HIDDEN)
+        return self.candidate.foreign is None and self.candidate.listener in (Listener.OURS, Listener.HIDDEN)
 
 
 _NO_FIT: Final = Fit(Tier.OUTSIDE, How.REPOSITORY, 0, "")

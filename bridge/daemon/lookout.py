@@ -23,8 +23,9 @@ from bridge.ides.projects import place
 from bridge.ides.surroundings import Surroundings
 from bridge.ides.survey import Sighting, Survey
 
-__all__ = ["Lookout", "Stand"]
+__all__ = ["BRIDGE", "Lookout", "Stand", "as_seen_by"]
 
+BRIDGE: Final = "bridge"  # our name as an IDE, and as the client of one
 DIRECTORIES_MOST: Final = 16  # a client that names another one each time must not slow down everybody
 RECENT_S: Final = 1.0  # an agent may call tools a hundred times a second, and a look costs more than the call
 
@@ -173,7 +174,7 @@ class Lookout:
         """Describe the world for a review whose asker may be gone: its terminal is not known any more."""
         sighting = await self.sight()
         where = self._place(sighting, review.workspace, review.files[0].path)
-        return self._scene(sighting, where, Terminal(), review.ide)
+        return as_seen_by(review.agent, self._scene(sighting, where, Terminal(), review.ide))
 
     def _place(self, sighting: Sighting, directory: str | bytes, file: str | bytes | None) -> Place:
         return replace(place(directory, file, home=self._real_home), mapper=sighting.terrain.mapper)
@@ -191,6 +192,23 @@ class Lookout:
             pinned=pin.kind if pin else None,
             takeover=self._takeover,
         )
+
+
+def as_seen_by(name: str, scene: Scene) -> Scene:
+    """Give what an asker of this name may choose from; only that of another bridge says anything.
+
+    A bridge is not sent to a bridge: two that take each other for an IDE would ask in a circle. And its daemon stands
+    in ``/``, but asks for agents that stand anywhere: what is about no file goes to any IDE, the last focused first.
+    """
+    if name != BRIDGE:
+        return scene
+    others = tuple(
+        replace(candidate, foreign="a bridge is not asked on behalf of a bridge")
+        if candidate.lock.ide_name == BRIDGE
+        else candidate
+        for candidate in scene.candidates
+    )
+    return replace(scene, candidates=others, place=replace(scene.place, cwd_project=scene.place.directory))
 
 
 def _terminal(session: Stand) -> str | None:

@@ -12,7 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from itertools import count
 from typing import Any, Final, NamedTuple
@@ -29,18 +29,17 @@ from bridge.core.official import TOOLS, Kind
 from bridge.core.reviews import Change, State
 from bridge.core.terminal import READS
 from bridge.daemon.engine import Engine
-from bridge.daemon.lookout import Lookout
+from bridge.daemon.lookout import Lookout, as_seen_by
 from bridge.daemon.proposals import change_of, new_review, text_of, text_to_search
 from bridge.errors import BadData, BridgeError
 from bridge.ides.processes import Standing, standing_of
 from bridge.store.journal import Journal
 from pathconv import PathConvError, PosixPath, parse_uri
 
-__all__ = ["BRIDGE", "Pose", "Poses"]
+__all__ = ["Pose", "Poses"]
 
 logger = logging.getLogger(__name__)
 
-BRIDGE: Final = "bridge"  # our name as an IDE, and as the client of one
 MOST_CALLS: Final = 64  # of one agent at a time; the next is read when one is answered, so that all have their turn
 _NAME_MOST: Final = 100
 _ENVIRON: Final = READS | {"CLAUDE_CONFIG_DIR"}
@@ -116,16 +115,7 @@ class Pose:
         return self._seen(await self._lookout.recent_scene(self))
 
     def _seen(self, scene: Scene) -> Scene:
-        """Leave other bridges out when a bridge asks: two that take each other for an IDE would ask in a circle."""
-        if self.name != BRIDGE:
-            return scene
-        others = tuple(
-            replace(candidate, foreign="a bridge is not asked on behalf of a bridge")
-            if candidate.lock.ide_name == BRIDGE
-            else candidate
-            for candidate in scene.candidates
-        )
-        return replace(scene, candidates=others)
+        return as_seen_by(self.name, scene)
 
     # ---- what the agent says (`gate.Guest`)
 
@@ -157,7 +147,7 @@ class Pose:
             case "tools/call":
                 await self._call(message.id, message.params)
             case "tools/list":
-                await self._ask(_Pending(message.id, None), ListTools(), await self._lookout.recent_scene(self))
+                await self._ask(_Pending(message.id, None), ListTools(), await self.look())
             case "initialize":
                 self.name = _name(message)
                 self._wire.send(jsonrpc.result(message.id, posing.initialize_result(message.params, __version__)))

@@ -82,6 +82,14 @@ TIERS = [
         ],
     ),
     Story(
+        "what matches the file is not for this asker: the working directory counts",
+        [ide(4001, "/w/app", foreign="of another machine"), ide(4002, "/v/lib")],
+        [
+            (4002, CHOSEN, "its folder /v/lib holds the working directory"),
+            (4001, NO, "of another machine"),
+        ],
+    ),
+    Story(
         "nothing matches a place: the port of the terminal counts",
         [ide(4001, "/x"), ide(4002, "/x")],
         [(4002, CHOSEN, "the terminal's port variable names it"), (4001, NO, NO_MATCH)],

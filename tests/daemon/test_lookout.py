@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from bridge.agents.control import Session
 from bridge.core.events import Scene, SessionId
 from bridge.core.reach import HERE
 from bridge.core.reviews import Change, Review
-from bridge.core.selection import Pinned, Place
+from bridge.core.selection import Pinned, Place, select
 from bridge.core.terminal import Terminal
-from bridge.daemon.lookout import DIRECTORIES_MOST, RECENT_S, Lookout
+from bridge.daemon.lookout import BRIDGE, DIRECTORIES_MOST, RECENT_S, Lookout, as_seen_by
 from bridge.daemon.pins import Pins
 from bridge.ides.dialing import Dialer
 from bridge.ides.surroundings import Surroundings
@@ -94,6 +95,29 @@ async def test_a_review_finds_the_ides_that_its_asker_would_have_found(
     configured = announce(home / "configured")
     lookout.remember({"CLAUDE_CONFIG_DIR": f"{home}/configured"})
     assert ports(await lookout.scene_of(review(home, b"a.py"))) == {configured}
+
+
+def chosen(scene: Scene) -> int | None:
+    selection = select(scene.candidates, scene.place, scene.terminal)
+    return selection.chosen.lock.port if selection.chosen else None
+
+
+async def test_a_bridge_that_asks_may_use_any_ide_but_no_bridge(
+    home: Path, lookout: Lookout, session: Session, announce: Announce
+) -> None:
+    """Its daemon stands in ``/``; so does its review, also when an IDE comes much later."""
+    session.cwd = "/"
+    with listening() as listener:
+        write_lock(ide_directory(home / "others"), port_of(listener), ideName=BRIDGE, workspaceFolders=["/"])
+        lookout.remember({"CLAUDE_CONFIG_DIR": f"{home}/others"})
+        alone = await lookout.scene(session)
+        assert (chosen(alone), chosen(as_seen_by(BRIDGE, alone))) == (port_of(listener), None)
+        port = announce(home / ".claude")
+        both = await lookout.scene(session)
+        assert (chosen(as_seen_by("an agent", both)), chosen(as_seen_by(BRIDGE, both))) == (port_of(listener), port)
+        left = review(Path("/"), b"etc/a.py")
+        assert chosen(await lookout.scene_of(left)) == port_of(listener)
+        assert chosen(await lookout.scene_of(replace(left, agent=BRIDGE))) == port
 
 
 async def test_an_ide_that_announces_itself_in_two_directories_is_seen_once(

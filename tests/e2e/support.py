@@ -8,12 +8,15 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from bridge.client import Client
 
 PATIENCE_S = 20.0  # a busy machine is not a failure
 ROOT = Path(__file__).parents[2]
@@ -214,3 +217,31 @@ def everything_ends(started: Sequence[Any]) -> Iterator[None]:
             with suppress(ProcessLookupError):
                 os.kill(about["pid"], signal.SIGKILL)
                 wait_gone(about["pid"])
+
+
+class Home:
+    """A home directory with a daemon of its own, for tests that need several, or one that outlives a test."""
+
+    def __init__(self, path: Path, **environ: str) -> None:
+        self.path = path
+        path.mkdir()
+        self._runtime = tempfile.TemporaryDirectory(prefix="br-", dir="/tmp")  # a socket's path must be short
+        inherited = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
+        self.environ = {**inherited, "HOME": str(path), "XDG_RUNTIME_DIR": self._runtime.name, **environ}
+
+    @property
+    def lock_dir(self) -> Path:
+        """Where IDEs that this home's agents find write their lock files."""
+        return self.path / ".claude" / "ide"
+
+    def client(self, cwd: Path | None = None, **environ: str) -> Client:
+        """Speak to its daemon, which starts if it does not run."""
+        return Client(cwd=str(cwd or self.path), environ={**self.environ, **environ})
+
+    def close(self) -> None:
+        """End the daemon."""
+        with suppress(FileNotFoundError, ProcessLookupError):
+            about = json.loads((self.path / ".local/state/bridge/daemon.json").read_text())
+            os.kill(about["pid"], signal.SIGTERM)
+            wait_gone(about["pid"])
+        self._runtime.cleanup()
