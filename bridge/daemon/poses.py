@@ -146,7 +146,7 @@ class Pose:
 
     async def left(self) -> None:
         """Learn that the agent is gone."""
-        await self._engine.left(self)
+        self._engine.left(self)
 
     async def _request(self, message: Message) -> None:
         assert message.id is not None
@@ -193,7 +193,7 @@ class Pose:
         for id_, pending in list(self._pending.items()):
             if (type(pending.id), pending.id) == (type(theirs), theirs):
                 self._forget(id_)
-                await self._engine.report(Withdrawn(time.time(), self.number, id_))
+                self._engine.report(Withdrawn(time.time(), self.number, id_))
 
     # ---- calls
 
@@ -266,7 +266,7 @@ class Pose:
     async def _ask(self, pending: _Pending, ask: Ask, scene: Scene | None = None) -> None:
         self._count += 1
         self._pending[self._count] = pending
-        await self._engine.feed(Asked(time.time(), self.number, self._count, ask, scene))
+        self._engine.feed(Asked(time.time(), self.number, self._count, ask, scene))
 
     # ---- answers (`engine.Asker`)
 
