@@ -67,7 +67,7 @@ class Message(msgspec.Struct, frozen=True):
 _DECODER: Final = msgspec.json.Decoder(Message)
 
 
-def decode(frame: bytes | str) -> Message:
+def decode(frame: bytes | bytearray | str) -> Message:
     """Read one frame; raises `ValueError` on anything that is not one JSON-RPC message.
 
     Unknown members of the envelope are tolerated, and ``"error": null`` beside a result, which serializers
@@ -86,7 +86,7 @@ def decode(frame: bytes | str) -> Message:
     return message
 
 
-def _decode(frame: bytes | str) -> Message:
+def _decode(frame: bytes | bytearray | str) -> Message:
     text = frame if isinstance(frame, str) else frame.decode()  # `msgspec` does not look into raw members
     try:
         return _DECODER.decode(text)

@@ -91,7 +91,7 @@ class Engine:
         look: Callable[[Review], Awaitable[Scene]],
         saved: Callable[[str], None],
         ended: Callable[[str], Coroutine[Any, Any, None]],
-        sockets: Callable[[asyncio.TaskGroup, Callable[[Event], Awaitable[None]]], Sockets],
+        sockets: Callable[[asyncio.TaskGroup, Callable[[Event], None]], Sockets],
     ) -> None:
         self.router = router
         self.journal = journal
@@ -119,12 +119,12 @@ class Engine:
         """Know an asker from now on."""
         self._askers[asker.number] = asker
 
-    async def left(self, asker: Asker) -> None:
+    def left(self, asker: Asker) -> None:
         """Forget an asker."""
         del self._askers[asker.number]
         self._lookers.pop(asker.number, None)
         self.events.left(asker.number)
-        await self.report(Left(time.time(), asker.number))
+        self.report(Left(time.time(), asker.number))
 
     async def follow(self, asker: Asker, look: Callable[[], Awaitable[Scene | None]]) -> None:
         """Let an asker hear what its IDE says; `look` describes the world for it, now and whenever that changes."""
@@ -134,24 +134,24 @@ class Engine:
 
     # ---- events and commands
 
-    async def report(self, event: Event) -> None:
+    def report(self, event: Event) -> None:
         """Feed an event that nobody waits for: a bug in handling it ends up in the log, not with the daemon."""
         try:
-            await self.feed(event)
+            self.feed(event)
         except Exception:
             logger.exception("a bug in handling %s", type(event).__name__)
 
-    async def feed(self, event: Event) -> None:
+    def feed(self, event: Event) -> None:
         """Let the router decide what `event` means, and do it; what goes wrong is the caller's to tell."""
         for command in self.router.handle(event):
-            await self._do(command)
+            self._do(command)
         self.events.stirred()
         self._set_timer()
 
-    async def _do(self, command: Command) -> None:
+    def _do(self, command: Command) -> None:
         match command:
             case Send(ide_id, frame):
-                await self.sockets.send(ide_id, frame)
+                self.sockets.send(ide_id, frame)
             case Reply() | Refuse() | Notify() | Tell():
                 if (asker := self._askers.get(command.session)) is not None:
                     _say(asker, command)
@@ -192,28 +192,28 @@ class Engine:
 
     def _was_saved(self, review: Review, future: asyncio.Future[None]) -> None:
         if not future.cancelled():
-            self._tasks.create_task(self._report_saved(review, future.exception()), name="saved")
+            self._report_saved(review, future.exception())
 
-    async def _report_saved(self, review: Review, error: BaseException | None) -> None:
+    def _report_saved(self, review: Review, error: BaseException | None) -> None:
         if error is None:
-            await self.report(Saved(time.time(), review.id, review.version))
+            self.report(Saved(time.time(), review.id, review.version))
             self._saved(review.id)
         else:
             logger.error("the journal: %s", error)
-            await self.report(SaveFailed(time.time(), review.id, review.version, str(error)))
+            self.report(SaveFailed(time.time(), review.id, review.version, str(error)))
 
     async def _from_journal(self, session: SessionId, id_: RequestId, review_id: str) -> None:
         try:
             answer = decision(await self.journal.run(Journal.get, review_id))
         except BridgeError as error:
-            await self._do(Refuse(session, id_, error))
+            self._do(Refuse(session, id_, error))
         except sqlite3.Error as exc:
-            await self._do(Refuse(session, id_, Unavailable(f"the journal cannot be read: {exc}", "bridge doctor")))
+            self._do(Refuse(session, id_, Unavailable(f"the journal cannot be read: {exc}", "bridge doctor")))
         except Exception:
             logger.exception("a bug in reading review %r", review_id)
-            await self._do(Refuse(session, id_, BridgeError("a bug in the bridge: see its log", "bridge logs")))
+            self._do(Refuse(session, id_, BridgeError("a bug in the bridge: see its log", "bridge logs")))
         else:
-            await self._do(Reply(session, id_, answer))
+            self._do(Reply(session, id_, answer))
 
     def deliver(self, review_id: str) -> None:
         """Note that the asker of a review has its decision; where there is none, there is nothing to note."""
@@ -233,7 +233,7 @@ class Engine:
         """Look around for these reviews, and tell the router what there is."""
         seats = [seat for id_ in review_ids if (seat := self.router.desk.seats.get(id_)) is not None]
         scenes = {seat.id: await self._scene_of(seat.review) for seat in seats}
-        await self.report(Surveyed(time.time(), scenes))
+        self.report(Surveyed(time.time(), scenes))
 
     async def _scene_of(self, review: Review) -> Scene | None:
         try:
@@ -242,10 +242,10 @@ class Engine:
             logger.exception("cannot look around for review %s", review.id)
             return None
 
-    async def look_again(self) -> None:
+    def look_again(self) -> None:
         """Offer reviews that no IDE shows to whatever is there now."""
         for command in self.router.look_again():
-            await self._do(command)
+            self._do(command)
         self.events.stirred()
 
     async def _look_for(self, sessions: tuple[SessionId, ...]) -> None:
@@ -254,7 +254,7 @@ class Engine:
             if (look := self._lookers.get(session)) is not None:
                 scene = await self._guarded(look)
                 if session in self._lookers:  # it may have left meanwhile
-                    await self.report(Follows(time.time(), session, scene))
+                    self.report(Follows(time.time(), session, scene))
 
     async def _guarded(self, look: Callable[[], Awaitable[Scene | None]]) -> Scene | None:
         try:
@@ -287,7 +287,7 @@ class Engine:
 
     def _ring(self) -> None:
         self._timer, self._due = None, None
-        self._tasks.create_task(self.report(Tick(time.time())), name="tick")
+        self.report(Tick(time.time()))
 
     def stop(self) -> None:
         """Ring no more."""

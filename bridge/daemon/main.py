@@ -181,7 +181,7 @@ class _Life:
         control = ControlServer(tasks, methods.table(), self, self._instance.token)
         await self._journal.run(Journal.purge, time.time() - EXPIRES_AFTER_S)
         await self.pages.resume()
-        await self.engine.feed(Restored(time.time(), await self._journal.run(Journal.undecided)))
+        self.engine.feed(Restored(time.time(), await self._journal.run(Journal.undecided)))
         await self.publications.resume()
         await control.start(self._instance.listener)
         tasks.create_task(surroundings.terrain(), name="finding the other side")  # whose lock files are watched too
@@ -220,7 +220,7 @@ class _Life:
     async def left(self, session: Session) -> None:
         """A session ended: from now on the daemon may be idle."""
         self._note_use()
-        await self.engine.left(session)
+        self.engine.left(session)
         await self.publications.left(session)
 
     def _note_use(self) -> None:
@@ -230,7 +230,7 @@ class _Life:
 
     def _watch(self, tasks: asyncio.TaskGroup, lookout: Lookout) -> None:
         def changed() -> None:
-            tasks.create_task(self.engine.look_again(), name="looking again")
+            self.engine.look_again()
             self.engine.events.publish({"type": "locks"})
 
         def those(polled: bool) -> list[Path]:

@@ -92,7 +92,7 @@ class Methods:
         }
 
     async def _ask(self, session: Session, id_: RequestId, ask: Ask, scene: Scene | None = None) -> Any:
-        await self._engine.feed(Asked(time.time(), session.number, id_, ask, scene))
+        self._engine.feed(Asked(time.time(), session.number, id_, ask, scene))
         return LATER
 
     async def _hello(self, session: Session, id_: RequestId, params: requests.Hello) -> Any:
@@ -238,7 +238,7 @@ class Methods:
         return {**status, "text": render(status, now, color=params.color, columns=params.columns)}
 
     async def _take_back(self, session: Session, id_: RequestId, params: requests.TakeBack) -> Any:
-        await self._engine.feed(Withdrawn(time.time(), session.number, params.id))
+        self._engine.feed(Withdrawn(time.time(), session.number, params.id))
         return {}
 
     async def _subscribe(self, session: Session, id_: RequestId, params: requests.Nothing) -> Any:

@@ -147,7 +147,7 @@ class Pages:
 
     async def show(self, review_id: str) -> None:
         """Learn that the human has the review on the page."""
-        await self._engine.feed(Seen(time.time(), review_id))
+        self._engine.feed(Seen(time.time(), review_id))
 
     async def decide(
         self, review_id: str, version: int, finals: tuple[str, ...] | None, comments: tuple[Comment, ...]
@@ -165,7 +165,7 @@ class Pages:
         answer = self._waiting[number] = asyncio.get_running_loop().create_future()
         ask = Decide(review_id=review_id, finals=finals, comments=comments)
         try:
-            await self._engine.feed(Asked(time.time(), _NUMBER, number, ask))
+            self._engine.feed(Asked(time.time(), _NUMBER, number, ask))
             await answer
         finally:
             del self._waiting[number]

@@ -139,7 +139,7 @@ class Pose:
         """Learn that the agent is gone; what it said last may still be on its way to the router, and stops there."""
         self._gone = True
         self._room.set()
-        await self._engine.left(self)
+        self._engine.left(self)
 
     async def _request(self, message: Message) -> None:
         assert message.id is not None
@@ -186,7 +186,7 @@ class Pose:
         for id_, pending in list(self._pending.items()):
             if (type(pending.id), pending.id) == (type(theirs), theirs):
                 self._forget(id_)
-                await self._engine.report(Withdrawn(time.time(), self.number, id_))
+                self._engine.report(Withdrawn(time.time(), self.number, id_))
 
     # ---- calls
 
@@ -261,7 +261,7 @@ class Pose:
         self._count += 1
         self._calls += pending.kind is Kind.RELAY
         self._pending[self._count] = pending
-        await self._engine.feed(Asked(time.time(), self.number, self._count, ask, scene))
+        self._engine.feed(Asked(time.time(), self.number, self._count, ask, scene))
 
     # ---- answers (`engine.Asker`)
 

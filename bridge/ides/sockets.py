@@ -56,7 +56,7 @@ class Sockets:
 
     Args:
         tasks: where their tasks live.
-        feed: takes every event; awaited, so that messages of one IDE stay in order.
+        feed: takes every event, at once and in the order in which an IDE sent its messages.
         dialer: makes the TCP connections.
         open_relay: starts a relay to a port of Windows' own loopback; raises `RelayError` if it cannot.
     """
@@ -64,7 +64,7 @@ class Sockets:
     def __init__(
         self,
         tasks: asyncio.TaskGroup,
-        feed: Callable[[Event], Awaitable[None]],
+        feed: Callable[[Event], None],
         dialer: Dialer,
         open_relay: Callable[[int], Awaitable[Relay]] | None = None,
     ) -> None:
@@ -84,11 +84,11 @@ class Sockets:
         line = self._lines[lock.ide_id] = _Line(lock, route)
         self._tasks.create_task(self._run(line), name=f"link to port {lock.port}")
 
-    async def send(self, ide_id: str, frame: bytes) -> None:
+    def send(self, ide_id: str, frame: bytes) -> None:
         """Send a frame; an IDE that does not take it is cut off, and its reader reports that."""
         line = self._lines.get(ide_id)
         if line is not None and line.wire is not None:
-            await line.wire.send(frame)
+            line.wire.send(frame)
 
     def hang_up(self, ide_id: str) -> None:
         """Close the connection; nothing more is reported of it."""
@@ -120,25 +120,26 @@ class Sockets:
             self._dialer.forget(line.lock.port, line.route)
             if self._lines.get(line.lock.ide_id) is line:
                 del self._lines[line.lock.ide_id]
-        await self._report(line, LinkClosed(time.time(), line.lock.ide_id, state, reason))
+        self._report(line, LinkClosed(time.time(), line.lock.ide_id, state, reason))
 
-    async def _report(self, line: _Line, event: Event) -> None:
+    def _report(self, line: _Line, event: Event) -> None:
         if not line.quiet:
-            await self._feed(event)
+            self._feed(event)
+
+    def _heard(self, line: _Line, frame: bytes | bytearray) -> None:
+        try:
+            message = jsonrpc.decode(frame)
+        except ValueError:
+            return  # not JSON-RPC: whoever waits for an answer has a deadline
+        self._report(line, LinkMessage(time.time(), line.lock.ide_id, message))
 
     async def _serve(self, line: _Line, wire: Wire) -> tuple[LinkState, str]:
         """Report every message until the wire ends; give what its end means. Raises `LinkFailed` if that says it."""
-        ide_id = line.lock.ide_id
-        await self._report(line, LinkOpened(time.time(), ide_id))
+        self._report(line, LinkOpened(time.time(), line.lock.ide_id))
         pulse = self._tasks.create_task(_pulse(wire, line.closely), name="pulse")
         try:
-            while True:
-                frame = await wire.recv()
-                try:
-                    message = jsonrpc.decode(frame)
-                except ValueError:
-                    continue  # not JSON-RPC: whoever waits for an answer has a deadline
-                await self._report(line, LinkMessage(time.time(), ide_id, message))
+            await wire.serve(partial(self._heard, line))
+            raise AssertionError("a wire is served until it ends")
         except WireEnded as ended:
             silent = pulse.done() and not pulse.cancelled() and pulse.result()
             return await self._why_closed(line, ended, silent)
@@ -221,7 +222,7 @@ async def _pulse(wire: Wire, closely: asyncio.Event) -> bool:
     """Ping until a pong is not there by the time of the next ping; then cut the wire and give True."""
     with suppress(WireEnded, LinkFailed):
         while True:
-            pong = asyncio.ensure_future(await wire.ping())
+            pong = asyncio.ensure_future(wire.ping())
             if closely.is_set():
                 await asyncio.sleep(CLOSELY_S)
             elif await is_set_within(AT_LEISURE_S, closely):

@@ -30,20 +30,22 @@ from bridge.ides.http import BROKEN, Http
 from bridge.ides.wire import (
     MOST_BYTES,
     PATIENCE_S,
+    WAITING_MOST,
     Connect,
     LinkFailed,
+    Take,
     WireEnded,
     broken_off,
     is_set_within,
     silent_for,
     token_of,
+    too_slow,
 )
 
 __all__ = ["Sse", "open_sse"]
 
 HELD_S: Final = 0.5  # a POST that is not answered by then may wait for a human
 HELD_MOST: Final = 32  # of these at the same time; each is a connection
-WAITING_MOST: Final = 2 * MOST_BYTES  # of all messages that are not posted yet
 WEIGHT_LEAST: Final = 1024  # bytes that a small one counts for
 ANSWER_MOST: Final = 4096  # bytes; who says more to a POST has to connect again
 CLOSE_S: Final = 0.5  # for what still waits to be posted
@@ -81,11 +83,12 @@ class Sse:
         while self._address is None:
             await self._read()
 
-    async def recv(self) -> bytes:
-        """Wait for a frame."""
-        while not self._frames:
+    async def serve(self, take: Take) -> None:
+        """Give every frame to `take`."""
+        while True:
+            while self._frames:
+                take(self._frames.popleft())
             await self._read()
-        return self._frames.popleft()
 
     async def _read(self) -> None:
         """Take what the stream brings next, an end too; raises what ended the wire before."""
@@ -109,15 +112,15 @@ class Sse:
 
     # ---- posting
 
-    async def send(self, frame: bytes) -> None:
+    def send(self, frame: bytes) -> None:
         """Have a frame posted when its turn comes; an IDE that leaves too many waiting is cut off."""
         if self._ending is None:
             self._waiting += _weight(frame)
             if self._waiting > WAITING_MOST:
-                self._end(LinkFailed(LinkState.NOT_ANSWERING, "it takes messages too slowly"))
+                self._end(too_slow())
             self._queue.put_nowait(frame)
 
-    async def ping(self) -> Awaitable[object]:
+    def ping(self) -> Awaitable[object]:
         """Post what asks for nothing; an answer to the POST is the pong.
 
         That the wire could be opened is the first: nothing shall come before ``initialize``.
@@ -182,7 +185,7 @@ class Sse:
         self._end(WireEnded())
 
     def _end(self, ending: WireEnded | LinkFailed) -> None:
-        """Let `recv` report this, or what ended the wire before."""
+        """Let `serve` report this, or what ended the wire before."""
         if self._ending is None:
             self._ending = ending
             self._stream.close()

@@ -1,131 +1,253 @@
 """The WebSocket wire: the transport of every plugin that was seen.
 
-The token goes out with the upgrade request, on the very connection whose other end was looked at before.
+The token goes out with the upgrade request, on the very connection whose other end was looked at before. What bytes
+mean `websockets` says, its core without I/O: that makes no connection, so it follows no redirect and heeds no proxy.
+A frame goes from the socket to whoever takes it in one go, for to wake a task costs more (docs/decisions.md).
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Awaitable
-from contextlib import suppress
-from typing import Final
+from itertools import count
+from typing import Final, cast
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
-from websockets.frames import CloseCode
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidStatus
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import State
 from websockets.typing import Subprotocol
+from websockets.uri import parse_uri
 
 from bridge.core.events import LinkState
 from bridge.core.links import HANDSHAKE_S
 from bridge.core.lockfile import LockFile
 from bridge.core.reach import LOOPBACK
 from bridge.core.text import visible
-from bridge.ides.wire import MOST_BYTES, PATIENCE_S, Connect, LinkFailed, WireEnded, broken_off, silent_for, token_of
+from bridge.ides.wire import (
+    MOST_BYTES,
+    PATIENCE_S,
+    WAITING_MOST,
+    Connect,
+    LinkFailed,
+    Take,
+    WireEnded,
+    broken_off,
+    is_set_within,
+    silent_for,
+    token_of,
+    too_slow,
+)
 
 __all__ = ["WebSocket", "open_websocket"]
 
-AT_ONCE_BYTES: Final = 8 * 1024  # asyncio buffers 32 KiB as `websockets` sets it up, before a sender has to wait
+CLOSE_S: Final = 0.5  # for the other end to say goodbye, and to close the connection
 _REFUSED_STATUS: Final = frozenset({400, 401, 403})
 
 
-class WebSocket:
-    """A wire, see `bridge.ides.wire.Wire`."""
+class WebSocket(asyncio.Protocol):
+    """A wire, see `bridge.ides.wire.Wire`; it asks for the upgrade as soon as it is connected.
 
-    def __init__(self, connection: ClientConnection) -> None:
-        self._connection = connection
+    Of the frames that are sent in one turn of the event loop the first is written at once, so that one that comes
+    alone need not wait; the others are written together, for a write costs more than a frame.
+    """
 
-    async def send(self, frame: bytes) -> None:
-        """Send a frame; an IDE that does not take it is cut off."""
-        try:
-            async with asyncio.timeout(self._patience(frame)):
-                await self._connection.send(frame, text=True)
-        except TimeoutError:
-            self.abort()
-        except ConnectionClosed:
-            pass
+    def __init__(self, lock: LockFile) -> None:
+        # Wherever the IDE is: plugins may refuse any other Host.
+        uri = parse_uri(f"ws://{LOOPBACK}:{lock.port}/")
+        self._core = ClientProtocol(uri, subprotocols=[Subprotocol("mcp")], max_size=MOST_BYTES)
+        self._upgrade = self._core.connect()
+        self._upgrade.headers.update(token_of(lock))
+        self._loop = asyncio.get_running_loop()
+        self._answered = asyncio.Event()
+        self._over = asyncio.Event()
+        self._ending: WireEnded | LinkFailed | None = None
+        self._early: list[bytes | bytearray] = []  # frames that came before anybody took them
+        self._take: Take = self._early.append
+        self._partial = bytearray()  # of a message in several frames
+        self._collecting = False  # a frame was written in this turn
+        self._written = 0  # bytes, of all times
+        self._patience: asyncio.TimerHandle | None = None  # while the IDE does not take what was written
+        self._leaving = False
+        self._numbers = count()
+        self._pinged = b""
+        self._pong: asyncio.Future[None] | None = None
 
-    def _patience(self, frame: bytes) -> float | None:
-        """Say how long sending may take; None: it cannot wait, for the buffer takes it all, and a timer is not free."""
-        fits = len(frame) <= AT_ONCE_BYTES and self._connection.transport.get_write_buffer_size() == 0
-        return None if fits else PATIENCE_S
+    # ---- opening and ending
 
-    async def recv(self) -> bytes:
-        """Wait for a frame."""
-        try:
-            return await self._connection.recv(decode=False)
-        except ConnectionClosed as closed:
-            raise _ended(closed) from None
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ask for the upgrade."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none to `isinstance`
+        self._core.send_request(self._upgrade)
+        self._flush()
 
-    async def ping(self) -> Awaitable[object]:
-        """Ping; the pong is awaited by whoever wants it."""
-        try:
-            return await self._connection.ping()
-        except ConnectionClosed as closed:
-            raise _ended(closed) from None
+    async def opened(self) -> None:
+        """Wait for the answer to the upgrade; raises `LinkFailed` if it is no consent."""
+        await self._answered.wait()
+        if self._core.handshake_exc is not None:
+            raise _meaning(self._core.handshake_exc)
+
+    def eof_received(self) -> None:
+        """Let the connection end: whoever says nothing any more is told nothing."""
+        self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Take note of the end."""
+        self._core.receive_eof()
+        self.resume_writing()
+        self._end(_ended(self._core))
+        self._answered.set()
+        self._over.set()
+
+    def _end(self, ending: WireEnded | LinkFailed) -> None:
+        """Cut the connection; this, or what ended the wire before, is what `serve` raises."""
+        self._ending = self._ending or ending
+        self._transport.abort()
 
     def abort(self) -> None:
         """Cut the connection."""
-        self._connection.transport.abort()
+        self._transport.abort()
 
     async def close(self) -> None:
         """End it in good order."""
-        with suppress(Exception):  # it is over, however it ends
-            await self._connection.close()
+        if self._core.state is State.OPEN:
+            self._core.send_close(CloseCode.NORMAL_CLOSURE)
+            self._flush()
+            await is_set_within(CLOSE_S, self._over)
+        self.abort()
+        await self._over.wait()
+
+    # ---- reading
+
+    async def serve(self, take: Take) -> None:
+        """Give every frame to `take`."""
+        early, self._early = self._early, []
+        self._take = take
+        for frame in early:
+            take(frame)
+        await self._over.wait()
+        assert self._ending is not None
+        raise self._ending
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the socket brings."""
+        core = self._core
+        core.receive_data(data)
+        for event in core.events_received():
+            if isinstance(event, Frame):
+                self._heard(event)
+        if not self._answered.is_set() and (core.state is State.OPEN or core.handshake_exc is not None):
+            self._answered.set()
+        self._flush()  # the core's pongs, and its goodbye
+        if core.close_expected() and not self._leaving:
+            self._leaving = True
+            self._loop.call_later(CLOSE_S, self.abort)
+
+    def _heard(self, frame: Frame) -> None:
+        opcode, data = frame.opcode, cast(bytearray, frame.data)  # only of frames to send it is another type
+        if opcode is Opcode.TEXT or opcode is Opcode.BINARY:
+            if frame.fin:
+                self._take(data)
+            else:
+                self._partial = data
+        elif opcode is Opcode.CONT:  # the core adds up how large it becomes
+            self._partial += data
+            if frame.fin:
+                message, self._partial = self._partial, bytearray()
+                self._take(message)
+        elif opcode is Opcode.PONG and data == self._pinged and self._pong is not None and not self._pong.done():
+            self._pong.set_result(None)
+
+    # ---- writing
+
+    def send(self, frame: bytes) -> None:
+        """Send a frame."""
+        if self._core.state is not State.OPEN:
+            return
+        if self._patience is not None and self._transport.get_write_buffer_size() > WAITING_MOST:
+            self._end(too_slow())
+            return
+        self._core.send_text(frame)
+        if not self._collecting:
+            self._collecting = True
+            self._loop.call_soon(self._turn_ends)
+            self._flush()
+
+    def _turn_ends(self) -> None:
+        self._collecting = False
+        self._flush()
+
+    def _flush(self) -> None:
+        """Write what the core wants written."""
+        data = b"".join(self._core.data_to_send())
+        if data:
+            self._written += len(data)
+            self._transport.write(data)
+
+    def ping(self) -> Awaitable[object]:
+        """Ping; only the pong to the latest ping counts."""
+        if self._core.state is not State.OPEN:
+            raise self._ending or WireEnded()
+        self._pinged, self._pong = b"%d" % next(self._numbers), self._loop.create_future()
+        self._core.send_ping(self._pinged)
+        self._flush()
+        return self._pong
+
+    def pause_writing(self) -> None:
+        """Begin to lose patience: the socket's buffer and ours are full."""
+        self._patience = self._loop.call_later(PATIENCE_S, self._lose_patience, self._taken())
+
+    def resume_writing(self) -> None:
+        """Be patient again."""
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _lose_patience(self, before: int) -> None:
+        if self._taken() == before:
+            self._end(LinkFailed(LinkState.NOT_ANSWERING, f"it took no data for {PATIENCE_S:g} s"))
+        else:
+            self.pause_writing()
+
+    def _taken(self) -> int:
+        """Say how many bytes the system has taken."""
+        return self._written - self._transport.get_write_buffer_size()
 
 
-def _ended(closed: ConnectionClosed) -> WireEnded | LinkFailed:
-    if closed.rcvd is None:
+def _ended(core: ClientProtocol) -> WireEnded | LinkFailed:
+    if core.close_rcvd is None:
         return WireEnded()
-    if closed.rcvd.code == CloseCode.POLICY_VIOLATION:
+    if core.close_rcvd.code == CloseCode.POLICY_VIOLATION:
         return LinkFailed(LinkState.REFUSED, "it refused the token (close code 1008)")
-    return WireEnded(abrupt=False, displaced=closed.rcvd.code == CloseCode.NO_STATUS_RCVD)
+    return WireEnded(abrupt=False, displaced=core.close_rcvd.code == CloseCode.NO_STATUS_RCVD)
 
 
 # ---- opening
-
-
-class _Connect(connect):
-    """Connects to one place only: a token does not follow a redirect."""
-
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        """Report the redirect as the answer that it is."""
-        return exc
 
 
 async def open_websocket(lock: LockFile, connect: Connect) -> WebSocket:
     """Connect, then send the upgrade with the token. Raises `LinkFailed`."""
     endpoint = await connect()
     try:
-        return WebSocket(await _upgrade(lock, endpoint))
-    except BaseException:
+        _, wire = await asyncio.get_running_loop().create_connection(lambda: WebSocket(lock), sock=endpoint)
+    except BaseException as exc:
         endpoint.close()
-        raise
-
-
-async def _upgrade(lock: LockFile, endpoint: socket.socket) -> ClientConnection:
+        raise broken_off(visible(str(exc))) if isinstance(exc, OSError) else exc from None
     try:
-        return await _Connect(
-            f"ws://{LOOPBACK}:{lock.port}/",  # wherever it is: plugins may refuse any other Host
-            sock=endpoint,
-            subprotocols=[Subprotocol("mcp")],
-            additional_headers=token_of(lock),
-            proxy=None,  # the default would send the token through http_proxy
-            compression=None,
-            max_size=MOST_BYTES,
-            open_timeout=HANDSHAKE_S,
-            close_timeout=0.5,
-            ping_interval=None,  # `bridge.ides.sockets` knows when it matters
-        )
-    except InvalidStatus as exc:
+        async with asyncio.timeout(HANDSHAKE_S):
+            await wire.opened()
+    except BaseException as exc:
+        await wire.close()
+        raise silent_for(HANDSHAKE_S) if isinstance(exc, TimeoutError) else exc from None
+    return wire
+
+
+def _meaning(exc: Exception) -> LinkFailed:
+    """Say what it means that the upgrade was not agreed to."""
+    if isinstance(exc, InvalidStatus):
         status = exc.response.status_code
         state = LinkState.REFUSED if status in _REFUSED_STATUS else LinkState.PORT_TAKEN
-        raise LinkFailed(state, f"it answered HTTP {status}") from None
-    except TimeoutError:
-        raise silent_for(HANDSHAKE_S) from None
-    except (InvalidHandshake, WebSocketException) as exc:
-        if isinstance(exc.__cause__, EOFError):
-            raise broken_off() from None
-        raise LinkFailed(LinkState.PORT_TAKEN, f"no WebSocket server: {visible(str(exc))}") from None
-    except (OSError, EOFError) as exc:
-        raise broken_off(str(exc)) from None
+        return LinkFailed(state, f"it answered HTTP {status}")
+    if isinstance(exc.__cause__, EOFError):
+        return broken_off()
+    return LinkFailed(LinkState.PORT_TAKEN, f"no WebSocket server: {visible(str(exc))}")

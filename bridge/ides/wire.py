@@ -20,22 +20,29 @@ __all__ = [
     "AUTHORIZATION",
     "MOST_BYTES",
     "PATIENCE_S",
+    "WAITING_MOST",
     "Connect",
     "LinkFailed",
+    "Take",
     "Wire",
     "WireEnded",
     "broken_off",
     "is_set_within",
     "silent_for",
     "token_of",
+    "too_slow",
 ]
 
 AUTHORIZATION: Final = "X-Claude-Code-Ide-Authorization"
 MOST_BYTES: Final = 64 * 2**20  # of one message: an openDiff carries a whole file, escaped
 PATIENCE_S: Final = 5.0  # an IDE that takes no data for so long is cut off
+WAITING_MOST: Final = 2 * MOST_BYTES  # of all messages that an IDE has not taken yet
 
 Connect = Callable[[], Awaitable[socket.socket]]
 """Gives a connection to one who may be told the token, non-blocking; raises `LinkFailed`."""
+
+Take = Callable[[bytes | bytearray], None]
+"""Takes a frame, at once."""
 
 
 class LinkFailed(Exception):
@@ -64,17 +71,20 @@ class WireEnded(Exception):
 class Wire(Protocol):
     """An open wire. Frames are JSON-RPC messages, in order both ways."""
 
-    async def send(self, frame: bytes) -> None:
-        """Send a frame; one that the IDE does not take ends the wire, which `recv` reports."""
+    def send(self, frame: bytes) -> None:
+        """Send a frame, without waiting; an IDE that takes none, or leaves too many waiting, is cut off."""
 
-    async def recv(self) -> bytes:
-        """Wait for a frame, for hours if need be; raises `WireEnded`, or `LinkFailed` if the end says what it means."""
+    async def serve(self, take: Take) -> None:
+        """Give every frame to `take`, for hours if need be.
 
-    async def ping(self) -> Awaitable[object]:
-        """Ask whether the IDE lives; what is given is done when it has answered. Raises `WireEnded`."""
+        Ends with the wire only: raises `WireEnded`, or `LinkFailed` if the end says what it means.
+        """
+
+    def ping(self) -> Awaitable[object]:
+        """Ask whether the IDE lives; what is given is done when it has answered. Raises what ended the wire."""
 
     def abort(self) -> None:
-        """Cut the connection; `recv` raises `WireEnded`."""
+        """Cut the connection; `serve` raises `WireEnded`."""
 
     async def close(self) -> None:
         """End it in good order, which may take half a second; never raises. Twice does no harm."""
@@ -93,6 +103,11 @@ def broken_off(why: str = "") -> LinkFailed:
 def silent_for(seconds: float) -> LinkFailed:
     """Say that an IDE took the connection, and no more."""
     return LinkFailed(LinkState.NOT_ANSWERING, f"no answer within {seconds:g} s")
+
+
+def too_slow() -> LinkFailed:
+    """Say that an IDE left too many messages waiting."""
+    return LinkFailed(LinkState.NOT_ANSWERING, "it takes messages too slowly")
 
 
 async def is_set_within(seconds: float, event: asyncio.Event) -> bool:

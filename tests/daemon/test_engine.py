@@ -108,7 +108,7 @@ class House:
     async def ask(self, agent: Agent, ask: Ask, review: Review | None = None) -> asyncio.Future[Any]:
         scene = await self.lookout.scene_of(review or self.review())
         id_ = next(self.ids)
-        await self.engine.feed(Asked(time.time(), agent.number, id_, ask, scene))
+        self.engine.feed(Asked(time.time(), agent.number, id_, ask, scene))
         return agent.answer(id_)
 
     async def propose(self, agent: Agent, review: Review) -> asyncio.Future[Any]:
@@ -235,7 +235,7 @@ async def test_an_ide_that_dies_hands_its_review_to_the_page_and_a_new_ide_takes
         await agent.shown("page")
         assert (await house.on_disk()).is_open
     async with make_ide(human="accept"):
-        await house.engine.look_again()
+        house.engine.look_again()
         assert (await result(end))["outcome"] == "accepted"
 
 
@@ -247,7 +247,7 @@ async def test_a_new_life_takes_back_what_the_last_one_left(open_house: OpenHous
         async with open_house() as second:
             undecided = await second.journal.run(Journal.undecided)
             assert [review.state for review in undecided] == [State.SHOWN]
-            await second.engine.feed(Restored(time.time(), undecided))
+            second.engine.feed(Restored(time.time(), undecided))
             end = await second.ask(second.agent(), Wait(review_id="r1"))
             await ide.until(lambda: len([name for name, _ in ide.calls if name == "openDiff"]) == 2, PATIENCE_S)
             await ide.accept()
@@ -268,7 +268,7 @@ async def test_an_agent_that_leaves_is_not_answered_and_its_review_stays(house: 
     await house.propose(leaving, house.review())
     end = await house.ask(staying, Wait(review_id="r1"))
     assert house.engine.sessions == 3
-    await house.engine.left(leaving)
+    house.engine.left(leaving)
     assert house.engine.sessions == 2
     await house.pages.decide("r1", 1, None, ())
     assert (await result(end))["outcome"] == "rejected"
@@ -342,7 +342,7 @@ async def test_a_bug_in_an_event_that_nobody_waits_for_is_logged_and_the_house_s
         raise ZeroDivisionError
 
     monkeypatch.setattr(house.engine.router.seats, "left", bug)
-    await house.engine.left(house.agent())
+    house.engine.left(house.agent())
     assert "a bug in handling Left" in caplog.text
     await house.propose(house.agent(), house.review())
     assert (await house.on_disk()).is_open

@@ -39,11 +39,11 @@ class Links:
         self.dialer = dialer or Dialer()
         self.sockets = Sockets(tasks, self.feed, self.dialer, **options)
         self.events: asyncio.Queue[Event] = asyncio.Queue()
-        self.on_event: Callable[[Event], Awaitable[None]] | None = None
+        self.on_event: Callable[[Event], None] | None = None
 
-    async def feed(self, event: Event) -> None:
+    def feed(self, event: Event) -> None:
         if self.on_event is not None:
-            await self.on_event(event)
+            self.on_event(event)
         self.events.put_nowait(event)
 
     async def next(self) -> Event:
@@ -70,7 +70,7 @@ class Links:
         return event.state, event.reason
 
     async def call(self, lock: LockFile, method: str, params: Any, id_: int = 1) -> Any:
-        await self.sockets.send(lock.ide_id, jsonrpc.request(id_, method, jsonrpc.dump(params)))
+        self.sockets.send(lock.ide_id, jsonrpc.request(id_, method, jsonrpc.dump(params)))
         event = await self.next()
         assert isinstance(event, LinkMessage), event
         assert event.message.id == id_

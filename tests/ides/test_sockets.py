@@ -72,7 +72,7 @@ async def test_what_is_not_json_rpc_is_passed_over(links: Links, make_ide: MakeI
     async with make_ide(faults=["garbage"]) as ide:
         lock = lock_to(ide)
         await links.opened(lock)
-        await links.sockets.send(lock.ide_id, jsonrpc.request(1, "ping"))
+        links.sockets.send(lock.ide_id, jsonrpc.request(1, "ping"))
         events = [await links.next(), await links.next()]
         assert [event.message.id for event in events if isinstance(event, LinkMessage)] == ["nobody-asked", 1]
 
@@ -96,7 +96,7 @@ async def test_after_hanging_up_nothing_more_is_reported(links: Links, make_ide:
         await links.opened(lock)
         links.sockets.hang_up(lock.ide_id)
         links.sockets.hang_up(lock.ide_id)
-        await links.sockets.send(lock.ide_id, b"{}")
+        links.sockets.send(lock.ide_id, b"{}")
         links.sockets.watch(lock.ide_id, closely=True)
         await ide.until(lambda: not ide._listener.clients, PATIENCE_S)
         await links.opened(lock)
@@ -108,12 +108,12 @@ async def test_one_may_hang_up_while_a_message_is_reported(links: Links, make_id
         lock = lock_to(ide)
         await links.opened(lock)
 
-        async def hang_up(event: Event) -> None:
+        def hang_up(event: Event) -> None:
             links.sockets.hang_up(lock.ide_id)
-            await links.sockets.send(lock.ide_id, b"{}")
+            links.sockets.send(lock.ide_id, b"{}")
 
         links.on_event = hang_up
-        await links.sockets.send(lock.ide_id, jsonrpc.request(1, "ping"))
+        links.sockets.send(lock.ide_id, jsonrpc.request(1, "ping"))
         assert isinstance(await links.next(), LinkMessage)
         await ide.until(lambda: not ide._listener.clients, PATIENCE_S)
         links.on_event = None
@@ -185,7 +185,7 @@ async def test_an_ide_that_falls_silent_when_a_diff_opens_is_noticed(links: Link
         links.sockets.watch(lock.ide_id, closely=True)
         arguments = {"old_file_path": "/a", "new_file_path": "/a", "new_file_contents": "", "tab_name": "t"}
         params = jsonrpc.dump({"name": "openDiff", "arguments": arguments})
-        await links.sockets.send(lock.ide_id, jsonrpc.request(1, "tools/call", params))
+        links.sockets.send(lock.ide_id, jsonrpc.request(1, "tools/call", params))
         assert (await links.closed())[0] is LinkState.NOT_ANSWERING
 
 

@@ -151,7 +151,7 @@ def note(value: Any) -> bytes:
 @pytest.mark.usefixtures("patient")
 async def test_every_request_shows_the_token_and_nothing_that_is_not_needed(links: Links, server: Server) -> None:
     await links.opened(server.lock)
-    await links.sockets.send(server.lock.ide_id, note(1))
+    links.sockets.send(server.lock.ide_id, note(1))
     assert await server.got() == note(1)
     stream, post = server.heads
     assert (stream.method, stream.raw_path, stream.headers["Accept"]) == ("GET", "/sse", "text/event-stream")
@@ -168,7 +168,7 @@ async def test_every_request_shows_the_token_and_nothing_that_is_not_needed(link
 async def test_an_address_may_be_written_in_many_ways(links: Links, server: Server, named: str) -> None:
     server.begin = f"event: endpoint\ndata: {named.format(server.port)}\n\n".encode()
     await links.opened(server.lock)
-    await links.sockets.send(server.lock.ide_id, note(1))
+    links.sockets.send(server.lock.ide_id, note(1))
     assert await server.got() == note(1)
     expected = {"?a=%2f": "/sse?a=%2f", "http://127.0.0.1:{}?a=%2f": "/?a=%2f", "/a/../b": "/b"}
     assert server.heads[1].raw_path == expected.get(named, "/")
@@ -177,7 +177,7 @@ async def test_an_address_may_be_written_in_many_ways(links: Links, server: Serv
 async def test_an_ide_without_a_token_is_sent_none(links: Links, server: Server) -> None:
     lock = lock_of(server.port, None, transport=Transport.SSE)
     await links.opened(lock)
-    await links.sockets.send(lock.ide_id, note(1))
+    links.sockets.send(lock.ide_id, note(1))
     await server.got()
     assert [AUTHORIZATION in request.headers for request in server.heads] == [False, False]
 
@@ -209,7 +209,7 @@ async def test_every_connection_is_one_that_was_looked_at(server: Server) -> Non
     async with linked(dialer=(dialer := Recording())) as links:
         await links.opened(server.lock)
         for number in range(5):
-            await links.sockets.send(server.lock.ide_id, note(number))
+            links.sockets.send(server.lock.ide_id, note(number))
             assert await server.got() == note(number)
     assert server.peers == dialer.made
     assert len(dialer.made) == 6
@@ -219,7 +219,7 @@ async def test_who_takes_the_port_meanwhile_is_sent_nothing(server: Server) -> N
     async with linked(dialer=(dialer := Recording())) as links:
         await links.opened(server.lock)
         dialer.nobody = Silence.UNTRUSTED
-        await links.sockets.send(server.lock.ide_id, note("secret"))
+        links.sockets.send(server.lock.ide_id, note("secret"))
         assert await links.closed() == (LinkState.LISTENING, "it closed the connection")
         assert await links.fails(server.lock) == (LinkState.PORT_TAKEN, "its port does not belong to your user")
     assert [request.method for request in server.heads] == ["GET"]
@@ -358,7 +358,7 @@ async def test_other_events_are_passed_over(links: Links, server: Server) -> Non
     await server.stream.write(b"event: endpoint\ndata: http://attacker.invalid/\n\nevent: news\ndata: {}\n\n")
     await server.say(note(1))
     assert await message(links) == 1
-    await links.sockets.send(server.lock.ide_id, note(2))
+    links.sockets.send(server.lock.ide_id, note(2))
     assert await server.got() == note(2)
 
 
@@ -418,7 +418,7 @@ async def test_the_system_probes_a_stream_that_is_silent(links: Links, server: S
 async def test_messages_are_posted_in_order_over_one_connection(links: Links, server: Server) -> None:
     await links.opened(server.lock)
     for number in range(300):
-        await links.sockets.send(server.lock.ide_id, note(number))
+        links.sockets.send(server.lock.ide_id, note(number))
     assert [await server.got() for _ in range(300)] == [note(number) for number in range(300)]
     assert len(server.peers) == 2
 
@@ -428,7 +428,7 @@ async def test_calls_and_answers_under_load_keep_their_order(links: Links, make_
         lock = lock_to(ide)
         await links.opened(lock)
         for number in range(200):
-            await links.sockets.send(lock.ide_id, jsonrpc.request(number, "ping"))
+            links.sockets.send(lock.ide_id, jsonrpc.request(number, "ping"))
         events = [await links.next() for _ in range(200)]
     assert [event.message.id for event in events if isinstance(event, LinkMessage)] == list(range(200))
 
@@ -443,7 +443,7 @@ async def test_four_megabytes_cross_both_ways(links: Links, server: Server) -> N
     text = "x\U0001f600" * (4 * 2**20 // 5)
     await links.opened(server.lock)
     for _ in range(2):
-        await links.sockets.send(server.lock.ide_id, note(text))
+        links.sockets.send(server.lock.ide_id, note(text))
         assert await message(links) == text
     assert len(server.peers) == 2
 
@@ -473,7 +473,7 @@ async def test_a_message_that_is_not_accepted_ends_the_link(
 
         server.accept = refuse
         await links.opened(server.lock)
-        await links.sockets.send(server.lock.ide_id, note(1))
+        links.sockets.send(server.lock.ide_id, note(1))
         assert await links.closed() == (state, reason)
     assert elsewhere.heads == []
 
@@ -487,7 +487,7 @@ async def test_a_post_that_is_broken_off_ends_the_link(links: Links, server: Ser
 
     server.accept = cut
     await links.opened(server.lock)
-    await links.sockets.send(server.lock.ide_id, note(1))
+    links.sockets.send(server.lock.ide_id, note(1))
     assert await links.closed() == (LinkState.LISTENING, "it closed the connection")
 
 
@@ -504,7 +504,7 @@ async def test_an_answer_that_comes_in_pieces_costs_no_connection(links: Links, 
     server.accept = slowly
     await links.opened(server.lock)
     for number in range(5):
-        await links.sockets.send(server.lock.ide_id, note(number))
+        links.sockets.send(server.lock.ide_id, note(number))
     assert [await server.got() for _ in range(5)] == [note(number) for number in range(5)]
     assert len(server.peers) == 2
 
@@ -516,14 +516,14 @@ async def test_an_endless_answer_to_a_post_is_not_read(links: Links, server: Ser
     server.accept = babble
     await links.opened(server.lock)
     for number in range(3):
-        await links.sockets.send(server.lock.ide_id, note(number))
+        links.sockets.send(server.lock.ide_id, note(number))
         assert await server.got() == note(number)
 
 
 async def test_what_was_sent_before_hanging_up_arrives(links: Links, server: Server) -> None:
     await links.opened(server.lock)
     for number in range(50):
-        await links.sockets.send(server.lock.ide_id, note(number))
+        links.sockets.send(server.lock.ide_id, note(number))
     links.sockets.hang_up(server.lock.ide_id)
     assert [await server.got() for _ in range(50)] == [note(number) for number in range(50)]
 
@@ -544,11 +544,11 @@ async def test_a_post_may_stay_open_while_a_human_thinks(links: Links, server: S
     server.accept = wait_for_human
     await links.opened(server.lock)
     for what in ("diff", "other", "another"):
-        await links.sockets.send(server.lock.ide_id, note(what))
+        links.sockets.send(server.lock.ide_id, note(what))
     assert [await server.got() for _ in range(3)] == [note(what) for what in ("diff", "other", "another")]
     decided.set()
     assert await message(links) == "decided"
-    await links.sockets.send(server.lock.ide_id, note("after"))
+    links.sockets.send(server.lock.ide_id, note("after"))
     assert await server.got() == note("after")
 
 
@@ -564,7 +564,7 @@ async def test_not_every_post_may_stay_open(links: Links, server: Server, monkey
     server.accept = hold
     await links.opened(server.lock)
     for number in range(4):
-        await links.sockets.send(server.lock.ide_id, note(number))
+        links.sockets.send(server.lock.ide_id, note(number))
     assert await links.closed() == (LinkState.NOT_ANSWERING, "it left 3 messages unanswered")
 
 
@@ -590,9 +590,9 @@ async def test_a_ping_is_no_request_and_comes_later_than_initialize(
 ) -> None:
     monkeypatch.setattr(sockets, "AT_LEISURE_S", 2.0)
 
-    async def initialize(event: Event) -> None:
-        await links.sockets.send(server.lock.ide_id, note("initialize"))
-        await links.sockets.send(server.lock.ide_id, note("initialized"))
+    def initialize(event: Event) -> None:
+        links.sockets.send(server.lock.ide_id, note("initialize"))
+        links.sockets.send(server.lock.ide_id, note("initialized"))
 
     assert jsonrpc.decode(sse.PING).is_notification
     links.on_event = initialize
@@ -614,7 +614,7 @@ async def test_a_server_whose_stream_lives_but_takes_no_posts_is_noticed(
     server.accept = hold
     await links.opened(server.lock)
     links.sockets.watch(server.lock.ide_id, closely=True)
-    await links.sockets.send(server.lock.ide_id, note("diff"))
+    links.sockets.send(server.lock.ide_id, note("diff"))
     assert await links.closed() == (LinkState.NOT_ANSWERING, "it did not answer a ping")
 
 
@@ -627,11 +627,9 @@ async def test_an_ide_that_takes_no_data_is_cut_off_and_holds_nobody_up(
     await links.opened(lock)
     ide.send_signal(signal.SIGSTOP)
     frame = note("x" * 2**24)
-    sending = links.sockets.send(lock.ide_id, frame)
-    with pytest.raises(StopIteration):  # at once, without waiting for anything
-        sending.send(None)
+    links.sockets.send(lock.ide_id, frame)
     assert await links.closed() == (LinkState.NOT_ANSWERING, "it took no data for 0.2 s")
-    await links.sockets.send(lock.ide_id, frame)
+    links.sockets.send(lock.ide_id, frame)
 
 
 async def test_an_ide_that_is_too_slow_is_cut_off(
@@ -643,7 +641,7 @@ async def test_an_ide_that_is_too_slow_is_cut_off(
     await links.opened(lock)
     ide.send_signal(signal.SIGSTOP)
     for number in range(65):
-        await links.sockets.send(lock.ide_id, note(number))
+        links.sockets.send(lock.ide_id, note(number))
     assert await links.closed() == (LinkState.NOT_ANSWERING, "it takes messages too slowly")
 
 
@@ -653,5 +651,5 @@ async def test_a_server_that_has_restarted_is_dialled_again(links: Links) -> Non
     assert await links.closed() == (LinkState.GONE, "the IDE ended")
     async with serving(server.port) as server:
         await links.opened(server.lock)
-        await links.sockets.send(server.lock.ide_id, note(1))
+        links.sockets.send(server.lock.ide_id, note(1))
         assert await server.got() == note(1)

@@ -8,12 +8,12 @@ from collections.abc import Awaitable
 from typing import Any
 
 import pytest
-from websockets.asyncio.client import ClientConnection
 
 from bridge.core import jsonrpc
 from bridge.core.events import LinkState
 from bridge.ides import dialing, sockets, websocket
 from bridge.ides.ports import snapshot
+from bridge.ides.websocket import WebSocket
 from bridge.ides.wire import AUTHORIZATION
 from tests.ides.linking import (
     PATIENCE_S,
@@ -41,15 +41,15 @@ async def test_a_refused_token_is_told_from_a_dropped_connection(links: Links, m
 async def test_an_ide_that_answers_pings_is_kept(
     links: Links, make_ide: MakeIde, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pongs: asyncio.Queue[Awaitable[float]] = asyncio.Queue()
-    ping = ClientConnection.ping
+    pongs: asyncio.Queue[Awaitable[object]] = asyncio.Queue()
+    ping = WebSocket.ping
 
-    async def heard(connection: ClientConnection) -> Awaitable[float]:
-        pong = await ping(connection)
+    def heard(wire: WebSocket) -> Awaitable[object]:
+        pong = ping(wire)
         pongs.put_nowait(pong)
         return pong
 
-    monkeypatch.setattr(ClientConnection, "ping", heard)
+    monkeypatch.setattr(WebSocket, "ping", heard)
     monkeypatch.setattr(sockets, "CLOSELY_S", 1.0)
     monkeypatch.setattr(sockets, "AT_LEISURE_S", 1.0)
     async with make_ide() as ide, asyncio.timeout(PATIENCE_S):
@@ -70,9 +70,9 @@ async def test_an_ide_that_takes_no_data_is_cut_off(
     await links.opened(lock)
     ide.send_signal(signal.SIGSTOP)
     frame = jsonrpc.request(1, "ping", jsonrpc.dump({"x": "x" * 2**24}))
-    await links.sockets.send(lock.ide_id, frame)
+    links.sockets.send(lock.ide_id, frame)
     await links.closed()
-    await links.sockets.send(lock.ide_id, frame)
+    links.sockets.send(lock.ide_id, frame)
 
 
 _UPGRADE = ("Upgrade: websocket", "Connection: Upgrade")
