@@ -245,12 +245,10 @@ class Links:
             link.leftovers.append(tab)
 
     def received(self, ide_id: str, message: Message, now: float) -> int | None:
-        """Take a message; give the id of an answer that belongs to no call, for the desk to look up."""
-        link = self.links[ide_id]
+        """Take an answer or a request; give the id of an answer that belongs to no call, for the desk to look up."""
         if message.is_response:
-            return self._answered(link, message, now)
-        if message.is_request and message.id is not None:
-            self._out.append(Send(ide_id, _answer_ide(message)))
+            return self._answered(self.links[ide_id], message, now)
+        self._out.append(Send(ide_id, _answer_ide(message)))
         return None
 
     def list_again(self, link: Link, done: Done, now: float) -> None:
