@@ -62,7 +62,8 @@ class ListTools:
 class ShowDiff:
     """Show a change as an IDE does, and answer when it is decided; the asker knows it by the name of its `tab`.
 
-    `known` is a decision of the same change that nobody has taken yet.
+    The review's request key is that of all diffs of the same change, and of nothing else: by it a review is found again
+    that an agent left behind. `known` is a decision of the same change that nobody has taken yet.
     """
 
     review: Review

@@ -67,7 +67,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """A session takes a request back: it gets no answer."""
+    """A session takes a request back: it gets no answer, and a diff that nobody else waits for is cancelled."""
 
     now: float
     session: SessionId
@@ -85,7 +85,7 @@ class Follows:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A session ended, however it ended."""
+    """A session ended, however it ended; nothing may be reported of it after that."""
 
     now: float
     session: SessionId

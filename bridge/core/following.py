@@ -21,6 +21,7 @@ from bridge.core.jsonrpc import Message
 from bridge.core.link import Link
 from bridge.core.links import Links
 from bridge.core.posing import offered
+from bridge.core.progress import call_of
 
 __all__ = ["GONE_S", "PAUSE_S", "Followers"]
 
@@ -181,11 +182,10 @@ class Followers:
         """Pass on how far a call is, to who made it, under its own token."""
         try:
             params = jsonrpc.load(message.params)
-            token = params.get("progressToken") if isinstance(params, dict) else None
-            call = link.calls.get(token) if type(token) is int else None  # true is no 1
+            request_id = call_of(params)
+            call = None if request_id is None else link.calls.get(request_id)
             if call is not None and call.progress is not None:
-                params["progressToken"] = jsonrpc.load(call.progress.token)
-                self._out.append(Notify(call.progress.session, "notifications/progress", jsonrpc.dump(params)))
+                self._out.append(call.progress.told(params))
         except (ValueError, RecursionError):
             self._links.dropped += 1
 

@@ -10,17 +10,18 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from bridge.core.answers import Answer
 from bridge.core.dialects import OFFICIAL, Tools, Traits, traits_of
 from bridge.core.events import LinkState, SessionId
 from bridge.core.jsonrpc import Message
 from bridge.core.lockfile import LockFile
+from bridge.core.progress import Progress
 from bridge.core.ranking import Candidate
 from bridge.core.reach import HERE, Route
 
-__all__ = ["FAILED", "FOR_GOOD", "RELAY_PAUSE_S", "SLOT_PAUSE_S", "UP", "Call", "Done", "Job", "Link", "Progress"]
+__all__ = ["FAILED", "FOR_GOOD", "RELAY_PAUSE_S", "SLOT_PAUSE_S", "UP", "Call", "Done", "Job", "Link"]
 
 STEADY_S: Final = 10.0  # a link that lived so long was no accident: the pause starts afresh
 PAUSE_S: Final = (0.5, 60.0)  # first and longest
@@ -53,13 +54,6 @@ class Done(Protocol):
 
     def __call__(self, link: Link, answer: Answer, message: Message | None, now: float) -> None:
         """Take the answer; `message` None means that none will come, and `answer.error` says why."""
-
-
-class Progress(NamedTuple):
-    """Who wants to hear how far a call is, and under which token (JSON)."""
-
-    session: SessionId
-    token: bytes
 
 
 @dataclass(slots=True, kw_only=True)

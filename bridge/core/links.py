@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from bridge.core import dialects, jsonrpc, relays, translate
+from bridge.core import dialects, jsonrpc, progress, relays, translate
 from bridge.core.answers import Answer, read_answer
 from bridge.core.dialects import Tools
 from bridge.core.events import Command, Dial, HangUp, LinkState, Log, Scene, Send, SessionId
 from bridge.core.jsonrpc import Message
-from bridge.core.link import FOR_GOOD, UP, Call, Done, Job, Link, Progress
+from bridge.core.link import FOR_GOOD, UP, Call, Done, Job, Link
 from bridge.core.selection import Candidate, Listener, Selection, select
 from bridge.errors import BadData
 
@@ -215,8 +215,7 @@ class Links:
         call = link.calls[request_id] = Call(tool=tool, done=done, deadline=deadline)
         link.idle_since = None
         if meta:
-            meta, token = _own_token(meta, request_id)
-            call.progress = None if session is None or token is None else Progress(session, token)
+            meta, call.progress = progress.swapped(meta, request_id, session)
         params = dialects.call(tool, arguments, meta)
         self._out.append(Send(link.id, jsonrpc.request(request_id, "tools/call", params)))
         return request_id
@@ -247,12 +246,10 @@ class Links:
             link.leftovers.append(tab)
 
     def received(self, ide_id: str, message: Message, now: float) -> int | None:
-        """Take a message; give the id of an answer that belongs to no call, for the desk to look up."""
-        link = self.links[ide_id]
+        """Take an answer or a request; give the id of an answer that belongs to no call, for the desk to look up."""
         if message.is_response:
-            return self._answered(link, message, now)
-        if message.is_request and message.id is not None:
-            self._out.append(Send(ide_id, _answer_ide(message)))
+            return self._answered(self.links[ide_id], message, now)
+        self._out.append(Send(ide_id, _answer_ide(message)))
         return None
 
     def list_again(self, link: Link, done: Done, now: float) -> None:
@@ -346,17 +343,6 @@ class Links:
             if link.idle_since is not None and not link.traits.keep_open:
                 yield link.idle_since + IDLE_S
             yield from (call.deadline for call in link.calls.values() if call.deadline is not None)
-
-
-def _own_token(meta: bytes, request_id: int) -> tuple[bytes, bytes | None]:
-    """Put our own token in the place of the asker's, which may be that of another asker too; give both."""
-    try:
-        value = jsonrpc.load(meta)
-        if not isinstance(value, dict) or "progressToken" not in value:
-            return meta, None
-        return jsonrpc.dump(value | {"progressToken": request_id}), jsonrpc.dump(value["progressToken"])
-    except (ValueError, RecursionError):  # what nobody can read nobody misses
-        return b"", None
 
 
 def _answer_ide(message: Message) -> bytes:

@@ -50,6 +50,7 @@ from tests.playbook import (
 
 SELECTED = b'{"text":"a","selection":{"start":{"line":3,"character":1}}}'
 CHANGED = "notifications/tools/list_changed"
+CAT = SessionId(3)
 AGAIN = ide(4001, "/w", token="secret-next", modified=1100.0)  # CODE after a restart, on the same port
 
 
@@ -300,9 +301,11 @@ def test_who_only_asks_for_tools_follows_nothing(story: Playbook) -> None:
 
 def test_an_ide_that_gets_other_tools_is_asked_for_them_and_the_agents_are_told(followed: Playbook) -> None:
     ask_for_tools(followed)
-    followed.quietly(follows(CODE, who=BOB))
-    followed >> notifies(CHANGED) << lists(3)
-    followed >> answers(3, tools("openFile saveDocument")) << hears(CHANGED)
+    followed.quietly(follows(CODE, who=BOB), follows(IDEA, who=CAT))
+    bring_up(followed, IDEA)
+    followed.quietly(asks(ListTools(), 9, who=CAT, scene=scene(IDEA)))
+    followed >> notifies(CHANGED) << lists(5)
+    followed >> answers(5, tools("openFile saveDocument")) << hears(CHANGED)  # BOB has not asked, CAT's are the same
     followed >> asks(ListTools(), 10, scene=scene(CODE)) << Reply(ANN, 10, ["openFile", "saveDocument"])
 
 
