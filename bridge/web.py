@@ -35,7 +35,7 @@ class Server(uvicorn.Server):
     def __init__(self, app: Any, admits: Admits, most: int) -> None:
         config = uvicorn.Config(
             app,
-            interface="asgi3",  # it is guessed wrong for a method
+            interface="asgi3",  # it does not see that in every callable
             http=_door(admits, most),
             ws="none",
             lifespan="off",
