@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 import aiohttp
 from websockets.exceptions import ConnectionClosed
 
-from tests.e2e.support import BRIDGE, PATIENCE_S, Lines
+from tests.e2e.support import BRIDGE, PATIENCE_S, Lines, until
 from tests.emulator.agent import Agent as Line
 from tests.emulator.agent import agent as over_websocket
 from tests.emulator.agent import sse_agent as over_sse
@@ -165,6 +165,12 @@ class Agent:
             await self.told(TOOLS_CHANGED)
         return names
 
+    async def until_gone(self, tool: str) -> list[str]:
+        """Wait until no IDE has a tool."""
+        while tool in (names := await self.tools()):
+            await self.told(TOOLS_CHANGED)
+        return names
+
     async def ended(self) -> None:
         """Wait for the end of the connection."""
         async with asyncio.timeout(PATIENCE_S):
@@ -233,3 +239,14 @@ class Run:
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait(PATIENCE_S)
+
+    def found_again(self, before: Address) -> Address:
+        """Wait until the bridge, which was killed, is found at the same port with another token."""
+        until(lambda: self._is_there() and self.address.token != before.token, "no lock file with another token")
+        assert self.address.port == before.port
+        return self.address
+
+    def _is_there(self) -> bool:
+        with suppress(OSError, ValueError):
+            return bool(self.address)
+        return False

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bridge.client import Client
+from tests.e2e.agents import Run
 from tests.e2e.support import Ide, Running, everything_ends
 
 
@@ -47,3 +50,21 @@ def running(workspace: Path, started: list[Any]) -> Callable[..., Running]:
         return started[-1]  # type: ignore[no-any-return]
 
     return start
+
+
+@pytest.fixture
+def run(workspace: Path, started: list[Any]) -> Callable[..., Run]:
+    """Start `bridge run` in terminals of the workspace."""
+
+    def start(*words: str, cwd: Path | None = None, **environ: str) -> Run:
+        started.append(Run(*words, cwd=cwd or workspace, environ={**os.environ, **environ}))
+        return started[-1]  # type: ignore[no-any-return]
+
+    return start
+
+
+@pytest.fixture
+def client(workspace: Path) -> Iterator[Client]:
+    """Speak to the daemon of the test's home as a program in the workspace."""
+    with Client(cwd=str(workspace)) as client:
+        yield client
