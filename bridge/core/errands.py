@@ -105,7 +105,7 @@ class Errands:
         match asked.ask:
             case CallTool(tool=tool, meta=meta) as ask:
                 done = partial(self._relay, errand, ask)
-                return link, call(tool, _arguments(link, ask), done, meta=meta, session=asked.session)
+                return link, call(tool, _arguments(link, ask), done, meta=meta, session=asked.session, raw=True)
             case AskDirty(path=path):
                 arguments = jsonrpc.dump(dialects.file_arguments(link.tools, "checkDocumentDirty", path))
                 return link, call("checkDocumentDirty", arguments, partial(self._dirty, errand))
@@ -148,8 +148,11 @@ class Errands:
         if message is None and link.state not in UP and not errand.again:
             if self._sent_again(errand, now):
                 return
-        elif message is not None and not message.error:
-            failure = answers.read_open_file(answer)[0] if ask.posed and ask.tool == "openFile" else None
+        elif message is not None and message.error:
+            failure = answers.read_answer(message).error
+        elif message is not None:
+            if ask.posed and ask.tool == "openFile":
+                failure = answers.read_open_file(answers.read_answer(message))[0]
             try:
                 result = _relayed(link, message)
             except (ValueError, RecursionError):

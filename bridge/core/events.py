@@ -39,9 +39,9 @@ class LinkState(StrEnum):
     UNREACHABLE = "unreachable"  # nobody answers beyond the Windows boundary, or outside the container
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Scene:
-    """What the shell saw when a request came: every IDE, and where the asker stands."""
+    """What the shell saw when a request came: every IDE, and where the asker stands. Each is equal to itself only."""
 
     candidates: tuple[Candidate, ...]
     place: Place

@@ -149,6 +149,8 @@ _ENCODE: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).enco
 
 def dump(value: Any) -> bytes:
     """Encode as compact ASCII JSON, lone surrogates included (RFC 8259 section 8.2 allows the escape)."""
+    if type(value) is int:  # ids: in every message, and five times slower below
+        return b"%d" % value
     return _ENCODE(value).encode("ascii")
 
 

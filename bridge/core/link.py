@@ -64,6 +64,7 @@ class Call:
     done: Done | None  # None: the answer interests nobody
     deadline: float | None  # None: a human answers, or the link's own deadline counts
     progress: Progress | None = None
+    raw: bool = False  # what the answer says is for `done` to read
 
 
 @dataclass(slots=True, eq=False)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 from bridge.core import dialects, jsonrpc, progress, relays, translate
 from bridge.core.answers import Answer, read_answer
@@ -32,11 +33,30 @@ IDLE_S: Final = 60.0
 MOST_LINKS: Final = 100  # every life of an IDE is one; beyond this, those that are over are forgotten
 
 
-class _Choice(NamedTuple):
-    """A choice that was made, and from what: the same question has the same answer."""
+class _Known(NamedTuple):
+    """What the links know of an IDE."""
 
-    scene: Scene
-    known: list[Candidate]
+    candidate: Candidate  # as the shell saw it, or as a relay did
+    shareable: bool
+    last_focus: float | None
+    trouble: str | None
+    occupied: bool
+
+    def informed(self) -> Candidate:
+        """Give the candidate, with all that is known of it."""
+        return replace(
+            self.candidate,
+            shareable=self.shareable,
+            last_focus=self.last_focus,
+            trouble=self.trouble,
+            occupied=self.occupied,
+        )
+
+
+class _Choice(NamedTuple):
+    """A choice that was made, and from what: while nothing else is known, the same scene has the same answer."""
+
+    known: list[_Known]
     selection: Selection
 
 
@@ -51,7 +71,7 @@ class Links:
         self._ids = ids
         self._pid = pid
         self._version = version
-        self._last: _Choice | None = None
+        self._choices: WeakKeyDictionary[Scene, _Choice] = WeakKeyDictionary()
 
     # ---- choosing
 
@@ -63,22 +83,28 @@ class Links:
         """
         spent = relays.spent_since(self.links.values(), now)
         named = bool(scene.named) and not again
-        known = [self._informed(candidate, named, spent, now) for candidate in scene.candidates]
-        if self._last is None or self._last.scene is not scene or self._last.known != known:
+        known = [self._known(candidate, named, spent, now) for candidate in scene.candidates]
+        choice = self._choices.get(scene)
+        if choice is None or choice.known != known:
             selection = select(
-                known, scene.place, scene.terminal, named=scene.named, pinned=scene.pinned, takeover=scene.takeover
+                [each.informed() for each in known],
+                scene.place,
+                scene.terminal,
+                named=scene.named,
+                pinned=scene.pinned,
+                takeover=scene.takeover,
             )
-            self._last = _Choice(scene, known, selection)
-        return self._last.selection
+            choice = self._choices[scene] = _Choice(known, selection)
+        return choice.selection
 
-    def _informed(self, candidate: Candidate, named: bool, spent: float | None, now: float) -> Candidate:
+    def _known(self, candidate: Candidate, named: bool, spent: float | None, now: float) -> _Known:
         link = self.links.get(candidate.lock.ide_id)
         if candidate.listener is Listener.HIDDEN:
             candidate = relays.sought(candidate, link, spent, now)
         if link is None:
             traits = dialects.traits_of(candidate.lock.ide_name, Tools())
-            return replace(candidate, shareable=traits.several_clients)
-        return replace(
+            return _Known(candidate, traits.several_clients, None, None, candidate.occupied)
+        return _Known(
             candidate,
             shareable=link.traits.several_clients,
             last_focus=link.last_focus,
@@ -197,6 +223,7 @@ class Links:
         patience: float | None = CALL_S,
         meta: bytes = b"",
         session: SessionId | None = None,
+        raw: bool = False,
     ) -> int:
         """Call a tool and give the request's id.
 
@@ -204,6 +231,7 @@ class Links:
             arguments, meta: JSON already.
             patience: seconds; None means that a human answers.
             session: who hears of the call's progress, if `meta` has a token for that.
+            raw: `done` reads the message itself, if at all; its `answer` says only why there is none.
 
         Raises before anything is sent: `Unmappable` for a path of ours that the IDE has no name for, or that means
         another file there; `BadData` for arguments that cannot be read.
@@ -212,7 +240,7 @@ class Links:
             arguments = translate.to_ide(link.route.mapper, tool, arguments)
         request_id = next(self._ids) if request_id is None else request_id
         deadline = None if patience is None else now + patience
-        call = link.calls[request_id] = Call(tool=tool, done=done, deadline=deadline)
+        call = link.calls[request_id] = Call(tool=tool, done=done, deadline=deadline, raw=raw)
         link.idle_since = None
         if meta:
             meta, call.progress = progress.swapped(meta, request_id, session)
@@ -278,7 +306,7 @@ class Links:
             message = self._translated(link, call.tool, message)
         del link.calls[request_id]  # not before: should translating fail, the call still has its deadline
         if call.done is not None:
-            call.done(link, read_answer(message), message, now)
+            call.done(link, Answer() if call.raw else read_answer(message), message, now)
         link.note_idle(now)
         return None
 

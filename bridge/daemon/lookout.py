@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +22,7 @@ from bridge.ides.locks import candidate_directories
 from bridge.ides.processes import terminal_of
 from bridge.ides.projects import place
 from bridge.ides.surroundings import Surroundings
-from bridge.ides.survey import Sighting, Survey
+from bridge.ides.survey import Sighting, Survey, from_terminal
 
 __all__ = ["BRIDGE", "Lookout", "Stand", "as_seen_by"]
 
@@ -62,17 +63,24 @@ class _Own(Protocol):
         """Where the bridge itself is published as an IDE."""
 
 
+class _Look(NamedTuple):
+    """A look around that was made, or is under way, for all who look into these directories."""
+
+    stamps: Mapping[str, int]  # of the lock directories, whose times change when a file comes or goes
+    until: float
+    sighting: asyncio.Future[Sighting]
+
+    def holds(self, now: float) -> bool:
+        """Tell whether another look would hardly see more."""
+        return now < self.until and all(_stamp(directory) == stamp for directory, stamp in self.stamps.items())
+
+
 class _Memory(NamedTuple):
     """What a session saw last."""
 
     question: tuple[object, ...]
-    stamps: Mapping[Path, int]  # of the lock directories, whose times change when a file comes or goes
-    until: float
+    look: _Look
     scene: Scene
-
-    def answers(self, question: tuple[object, ...], now: float) -> bool:
-        """Tell whether this is still good enough an answer."""
-        return question == self.question and now < self.until and _stamps(self.stamps) == self.stamps
 
 
 class Lookout:
@@ -107,6 +115,7 @@ class Lookout:
         self._surroundings = surroundings
         self._clock = clock
         self._memories: WeakKeyDictionary[Stand, _Memory] = WeakKeyDictionary()
+        self._looks: dict[tuple[Path, ...], _Look] = {}
         self._survey = Survey(self._real_home, surroundings, dialer)
         self._known = tuple(candidate_directories({}, home))
         self.links: _Links | None = None  # set when there are links
@@ -127,12 +136,13 @@ class Lookout:
 
     async def sight(self, session: Stand | None = None) -> Sighting:
         """Look for IDEs, as this session's terminal sees them; without one, wherever any may be."""
-        sighting = await self._survey.look(
-            self._known if session is None else self._with(session.environ),
-            terminal_pid=None if session is None else session.terminal_pid or session.pid,
-            linked=self.links.linked if self.links is not None else (),
-        )
-        return self._without_us(sighting)
+        directories = self._known if session is None else self._with(session.environ)
+        sighting = await self._sight(directories)
+        return sighting if session is None else from_terminal(sighting, _terminal_pid(session))
+
+    async def _sight(self, directories: Iterable[Path]) -> Sighting:
+        linked = self.links.linked if self.links is not None else ()
+        return self._without_us(await self._survey.look(directories, linked=linked))
 
     def _without_us(self, sighting: Sighting) -> Sighting:
         """Leave out the lock files in which agents find the bridge: it is no IDE to itself."""
@@ -149,17 +159,30 @@ class Lookout:
     async def recent_scene(self, session: Stand, file: str | None = None, named: str | None = None) -> Scene:
         """Describe the world as `scene` does, or as it was up to a second ago while no lock file came or went.
 
-        For what may be asked many times a second. That an IDE went away its link tells at once.
+        For what may be asked many times a second, by many. That an IDE went away its link tells at once.
         """
         now = self._clock()
         question = (session.cwd, session.environ, session.terminal_pid, file, named, self.pins.changes)
         memory = self._memories.get(session)
-        if memory is None or not memory.answers(question, now):
-            # First: what changes meanwhile is for the next look.
-            stamps = _stamps([*self._with(session.environ), *self._surroundings.directories()])
-            memory = _Memory(question, stamps, now + RECENT_S, await self.scene(session, file, named))
+        if memory is None or memory.question != question or not memory.look.holds(now):
+            look = self._recent_look(session, now)
+            seen = from_terminal(await asyncio.shield(look.sighting), _terminal_pid(session))
+            memory = _Memory(question, look, self.compose(seen, session, file, named))
             self._memories[session] = memory
         return memory.scene
+
+    def _recent_look(self, session: Stand, now: float) -> _Look:
+        """Give a look around that is recent enough: many agents look at the same time, and see the same."""
+        directories = (*self._with(session.environ), *self._surroundings.directories())
+        look = self._looks.pop(directories, None)
+        if look is None or not look.holds(now):
+            # First the stamps: what changes meanwhile is for the next look.
+            stamps = {os.fspath(directory): _stamp(directory) for directory in directories}
+            look = _Look(stamps, now + RECENT_S, asyncio.ensure_future(self._sight(directories)))
+        self._looks[directories] = look
+        if len(self._looks) > DIRECTORIES_MOST:
+            del self._looks[next(iter(self._looks))]
+        return look
 
     def compose(self, sighting: Sighting, session: Stand, file: str | None, named: str | None) -> Scene:
         """Join what was seen with where the session stands."""
@@ -215,11 +238,11 @@ def _terminal(session: Stand) -> str | None:
     return None if session.pid is None else terminal_of(session.pid)
 
 
-def _stamps(directories: Iterable[Path]) -> dict[Path, int]:
-    return {directory: _stamp(directory) for directory in directories}
+def _terminal_pid(session: Stand) -> int | None:
+    return session.terminal_pid or session.pid
 
 
-def _stamp(directory: Path) -> int:
+def _stamp(directory: str | Path) -> int:
     try:
         return os.stat(directory).st_mtime_ns
     except (OSError, ValueError):  # ValueError: no file can have that name

@@ -29,7 +29,7 @@ from bridge.ides.projects import project_of
 from bridge.ides.surroundings import Surroundings
 from pathconv import Code, Env, PathMapper
 
-__all__ = ["Found", "Look", "Sighting", "Survey", "look_around"]
+__all__ = ["Found", "Look", "Sighting", "Survey", "from_terminal", "look_around"]
 
 HIDDEN_S: Final = 20.0  # for so long the folders of a hidden IDE, which may have ended long ago, are not resolved anew
 HIDDEN_MOST: Final = 4096
@@ -196,25 +196,24 @@ class Survey:
             linked: ids of the IDEs that we are connected to.
         """
         seen = await look_around(directories, self._surroundings, self._scanner, self._dialer, linked)
-        line = frozenset(ancestors(terminal_pid)) if terminal_pid is not None else frozenset()
-        return Sighting(
-            candidates=tuple(self._candidate(found, line) for found in seen.found),
+        sighting = Sighting(
+            candidates=tuple(map(self._candidate, seen.found)),
             refused=seen.scan.refused + seen.scan.problems,
             terrain=seen.terrain,
         )
+        return from_terminal(sighting, terminal_pid)
 
-    def _candidate(self, found: Found, line: Collection[int]) -> Candidate:
-        lock, pid = found.admitted.lock, found.pid
+    def _candidate(self, found: Found) -> Candidate:
+        lock = found.admitted.lock
         there = self._folders(found) if found.listener in _LIVING else _Folders(lock.workspace_folders)
         return Candidate(
             lock=lock,
             folders=there.folders,
             repositories=there.repositories,
             modified=found.admitted.modified,
-            pid=pid,
+            pid=found.pid,
             listener=found.listener,
             occupied=found.port.occupied,
-            ancestor=pid is Pid.ALIVE and lock.pid in line,
             weak=found.admitted.weak,
             route=found.route,
             silence=found.silence,
@@ -239,6 +238,18 @@ class Survey:
     def _repositories(self, folders: tuple[str, ...]) -> frozenset[str]:
         projects = (project_of(folder, self._home) for folder in folders if os.path.isabs(folder))
         return frozenset(p.repository for p in projects if p.repository is not None)
+
+
+def from_terminal(sighting: Sighting, pid: int | None) -> Sighting:
+    """Add whose terminal a process is in: that of the IDE which it descends from."""
+    line = frozenset(ancestors(pid)) if pid is not None else frozenset()
+    if not line:
+        return sighting
+    candidates = tuple(
+        replace(seen, ancestor=True) if seen.pid is Pid.ALIVE and seen.lock.pid in line else seen
+        for seen in sighting.candidates
+    )
+    return replace(sighting, candidates=candidates)
 
 
 def _named(lock: LockFile, mapper: PathMapper | None) -> tuple[tuple[str, ...], str | None]:
