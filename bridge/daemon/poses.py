@@ -157,7 +157,7 @@ class Pose:
             case "tools/call":
                 await self._call(message.id, message.params)
             case "tools/list":
-                await self._ask(_Pending(message.id, None), ListTools(), await self._lookout.recent_scene(self))
+                await self._ask(_Pending(message.id, None), ListTools(), await self.look())
             case "initialize":
                 self.name = _name(message)
                 self._wire.send(jsonrpc.result(message.id, posing.initialize_result(message.params, __version__)))
