@@ -55,9 +55,10 @@ def write_lock(path: str, *, pid: int, folder: str, transport: Transport, token:
 
 def remove_lock(path: str, token_hash: str) -> None:
     """Remove a lock file if it is still ours: another program may have got the port, and written its own."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         _, data = read_regular(path, _MOST_BYTES)
-        if hash_of(json.loads(data)["authToken"]) == token_hash:
+        token = json.loads(data)["authToken"]
+        if isinstance(token, str) and hash_of(token) == token_hash:
             os.unlink(path)
 
 

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 
 from bridge.core.selection import Pid
 from bridge.ides import processes
-from bridge.ides.processes import ancestors, is_terminal, pid_state, terminal_of
+from bridge.ides.processes import Standing, ancestors, ended, is_terminal, pid_state, standing_of, terminal_of
 
 # A process that starts another, prints both PIDs and waits for the end of its input.
 _PARENT = """
@@ -196,3 +199,91 @@ def test_what_is_no_process_is_in_no_terminal(pid: int) -> None:
 @pytest.mark.parametrize("name", ["", "x", "0 1 2", "1.5"])
 def test_garbage_names_no_terminal(name: str) -> None:
     assert not is_terminal(name)
+
+
+# ---- where a process stands, and its end
+
+
+@pytest.fixture
+def child(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    environ = {"HOME": str(tmp_path), "HERE": "1", "STRANGE": "\udcff", "SECRET": "2"}
+    command = [sys.executable, "-I", "-S", "-c", "print(flush=True); input()"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # else its environment may still be ours
+        yield process
+        process.kill()
+
+
+def test_a_process_of_ours_tells_where_it_stands_and_no_more_than_is_asked(
+    child: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    standing = standing_of(child.pid, {"HERE", "STRANGE", "GONE"})
+    assert standing == Standing(str(tmp_path), {"HERE": "1", "STRANGE": "\udcff"}, child.pid)
+
+
+@pytest.mark.parametrize("pid", [0, -1, 2**22, 2**31, 2**70])
+def test_a_number_that_is_no_process_stands_nowhere(pid: int) -> None:
+    assert standing_of(pid, ()) is None
+
+
+def test_a_process_that_has_ended_stands_nowhere(dead: int) -> None:
+    assert standing_of(dead, ()) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_a_process_of_somebody_else_is_not_looked_into() -> None:
+    script = "import os; os.setuid(65534); print(flush=True); input()"
+    command = [sys.executable, "-I", "-S", "-c", script]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/") as stranger:
+        assert stranger.stdout is not None
+        stranger.stdout.readline()
+        assert standing_of(stranger.pid, {"PATH"}) is None
+        stranger.kill()
+
+
+@pytest.fixture(params=["pidfd", "no more files", "elsewhere"])
+def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Systems that tell the end of a process, or do not."""
+    monkeypatch.setattr(processes, "LOOK_S", 0.01)
+    if request.param == "elsewhere":
+        monkeypatch.setattr(sys, "platform", "darwin")
+    elif request.param == "no more files":
+
+        def full(pid: int) -> int:
+            raise OSError(24, "Too many open files")
+
+        monkeypatch.setattr(os, "pidfd_open", full)
+
+
+@pytest.mark.usefixtures("system")
+async def test_the_end_of_a_process_is_noticed_and_not_before(child: subprocess.Popen[bytes]) -> None:
+    waiting = asyncio.ensure_future(ended(child.pid))
+    done, _ = await asyncio.wait([waiting], timeout=0.1)
+    assert not done
+    child.send_signal(signal.SIGSTOP)
+    child.send_signal(signal.SIGCONT)
+    child.kill()
+    await asyncio.to_thread(child.wait, 20)
+    await asyncio.wait_for(waiting, 20)
+
+
+@pytest.mark.usefixtures("system")
+@pytest.mark.parametrize("pid", [0, -1, 2**22, 2**31, 2**70])
+async def test_what_does_not_run_has_ended(pid: int) -> None:
+    await asyncio.wait_for(ended(pid), 20)
+
+
+async def test_a_process_that_nobody_waited_for_has_ended(child: subprocess.Popen[bytes]) -> None:
+    child.kill()  # and is a zombie now
+    await asyncio.wait_for(ended(child.pid), 20)
+
+
+async def test_who_waits_no_more_leaves_no_file_open(child: subprocess.Popen[bytes]) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    waiting = asyncio.ensure_future(ended(child.pid))
+    await asyncio.sleep(0)
+    assert len(os.listdir("/proc/self/fd")) == before + 1
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert len(os.listdir("/proc/self/fd")) == before
