@@ -90,6 +90,27 @@ def test_a_pin_that_leaves_no_ide_is_told_with_the_way_out(kind: str, undo: str)
     assert line not in lines(row(chosen=False), row(), pinned=pin)
 
 
+@pytest.mark.parametrize("state", [LinkState.OCCUPIED, LinkState.SLOT_LOST])
+def test_an_ide_whose_place_is_taken_says_how_agents_share_it(state: LinkState) -> None:
+    taken = row(chosen=False, state=state)
+    assert taken["fix"] == "bridge run -- COMMAND"
+    said = "to let agents share the one place of an IDE, start them with: bridge run -- COMMAND"
+    assert lines(taken, row(chosen=False, state=state)).count(said) == 1
+
+
+PUBLISHED = [
+    ({"everywhere": True, "pid": None, "agents": 0}, "every agent: port 5001 (ws), 0 agents"),
+    ({"everywhere": False, "pid": 77, "agents": 1}, "process 77: port 5001 (ws), 1 agent"),
+    ({"everywhere": False, "pid": None, "agents": 2}, "a child to come: port 5001 (ws), 2 agents"),
+]
+
+
+@pytest.mark.parametrize(("facts", "said"), PUBLISHED)
+def test_where_the_bridge_is_an_ide_itself_is_told(facts: dict[str, Any], said: str) -> None:
+    one = {"port": 5001, "transport": "ws", "lock": "/l/5001.lock", **facts}
+    assert f"an IDE for {said} connected" in lines(row(), published=[one])
+
+
 REVIEWS: list[tuple[str | None, str | None, str]] = [
     ("ide", "Neovim", "shown in Neovim"),
     ("queued", "Neovim", "queued in Neovim"),
