@@ -164,6 +164,20 @@ async def _decide(s: Stage, deed: Awaitable[None]) -> Heard:
     return *answer, *closed
 
 
+async def accept_new_file(s: Stage) -> Heard:
+    """In a directory that is not there either: the agent makes it."""
+    s.file = s.file.with_suffix("") / "new" / "file.txt"
+    proposed = await s.agent.propose(s.file, "new\n")
+    diff = await s.ide.next_diff()
+    assert diff.new_file_path == str(s.file)
+    await s.ide.accept()
+    return *words(await soon(proposed)), *(await s.agent.close_tab())
+
+
+async def change_nothing(s: Stage) -> Heard:
+    return words(await soon(await s.agent.propose(s.file, "one\ntwo\n")))
+
+
 async def accept_strange_text(s: Stage) -> Heard:
     """What ends a line to some but not to JSON, what is no character at all, and much of it."""
     proposed = await s.agent.propose(s.file, STRANGE)
@@ -348,6 +362,13 @@ STORIES: Final[Mapping[str, Story]] = {
             )
         },
         options={"close_says": "tab_closed"},
+    ),
+    "a new file is accepted": Story(play=accept_new_file, direct={"official": ("FILE_SAVED", "new\n", "TAB_CLOSED")}),
+    "a diff changes nothing": Story(
+        play=change_nothing,
+        direct={"official": ("FILE_SAVED", "one\ntwo\n")},
+        bridged={"*": (("refused", "bad_data"), "there is nothing to decide")},
+        options={"human": "accept"},
     ),
     "a diff of strange text is accepted": Story(play=accept_strange_text, direct={"official": ("FILE_SAVED", True)}),
     "half an emoji is selected": Story(
