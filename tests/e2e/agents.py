@@ -171,6 +171,10 @@ class Agent:
             await self.told(TOOLS_CHANGED)
         return names
 
+    def die(self) -> None:
+        """Cut the connection, as the end of a process does."""
+        self.line.cut()
+
     async def ended(self) -> None:
         """Wait for the end of the connection."""
         async with asyncio.timeout(PATIENCE_S):

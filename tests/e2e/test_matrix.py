@@ -95,13 +95,14 @@ class Stage:
 
     def plain(self, said: Any) -> Any:
         """Give what was said with ``FILE`` in place of the file's path, and ``URI`` in place of its URI."""
-        return json.loads(json.dumps(said).replace(self.file.as_uri(), "URI").replace(str(self.file), "FILE"))
+        text = json.dumps(said, ensure_ascii=False)
+        return json.loads(text.replace(self.file.as_uri(), "URI").replace(str(self.file), "FILE"))
 
 
 @pytest.fixture
 async def stage(route: Route, request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
     ide_name, story_name = request.param
-    file = route.workspace / f"{next(route.files)}.txt"
+    file = route.workspace / f"{next(route.files)} é#%20 {{x}}.txt"
     file.write_text("one\ntwo\n")
     options = {**IDES[ide_name], **STORIES[story_name].options}
     async with Emulator(workspace=route.workspace, lock_dir=route.lock_dir, **options) as ide:
@@ -161,6 +162,36 @@ async def _decide(s: Stage, deed: Awaitable[None]) -> Heard:
     closed = await s.agent.close_tab()
     await s.ide.until(lambda: not s.ide.diffs)
     return *answer, *closed
+
+
+async def accept_new_file(s: Stage) -> Heard:
+    """In a directory that is not there either: the agent makes it."""
+    s.file = s.file.with_suffix("") / "new" / "file.txt"
+    proposed = await s.agent.propose(s.file, "new\n")
+    diff = await s.ide.next_diff()
+    assert diff.new_file_path == str(s.file)
+    await s.ide.accept()
+    return *words(await soon(proposed)), *(await s.agent.close_tab())
+
+
+async def change_nothing(s: Stage) -> Heard:
+    return words(await soon(await s.agent.propose(s.file, "one\ntwo\n")))
+
+
+async def accept_strange_text(s: Stage) -> Heard:
+    """What ends a line to some but not to JSON, what is no character at all, and much of it."""
+    proposed = await s.agent.propose(s.file, STRANGE)
+    await s.ide.next_diff()
+    await s.ide.accept()
+    ((kind, final),) = [words(await soon(proposed))]
+    await s.agent.close_tab()
+    return kind, final == STRANGE
+
+
+async def select_half_an_emoji(s: Stage) -> Heard:
+    await s.ide.select(s.file, "two", (1, 0))
+    await s.agent.call("getDiagnostics")
+    return tuple(params["text"] for params in _heard(s, "selection_changed"))
 
 
 async def close_and_mean_nothing(s: Stage) -> Heard:
@@ -283,6 +314,8 @@ FILE_TOOLS: Final = frozenset({"checkDocumentDirty", "saveDocument", "getOpenEdi
 ALL_TOOLS: Final = EL_TOOLS | FILE_TOOLS | {"getCurrentSelection", "getLatestSelection"}
 MENTIONED: Final = {"filePath": "FILE", "lineStart": 1, "lineEnd": 2}
 
+STRANGE: Final = '\u2028 \u0085 \v\f\x1c 😀 \ud83d \\u0041 \\" \x7f\n' + "x" * 2**20 + "\n"
+
 STORIES: Final[Mapping[str, Story]] = {
     "a file is opened": Story(
         play=open_file,
@@ -329,6 +362,17 @@ STORIES: Final[Mapping[str, Story]] = {
             )
         },
         options={"close_says": "tab_closed"},
+    ),
+    "a new file is accepted": Story(play=accept_new_file, direct={"official": ("FILE_SAVED", "new\n", "TAB_CLOSED")}),
+    "a diff changes nothing": Story(
+        play=change_nothing,
+        direct={"official": ("FILE_SAVED", "one\ntwo\n")},
+        bridged={"*": (("refused", "bad_data"), "there is nothing to decide")},
+        options={"human": "accept"},
+    ),
+    "a diff of strange text is accepted": Story(play=accept_strange_text, direct={"official": ("FILE_SAVED", True)}),
+    "half an emoji is selected": Story(
+        play=select_half_an_emoji, direct={"official": ("two\ud83d",)}, options={"faults": ["surrogate"]}
     ),
     "two diffs at once": Story(
         play=two_diffs,

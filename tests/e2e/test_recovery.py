@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from bridge.client import Client
-from tests.e2e.agents import TOOLS_CHANGED, Agent, Message, Run, agent, soon, words
+from tests.e2e.agents import TOOLS_CHANGED, Agent, Message, Run, agent, read_lock, soon, words
 from tests.e2e.outsiders import decide_on_page, until_status
-from tests.e2e.support import Ide, kill_daemon
+from tests.e2e.support import Ide, bridge, kill_daemon
 
 StartIde = Callable[..., Ide]
 StartRun = Callable[..., Run]
@@ -310,3 +310,19 @@ async def test_a_bridge_that_is_killed_is_the_same_ide_again(
         await until(window, "diff")  # an IDE that still showed the old one is shown it anew
         window.do("accept")
         assert words(await soon(proposed)) == ("FILE_SAVED", "new\n")
+
+
+async def test_a_published_bridge_that_is_killed_is_published_again(
+    workspace: Path, file: Path, ide: StartIde, client: Client
+) -> None:
+    """By the next daemon, whoever starts it; at the same port."""
+    ide()
+    (door,) = client.request("publish/set", {"on": True, "transport": "sse"})["published"]
+    before = read_lock(Path(door["lock"]))
+    kill_daemon()
+    assert bridge("up", cwd=workspace).returncode == 0
+    await asyncio.to_thread(until_status, client, lambda said: bool(said["published"]))
+    after = read_lock(Path(door["lock"]))
+    assert (after.port, after.transport, after.token == before.token) == (before.port, "sse", False)
+    async with agent(after) as ann:
+        assert words(await ann.call("openFile", filePath=str(file)))[0].startswith("Opened")

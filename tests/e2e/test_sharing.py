@@ -19,10 +19,10 @@ from websockets.exceptions import ConnectionClosed
 
 from bridge.client import Client
 from ide_plugins.emulator import Emulator
-from tests.e2e.agents import Run, agent, soon, words
+from tests.e2e.agents import Run, agent, read_lock, soon, words
 from tests.e2e.outsiders import another_agent, chosen, decide_on_page, is_connected, row, status, until_status
-from tests.e2e.support import Home, Ide, bridge
-from tests.e2e.test_recovery import UNAVAILABLE, is_answered, on_page, outcome, reviews, until
+from tests.e2e.support import PATIENCE_S, Home, Ide, bridge
+from tests.e2e.test_recovery import UNAVAILABLE, folders, is_answered, on_page, outcome, reviews, until
 from tests.ides.lockfiles import write_lock
 
 StartIde = Callable[..., Ide]
@@ -151,7 +151,21 @@ async def slow_ide(workspace: Path, home: Path) -> AsyncIterator[None]:
         yield
 
 
-# ---- an agent that takes nothing
+# ---- an agent that wants everything, and one that takes nothing
+
+
+async def test_an_agent_that_asks_much_at_once_leaves_room_for_others(
+    workspace: Path, home: Path, run: StartRun
+) -> None:
+    door, many = run().address, 300
+    async with window(workspace, home, faults=["slow:0.002"]), agent(door) as ann, agent(door) as bob:
+        await ann.until_offered("getOpenEditors")
+        asked = [await ann.start("getOpenEditors") for _ in range(many)]
+        await soon(asked[0])
+        assert await is_answered(bob)
+        assert sum(one.done() for one in asked) < many // 2
+        for one in asked:
+            assert words(await soon(one))[0].startswith("{")
 
 
 _STOPS = """
@@ -228,6 +242,24 @@ async def test_a_slot_that_is_lost_is_left_to_the_user_s_own_agent(
             assert row(status(workspace), window.port)["state"] in ("slot lost", "occupied")
         await ann.until_offered("openFile")  # it left: its place is free, and taken after a while
         assert await is_answered(ann)
+
+
+async def test_a_review_that_is_shown_goes_to_the_page_with_the_slot(
+    file: Path, ide: StartIde, run: StartRun, client: Client
+) -> None:
+    """The IDE tells its new client what the human decides of the old diff: that is lost to us, and no decision."""
+    window = ide()
+    async with agent(run().address) as ann:
+        proposed = await ann.propose(file, "new\n")
+        await until(window, "diff")
+        with another_agent(window) as own:
+            review = await asyncio.to_thread(on_page, client)
+            window.do("reject")
+            assert "DIFF_REJECTED" in await asyncio.to_thread(own.recv, PATIENCE_S)
+            assert not proposed.done()
+            await asyncio.to_thread(decide_on_page, review)
+            assert words(await soon(proposed)) == ("FILE_SAVED", "new\n")
+            assert is_connected(own)
 
 
 async def test_a_slot_is_taken_back_when_the_user_names_the_ide(
@@ -335,3 +367,62 @@ async def test_two_bridges_that_find_each_other_do_not_ask_in_a_circle(
     for client in clients:
         assert [review["outcome"] for review in reviews(client)] == ["accepted"]
         client.close()
+
+
+async def test_an_agent_behind_two_bridges_goes_on_with_the_next_ide(
+    tmp_path: Path, workspace: Path, file: Path, started: list[Any]
+) -> None:
+    first, second = Home(tmp_path / "a"), Home(tmp_path / "b", CLAUDE_CONFIG_DIR=str(tmp_path / "published"))
+    started += [first, second]
+    with first.client(workspace, CLAUDE_CONFIG_DIR=str(tmp_path / "published")) as client:
+        client.request("publish/set", {"on": True})
+    started.append(terminal := Run(cwd=workspace, environ=second.environ))
+    async with agent(terminal.address) as ann:
+        assert "openFile" not in await ann.tools()
+        for _ in range(2):
+            async with window(workspace, first.path) as ide:
+                await ann.until_offered("openFile")
+                await ide.select(file, "old", (0, 0))
+                assert (await ann.told("selection_changed"))["text"] == "old"
+                proposed = await ann.propose(file, "new\n")
+                await ide.next_diff()
+            async with window(workspace, first.path) as ide:
+                await ide.next_diff()
+                assert await is_answered(ann)
+                await ide.accept()
+                assert words(await soon(proposed)) == ("FILE_SAVED", "new\n")
+                await ann.close_tab()
+            await ann.until_gone("openFile")
+
+
+async def test_an_agent_that_finds_the_published_bridge_stands_where_its_process_does(
+    home: Path, workspace: Path, file: Path, started: list[Any], client: Client
+) -> None:
+    """Nobody said whose it is: it says which process it is itself."""
+    elsewhere = home / "elsewhere"
+    elsewhere.mkdir()
+    processes = [subprocess.Popen(["sleep", "60"], cwd=folder) for folder in (workspace, elsewhere)]
+    started += [Ending(process) for process in processes]
+    (door,) = client.request("publish/set", {"on": True})["published"]
+    address = read_lock(Path(door["lock"]))
+    async with (
+        window(workspace, home),
+        window(elsewhere, home),
+        agent(address, pid=processes[0].pid) as ann,
+        agent(address, pid=processes[1].pid) as bob,
+        agent(address, pid=2**22 + 1) as nobody,
+    ):
+        for who, folder in ((ann, workspace), (bob, elsewhere)):
+            await who.until_offered("openFile")
+            assert folders(await who.call("getWorkspaceFolders")) == [str(folder)]
+        assert words(await nobody.call("getWorkspaceFolders")) == UNAVAILABLE
+        assert words(await nobody.call("openFile", filePath=str(file)))[0].startswith("Opened")
+    client.request("publish/set", {"on": False})
+    assert not Path(door["lock"]).exists()
+
+
+class Ending:
+    """A process that is ended with the test."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process

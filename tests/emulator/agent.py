@@ -75,6 +75,10 @@ class Agent:
         assert self.socket.close_code is not None
         return self.socket.close_code, self.socket.close_reason or ""
 
+    def cut(self) -> None:
+        """End the connection without a word."""
+        self.socket.transport.abort()
+
     async def pong(self, patience_s: float = PATIENCE_S) -> None:
         """Send a WebSocket ping and wait for its pong; raises `TimeoutError` if none comes."""
         async with asyncio.timeout(patience_s):
@@ -118,6 +122,10 @@ class SseAgent(Agent):
         event, data = await self.event()
         assert event == "message"
         return data
+
+    def cut(self) -> None:
+        """End the stream without a word."""
+        self.stream.close()
 
     async def ended(self) -> bool:
         """Wait for the stream's end; tell whether it was a proper one, and with nothing more in it."""

@@ -7,8 +7,10 @@ for what is said otherwise. The IDE is told, and tells, paths of Windows alone.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -234,3 +236,54 @@ def test_a_name_of_windows_that_nothing_here_has_comes_back_as_it_is_and_is_coun
     selection = json.loads(machine.bridge("selection", "--json", cwd=machine.seen(PROJECT)).stdout)
     assert selection["selection"]["path"] == r"d:\other.txt"
     assert machine.status()["counters"]["paths_untranslated"] > 0
+
+
+# ---- an agent that takes the bridge for its IDE
+
+_AGENT = """
+import asyncio, json, os, sys
+from pathlib import Path
+from tests.e2e.agents import agent, find, soon, words
+
+async def main(file):
+    async with agent(find(os.environ)) as ann:
+        await ann.until_offered("openFile")
+        opened = await ann.call("openFile", filePath=str(file), startText="two", endText="two")
+        tell(words(opened))
+        tell(await ann.told("selection_changed"))
+        (said,) = words(await ann.call("getDiagnostics", uri=file.as_uri()))
+        tell(json.loads(said))
+        tell(words(await soon(await ann.propose(file, "new\\n"))))
+        tell(await ann.close_tab())
+
+def tell(what):
+    print(json.dumps(what), flush=True)
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+@pytest.mark.parametrize("words", [(), ("--sse",)], ids=["WebSocket", "SSE"])
+def test_an_unmodified_agent_in_wsl_works_with_an_ide_in_windows(nat: Boundary, words: tuple[str, ...]) -> None:
+    """It knows names of WSL, the IDE knows names of Windows, and neither hears of the other's."""
+    nat.write(FILE, "one\ntwo\n")
+    ide = nat.windows_ide(PROJECT)
+    nat.start_daemon()
+    seen = nat.seen(FILE)
+    told = nat.running("run", *words, "--", sys.executable, "-c", _AGENT, seen, cwd=nat.seen(PROJECT)).out
+
+    def next_() -> Any:
+        return json.loads(told.until(lambda line: True))
+
+    ide.until("call", tool="openFile", path=FILE)
+    assert next_() == ['Opened file and selected text from "two" to "two"']
+    ide.do(f"diagnose {json.dumps({'path': 'f.txt', 'problems': [PROBLEM]})}")
+    ide.do("select f.txt")
+    selected = next_()
+    assert (selected["filePath"], selected["fileUrl"]) == (seen, Path(seen).as_uri())
+    assert next_() == [{"uri": Path(seen).as_uri(), "diagnostics": [PROBLEM]}]
+    assert ide.until("diff")["path"] == FILE
+    ide.do('edit "mine\\n"')
+    assert next_() == ["FILE_SAVED", "mine\n"]
+    assert next_() == ["TAB_CLOSED"]
+    assert nat.leaks() == []
