@@ -73,7 +73,7 @@ class _Look(NamedTuple):
 
     def holds(self, now: float) -> bool:
         """Tell whether another look would hardly see more."""
-        return now < self.until and all(_stamp(directory) == stamp for directory, stamp in self.stamps.items())
+        return now < self.until and self.stamps == {directory: _stamp(directory) for directory in self.stamps}
 
 
 class _Memory(NamedTuple):
