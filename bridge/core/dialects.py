@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 from bridge.core import jsonrpc
@@ -64,7 +65,7 @@ def traits_of(ide_name: str, tools: Tools) -> Traits:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tools:
     """The IDE's tools by name, each with its ``inputSchema``; from ``tools/list``."""
 
@@ -89,6 +90,17 @@ class Tools:
         """Name the arguments that `tool` takes; empty when it is not listed."""
         known = self.schemas.get(tool, {}).get("properties")
         return frozenset(known) if isinstance(known, dict) else frozenset()
+
+    @cached_property
+    def official(self) -> frozenset[str]:
+        """Name those that take all that the official one takes, and want no more."""
+        return frozenset(name for name in TOOLS.keys() & self.schemas.keys() if self._is_official(name))
+
+    def _is_official(self, tool: str) -> bool:
+        official = TOOLS[tool]
+        required = self.schemas[tool].get("required", [])
+        more = isinstance(required, list) and any(name not in official.required for name in required)
+        return not more and official.arguments.keys() <= self.properties(tool)
 
     def fit(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Keep the arguments that `tool` takes and fill the required ones that are missing.
@@ -146,8 +158,7 @@ def fitted(tools: Tools, tool: str, arguments: bytes) -> bytes:
     They are not even decoded where the plugin takes them so: most do. Raises `BadData` for what is no JSON object, and
     for a file that the plugin cannot be told.
     """
-    schema = tools.schemas.get(tool)
-    if schema is None or _takes_official(tools, tool):
+    if tool in tools.official or tool not in tools.schemas:
         return arguments
     try:
         given = jsonrpc.load(arguments)
@@ -159,14 +170,6 @@ def fitted(tools: Tools, tool: str, arguments: bytes) -> bytes:
         return jsonrpc.dump(tools.fit(tool, given))
     except (ValueError, RecursionError) as exc:
         raise BadData(f"the arguments of {tool} are not JSON: {exc}") from exc
-
-
-def _takes_official(tools: Tools, tool: str) -> bool:
-    """Tell whether a tool takes all that the official one takes, and wants no more."""
-    official = TOOLS[tool]
-    required = tools.schemas[tool].get("required", [])
-    more = isinstance(required, list) and any(name not in official.required for name in required)
-    return not more and official.arguments.keys() <= tools.properties(tool)
 
 
 # ---- asking

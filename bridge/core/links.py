@@ -135,9 +135,11 @@ class Links:
     def use(self, candidate: Candidate, job: Job, now: float) -> None:
         """Start `job` on the IDE, dialling it first if need be."""
         link = self.links.get(candidate.lock.ide_id)
+        if link is None:
+            self._make_room(now)
+            link = self.links[candidate.lock.ide_id] = Link(candidate.lock)
         # Its folders may have changed, or the way to it; its identity did not.
-        if link is None or (link.lock, link.route) != (candidate.lock, candidate.route):
-            link = self._adopt(candidate, link, now)
+        link.lock, link.route = candidate.lock, candidate.route
         if link.ready:
             job.start(link, now)
             link.note_idle(now)
@@ -148,13 +150,6 @@ class Links:
             link.allow(HANDSHAKE_S + (RELAY_S if link.route.relay else 0.0), now)
             link.failed_lock, link.hidden = candidate.modified, candidate.listener is Listener.HIDDEN
             self._out.append(Dial(link.lock, link.route))
-
-    def _adopt(self, candidate: Candidate, link: Link | None, now: float) -> Link:
-        if link is None:
-            self._make_room(now)
-            link = self.links[candidate.lock.ide_id] = Link(candidate.lock)
-        link.lock, link.route = candidate.lock, candidate.route
-        return link
 
     def _make_room(self, now: float) -> None:
         """Forget links that are down and hold nothing, once there are many; those that must pause stay."""

@@ -28,6 +28,7 @@ __all__ = ["BRIDGE", "Lookout", "Stand", "as_seen_by"]
 
 BRIDGE: Final = "bridge"  # our name as an IDE, and as the client of one
 DIRECTORIES_MOST: Final = 16  # a client that names another one each time must not slow down everybody
+SCENES_MOST: Final = 256  # of one look, which files make many
 RECENT_S: Final = 1.0  # an agent may call tools a hundred times a second, and a look costs more than the call
 
 
@@ -69,10 +70,11 @@ class _Look(NamedTuple):
     stamps: Mapping[str, int]  # of the lock directories, whose times change when a file comes or goes
     until: float
     sighting: asyncio.Future[Sighting]
+    scenes: dict[tuple[object, ...], Scene]  # that were made of it, by question: agents of one terminal share them
 
     def holds(self, now: float) -> bool:
         """Tell whether another look would hardly see more."""
-        return now < self.until and all(_stamp(directory) == stamp for directory, stamp in self.stamps.items())
+        return now < self.until and self.stamps == {directory: _stamp(directory) for directory in self.stamps}
 
 
 class _Memory(NamedTuple):
@@ -162,13 +164,18 @@ class Lookout:
         For what may be asked many times a second, by many. That an IDE went away its link tells at once.
         """
         now = self._clock()
-        question = (session.cwd, session.environ, session.terminal_pid, file, named, self.pins.changes)
+        question = (session.cwd, session.pid, session.terminal_pid, file, named, self.pins.changes, session.environ)
         memory = self._memories.get(session)
         if memory is None or memory.question != question or not memory.look.holds(now):
             look = self._recent_look(session, now)
-            seen = from_terminal(await asyncio.shield(look.sighting), _terminal_pid(session))
-            memory = _Memory(question, look, self.compose(seen, session, file, named))
-            self._memories[session] = memory
+            key = (*question[:-1], frozenset(session.environ.items()))
+            scene = look.scenes.get(key)
+            if scene is None:
+                seen = from_terminal(await asyncio.shield(look.sighting), _terminal_pid(session))
+                if len(look.scenes) >= SCENES_MOST:
+                    look.scenes.clear()
+                scene = look.scenes[key] = self.compose(seen, session, file, named)
+            memory = self._memories[session] = _Memory(question, look, scene)
         return memory.scene
 
     def _recent_look(self, session: Stand, now: float) -> _Look:
@@ -178,7 +185,7 @@ class Lookout:
         if look is None or not look.holds(now):
             # First the stamps: what changes meanwhile is for the next look.
             stamps = {os.fspath(directory): _stamp(directory) for directory in directories}
-            look = _Look(stamps, now + RECENT_S, asyncio.ensure_future(self._sight(directories)))
+            look = _Look(stamps, now + RECENT_S, asyncio.ensure_future(self._sight(directories)), {})
         self._looks[directories] = look
         if len(self._looks) > DIRECTORIES_MOST:
             del self._looks[next(iter(self._looks))]

@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from itertools import count
 from typing import Any, Final, NamedTuple
@@ -41,6 +42,7 @@ __all__ = ["Pose", "Poses"]
 logger = logging.getLogger(__name__)
 
 MOST_CALLS: Final = 64  # of one agent at a time; the next is read when one is answered, so that all have their turn
+LONGEST: Final = 3 * 4096  # characters of a file's name or URI: no system opens a longer path
 _NAME_MOST: Final = 100
 _ENVIRON: Final = READS | {"CLAUDE_CONFIG_DIR"}
 
@@ -205,6 +207,9 @@ class Pose:
 
     async def _begin(self, id_: RequestId, kind: Kind, call: calls.ToolCall) -> None:
         match kind:
+            case Kind.RELAY | Kind.OPEN:
+                ask = CallTool(tool=call.name, arguments=bytes(call.arguments), posed=True, meta=bytes(call.meta))
+                await self._relay(id_, kind, ask)
             case Kind.DIFF:
                 await self._open_diff(id_, call.arguments)
             case Kind.CLOSE:
@@ -212,9 +217,6 @@ class Pose:
                 await self._ask(_Pending(id_, kind), CloseTab(tab=tab))
             case Kind.CLOSE_ALL:
                 await self._ask(_Pending(id_, kind), CloseTabs())
-            case Kind.OPEN | Kind.RELAY:
-                ask = CallTool(tool=call.name, arguments=bytes(call.arguments), posed=True, meta=bytes(call.meta))
-                await self._relay(id_, kind, ask)
 
     async def _relay(self, id_: RequestId, kind: Kind, ask: CallTool) -> None:
         file = self._file(ask.tool, ask.arguments)
@@ -232,15 +234,9 @@ class Pose:
         """Find the file that a call is about, absolute: it decides whose IDE is asked."""
         argument = TOOLS[tool].file
         named = None if argument is None else calls.member(arguments, argument)
-        if not isinstance(named, str) or not named or not _is_path(named):
+        if not isinstance(named, str) or not named or len(named) > LONGEST or not _is_path(named):
             return None
-        if argument == "uri":
-            try:
-                meant = parse_uri(named)
-            except PathConvError:
-                return None
-            named = str(meant) if isinstance(meant, PosixPath) else named
-        return os.path.normpath(os.path.join(self.cwd, named))
+        return _path(self.cwd, named, argument == "uri")
 
     async def _open_diff(self, id_: RequestId, arguments: msgspec.Raw) -> None:
         given = calls.read_arguments("openDiff", posing.OpenDiff, arguments)
@@ -323,6 +319,18 @@ def _is_path(name: str) -> bool:
         return b"\0" not in os.fsencode(name)
     except UnicodeEncodeError:
         return False
+
+
+@lru_cache(maxsize=256)
+def _path(cwd: str, named: str, is_uri: bool) -> str | None:
+    """Give the path that an agent means; it asks about the same file again and again."""
+    if is_uri:
+        try:
+            meant = parse_uri(named)
+        except PathConvError:
+            return None
+        named = str(meant) if isinstance(meant, PosixPath) else named
+    return os.path.normpath(os.path.join(cwd, named))
 
 
 def _change(cwd: str, given: posing.OpenDiff) -> Change:

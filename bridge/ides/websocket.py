@@ -14,8 +14,8 @@ from typing import Final, cast
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidStatus
-from websockets.frames import CloseCode, Frame, Opcode
-from websockets.protocol import State
+from websockets.frames import BINARY, CONT, PONG, TEXT, CloseCode, Frame
+from websockets.protocol import OPEN
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
@@ -110,7 +110,7 @@ class WebSocket(asyncio.Protocol):
 
     async def close(self) -> None:
         """End it in good order."""
-        if self._core.state is State.OPEN:
+        if self._core.state is OPEN:
             self._core.send_close(CloseCode.NORMAL_CLOSURE)
             self._flush()
             await is_set_within(CLOSE_S, self._over)
@@ -136,7 +136,7 @@ class WebSocket(asyncio.Protocol):
         for event in core.events_received():
             if isinstance(event, Frame):
                 self._heard(event)
-        if not self._answered.is_set() and (core.state is State.OPEN or core.handshake_exc is not None):
+        if not self._answered.is_set() and (core.state is OPEN or core.handshake_exc is not None):
             self._answered.set()
         self._flush()  # the core's pongs, and its goodbye
         if core.close_expected() and not self._leaving:
@@ -145,24 +145,24 @@ class WebSocket(asyncio.Protocol):
 
     def _heard(self, frame: Frame) -> None:
         opcode, data = frame.opcode, cast(bytearray, frame.data)  # only of frames to send it is another type
-        if opcode is Opcode.TEXT or opcode is Opcode.BINARY:
+        if opcode is TEXT or opcode is BINARY:
             if frame.fin:
                 self._take(data)
             else:
                 self._partial = data
-        elif opcode is Opcode.CONT:  # the core adds up how large it becomes
+        elif opcode is CONT:  # the core adds up how large it becomes
             self._partial += data
             if frame.fin:
                 message, self._partial = self._partial, bytearray()
                 self._take(message)
-        elif opcode is Opcode.PONG and data == self._pinged and self._pong is not None and not self._pong.done():
+        elif opcode is PONG and data == self._pinged and self._pong is not None and not self._pong.done():
             self._pong.set_result(None)
 
     # ---- writing
 
     def send(self, frame: bytes) -> None:
         """Send a frame."""
-        if self._core.state is not State.OPEN:
+        if self._core.state is not OPEN:
             return
         if self._patience is not None and self._transport.get_write_buffer_size() > WAITING_MOST:
             self._end(too_slow())
@@ -186,7 +186,7 @@ class WebSocket(asyncio.Protocol):
 
     def ping(self) -> Awaitable[object]:
         """Ping; only the pong to the latest ping counts."""
-        if self._core.state is not State.OPEN:
+        if self._core.state is not OPEN:
             raise self._ending or WireEnded()
         self._pinged, self._pong = b"%d" % next(self._numbers), self._loop.create_future()
         self._core.send_ping(self._pinged)
