@@ -16,16 +16,15 @@ from typing import Self
 
 from tests.e2e.support import PATIENCE_S
 
-__all__ = ["Terminal"]
+__all__ = ["ControllingTerminal", "Terminal"]
 
 
 class Terminal:
-    """Runs a command whose stdin, stdout and stderr are a terminal; a context manager.
+    """Runs a command whose stdin, stdout and stderr are a terminal; a context manager."""
 
-    `controls`: the terminal is the command's controlling one, so that keys are signals, and its end is one too.
-    """
+    controls = False
 
-    def __init__(self, words: Sequence[str], *, cwd: Path, controls: bool = False, **environ: str) -> None:
+    def __init__(self, words: Sequence[str], *, cwd: Path, **environ: str) -> None:
         self.screen = ""
         self._end, inner = pty.openpty()
         self.process = subprocess.Popen(
@@ -36,7 +35,7 @@ class Terminal:
             stdout=inner,
             stderr=inner,
             start_new_session=True,
-            preexec_fn=_control if controls else None,
+            preexec_fn=_control if self.controls else None,
         )
         os.close(inner)
 
@@ -93,6 +92,12 @@ class Terminal:
             chunk = os.read(self._end, 65536)
         self.screen += chunk.decode(errors="replace").replace("\r\n", "\n")
         return bool(chunk)
+
+
+class ControllingTerminal(Terminal):
+    """A terminal that is the command's controlling one: keys are signals, and its end is one too."""
+
+    controls = True
 
 
 def _control() -> None:

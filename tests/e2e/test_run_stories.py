@@ -20,7 +20,7 @@ import pytest
 from tests.agents.rawclient import Raw, all_leave
 from tests.e2e.outsiders import status
 from tests.e2e.support import BRIDGE, PATIENCE_S, Ide, bridge, daemon_about, kill_daemon, until, wait_gone
-from tests.e2e.terminal import Terminal
+from tests.e2e.terminal import ControllingTerminal, Terminal
 
 T = TypeVar("T")
 StartIde = Callable[..., Ide]
@@ -338,13 +338,20 @@ def test_a_daemon_that_is_restarted_serves_the_child_again(run: StartRun, worksp
     child.gone()
 
 
-def test_where_the_port_is_taken_meanwhile_nothing_is_published(run: StartRun, locks: Path, workspace: Path) -> None:
+def test_where_the_port_is_taken_meanwhile_nothing_is_published(
+    run: StartRun, locks: Path, workspace: Path, home: Path
+) -> None:
     """Nobody would look for us on another port."""
-    child = run("--no-spawn")
+    log = home / ".local/state/bridge/log/daemon.log"
+    child = run()
+    child.process.send_signal(signal.SIGSTOP)
     kill_daemon()
+    log.unlink()
     with socket.create_server(("127.0.0.1", child.port)):
-        assert status(workspace)["published"] == []  # the next daemon is here; `bridge run` did not start it
+        child.process.send_signal(signal.SIGCONT)
+        until(lambda: log.exists() and "no longer published" in log.read_text(), "it was not taken back")
         assert listed(locks) == []
+        assert status(workspace)["published"] == []
     assert child.end("exit 8") == 8
 
 
@@ -430,7 +437,7 @@ def test_where_no_lock_file_can_be_written_the_command_is_not_run(
 
 def terminal(*words: str, cwd: Path) -> Terminal:
     """Run something in a terminal of its own, which is as dumb as can be."""
-    return Terminal(words, cwd=cwd, controls=True, PS1="$ ", TERM="dumb", HISTFILE="/dev/null")
+    return ControllingTerminal(words, cwd=cwd, PS1="$ ", TERM="dumb", HISTFILE="/dev/null")
 
 
 SHELL = ("bash", "--norc", "--noprofile", "-i")
@@ -556,7 +563,7 @@ def test_publish_lasts_until_it_is_taken_back(workspace: Path, locks: Path, star
     assert published(workspace) == []
 
 
-def test_a_daemon_that_is_published_for_everybody_does_not_listed(
+def test_a_daemon_that_is_published_for_everybody_does_not_leave(
     home: Path, workspace: Path, started: list[Any]
 ) -> None:
     config = home / ".config" / "bridge" / "config.toml"
