@@ -86,7 +86,7 @@ class EventStreamFront:
         name = secrets.token_hex(16)
         self._sessions[name] = _Session(wire, guest)
         try:
-            stream = EventSourceResponse(wire.events(f"/message?{SESSION_ID}={name}"), ping=KEEP_ALIVE_S)
+            stream = _Events(wire.events(f"/message?{SESSION_ID}={name}"), ping=KEEP_ALIVE_S)
             await stream(scope, receive, send)
         finally:
             del self._sessions[name]
@@ -133,6 +133,15 @@ class _Stream:
             await refused(scope, receive, send)
             return
         await self._front.converse(scope, receive, send)
+
+
+class _Events(EventSourceResponse):
+    """An event stream that ends when we end it."""
+
+    @staticmethod
+    async def _listen_for_exit_signal() -> None:
+        """Wait for nothing: the library would wake twice a second, for ever, to see whether its server stops."""
+        await asyncio.Event().wait()
 
 
 class _Session:

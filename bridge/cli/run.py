@@ -61,8 +61,9 @@ def environment(environ: Mapping[str, str], port: int) -> dict[str, str]:
     if _HOST in environ:  # the token is for nobody there
         told[_HOST] = "127.0.0.1"
     if any(environ.get(name) for name in _PROXIES):  # some agents would ask the proxy for 127.0.0.1
-        direct = environ.get("no_proxy") or environ.get("NO_PROXY")
-        told["no_proxy"] = told["NO_PROXY"] = f"{direct},{_LOOPBACK}" if direct else _LOOPBACK
+        for name, other in (("no_proxy", "NO_PROXY"), ("NO_PROXY", "no_proxy")):
+            direct = environ.get(name) or environ.get(other)
+            told[name] = direct if direct == "*" else ",".join(filter(None, (direct, _LOOPBACK)))
     return told
 
 

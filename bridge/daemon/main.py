@@ -154,8 +154,7 @@ class _Life:
         self.engine.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
-                await self.publications.stop()
-                await self.pages.stop()
+                await asyncio.gather(self.publications.stop(), self.pages.stop())
         await asyncio.sleep(0)  # let the sessions' last words out
 
     async def _open(self, tasks: asyncio.TaskGroup) -> ControlServer:

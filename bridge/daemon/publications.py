@@ -18,6 +18,7 @@ import secrets
 import socket
 import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -66,6 +67,7 @@ class Publication:
 
     port: int
     lock: str
+    folder: str
     token: str = field(repr=False)
     front: Front
     session: Session | None  # that it is for; None: for everybody
@@ -141,9 +143,12 @@ class Publications:
 
     async def left(self, session: Session) -> None:
         """Learn that a session ended; one whose child is not known had none."""
-        for one in list(self._all.values()):
-            if one.session is session and one.child is None:
+        for one in [one for one in self._all.values() if one.session is session]:
+            if one.child is None:
                 await self._withdraw(one)
+            else:  # today's agents remove the lock file of a process that is dead
+                with suppress(Unavailable):
+                    _announce(one, one.child)
 
     # ---- for everybody
 
@@ -200,16 +205,15 @@ class Publications:
             raise
         port = listener.getsockname()[1]
         directory = lock_directory(environ, self._home)
-        one = Publication(
-            port=port, lock=os.fspath(directory / f"{port}.lock"), token=token, front=front, session=session
-        )
+        lock = os.fspath(directory / f"{port}.lock")
+        one = Publication(port=port, lock=lock, folder=folder, token=token, front=front, session=session)
         self._all[port] = one
         try:
             await self._remember()  # first: whoever kills us now, the next daemon knows whose the lock file is
             if self._stopped:
                 raise Unavailable("the bridge is stopping", "bridge up")
-            pid = (session.pid if session is not None else None) or os.getpid()
-            write_lock(one.lock, pid=pid, folder=folder, transport=transport, token=token)
+            # Who starts an agent is its ancestor, as an IDE is.
+            _announce(one, (session.pid if session is not None else None) or os.getpid())
         except BaseException:
             await self._withdraw(one)
             raise
@@ -277,6 +281,11 @@ def _front(transport: Transport) -> Callable[..., Front]:
     from bridge.agents.idesocket import WebSocketFront
 
     return WebSocketFront
+
+
+def _announce(one: Publication, pid: int) -> None:
+    transport = Transport(one.front.transport)
+    write_lock(one.lock, pid=pid, folder=one.folder, transport=transport, token=one.token)
 
 
 def _directories(environ: Mapping[str, str]) -> dict[str, str]:

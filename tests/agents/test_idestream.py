@@ -200,6 +200,12 @@ async def test_a_quiet_stream_is_kept_alive_by_comments(desk: Desk, monkeypatch:
         assert line.startswith(b": ")
 
 
+async def test_nobody_wakes_to_see_whether_the_server_stops(desk: Desk) -> None:
+    await opened(desk)
+    tasks = [getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()]
+    assert not [name for name in tasks if "watcher" in name]
+
+
 async def test_messages_of_more_than_one_line_and_of_any_character_arrive_whole(desk: Desk) -> None:
     stream, _ = await opened(desk)
     visitor = await soon(desk.there)

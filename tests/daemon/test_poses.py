@@ -387,6 +387,9 @@ async def test_an_agent_that_nobody_started_stands_where_its_process_does(
             one = next(iter(here.publications._all.values()))
             agent = await Agent.of(one)
             await agent.ask(0, "initialize", {})
+            await agent.say({"jsonrpc": "2.0", "method": "notifications/initialized"})
+            assert len((await agent.ask(9, "tools/list"))["result"]["tools"]) == 3  # it stands nowhere yet
+            assert (right.connections, wrong.connections) == (0, 0)
             await agent.say({"jsonrpc": "2.0", "method": "ide_connected", "params": {"pid": child.pid}})
             await right.until(lambda: right.connections, PATIENCE_S)
             await here_follows(here)

@@ -101,6 +101,8 @@ async def test_it_lasts_as_long_as_the_child_whoever_started_it(
     await here.publications.left(session)
     assert (await agent.ask(1, "ping"))["result"] == {}
     assert locks(home) == [f"{one.port}.lock"]
+    said = json.loads(Path(one.lock).read_text(encoding="utf-8"))
+    assert (said["pid"], said["authToken"]) == (child.pid, one.token)  # who started it may be dead
     (row,) = here.publications.rows()
     assert (row["pid"], row["agents"], row["everywhere"]) == (child.pid, 1, False)
     child.communicate(b"\n", timeout=PATIENCE_S)
