@@ -165,12 +165,6 @@ class Agent:
             await self.told(TOOLS_CHANGED)
         return names
 
-    async def until_gone(self, tool: str) -> list[str]:
-        """Wait until no IDE has a tool."""
-        while tool in (names := await self.tools()):
-            await self.told(TOOLS_CHANGED)
-        return names
-
     def die(self) -> None:
         """Cut the connection, as the end of a process does."""
         self.line.cut()

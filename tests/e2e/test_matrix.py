@@ -80,7 +80,12 @@ def route(
         there = Route(hops, workspace, first.lock_dir, run.address)
         if hops == 2:
             client = stack.enter_context(first.client(CLAUDE_CONFIG_DIR=str(published)))
-            there.renew = lambda: client.request("publish/set", {"on": True, "transport": transport})
+
+            def renew() -> None:
+                for on in (False, True):
+                    client.request("publish/set", {"on": on, "transport": transport})
+
+            there.renew = renew
             stack.callback(lambda: client.request("publish/set", {"on": False}))
         yield there
 

@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed
 
 from bridge.client import Client
 from ide_plugins.emulator import Emulator
-from tests.e2e.agents import Run, agent, read_lock, soon, words
+from tests.e2e.agents import Message, Run, agent, read_lock, soon, words
 from tests.e2e.outsiders import another_agent, chosen, decide_on_page, is_connected, row, status, until_status
 from tests.e2e.support import PATIENCE_S, Home, Ide, bridge
 from tests.e2e.test_recovery import UNAVAILABLE, folders, is_answered, on_page, outcome, reviews, until
@@ -41,6 +41,10 @@ async def window(workspace: Path, home: Path, **options: Any) -> AsyncIterator[E
     """An IDE in the test's own process."""
     async with Emulator(workspace=workspace, lock_dir=home / ".claude" / "ide", **options) as ide:
         yield ide
+
+
+def says(text: str) -> Callable[[Message], bool]:
+    return lambda selected: selected["text"] == text
 
 
 # ---- answers
@@ -199,7 +203,7 @@ async def test_an_agent_that_is_stopped_stalls_nobody(
                 await ide.select(file, large)
                 assert await is_answered(ann)
             await ide.select(file, "last")
-            await ann.told("selection_changed", lambda params: params["text"] == "last")
+            await ann.told("selection_changed", says("last"))
             stopped.send_signal(signal.SIGCONT)
             heard = int(await asyncio.to_thread(stopped.stdout.readline))  # type: ignore[union-attr]
             assert 1 <= heard < number
@@ -379,20 +383,21 @@ async def test_an_agent_behind_two_bridges_goes_on_with_the_next_ide(
     started.append(terminal := Run(cwd=workspace, environ=second.environ))
     async with agent(terminal.address) as ann:
         assert "openFile" not in await ann.tools()
-        for _ in range(2):
+        for life in range(2):
             async with window(workspace, first.path) as ide:
+                await ide.until(lambda: ide.connections, PATIENCE_S)  # nobody asked for anything: it is followed
                 await ann.until_offered("openFile")
-                await ide.select(file, "old", (0, 0))
-                assert (await ann.told("selection_changed"))["text"] == "old"
-                proposed = await ann.propose(file, "new\n")
+                assert await is_answered(ann)
+                await ide.select(file, f"life {life}", (0, 0))
+                await ann.told("selection_changed", says(f"life {life}"))
+                proposed = await ann.propose(file, f"{life}\n")
                 await ide.next_diff()
             async with window(workspace, first.path) as ide:
                 await ide.next_diff()
                 assert await is_answered(ann)
                 await ide.accept()
-                assert words(await soon(proposed)) == ("FILE_SAVED", "new\n")
+                assert words(await soon(proposed)) == ("FILE_SAVED", f"{life}\n")
                 await ann.close_tab()
-            await ann.until_gone("openFile")
 
 
 async def test_an_agent_that_finds_the_published_bridge_stands_where_its_process_does(
