@@ -70,6 +70,7 @@ PURE = frozenset(
         "string",
         "typing",
         "unicodedata",
+        "weakref",
     }
     | {"ipaddress", "urllib.parse"}
 )
