@@ -71,6 +71,7 @@ PURE = frozenset(
         "string",
         "typing",
         "unicodedata",
+        "weakref",
     }
     | {"ipaddress", "urllib.parse"}
 )

@@ -28,7 +28,7 @@ __all__ = ["BRIDGE", "Lookout", "Stand", "as_seen_by"]
 
 BRIDGE: Final = "bridge"  # our name as an IDE, and as the client of one
 DIRECTORIES_MOST: Final = 16  # a client that names another one each time must not slow down everybody
-SCENES_MOST: Final = 256  # of one look, which files make many
+SHARED_MOST: Final = 256  # scenes: each file makes one
 RECENT_S: Final = 1.0  # an agent may call tools a hundred times a second, and a look costs more than the call
 
 
@@ -70,7 +70,6 @@ class _Look(NamedTuple):
     stamps: Mapping[str, int]  # of the lock directories, whose times change when a file comes or goes
     until: float
     sighting: asyncio.Future[Sighting]
-    scenes: dict[tuple[object, ...], Scene]  # that were made of it, by question: agents of one terminal share them
 
     def holds(self, now: float) -> bool:
         """Tell whether another look would hardly see more."""
@@ -78,7 +77,7 @@ class _Look(NamedTuple):
 
 
 class _Memory(NamedTuple):
-    """What a session saw last."""
+    """What a session saw last; those that ask the same of one look share it."""
 
     question: tuple[object, ...]
     look: _Look
@@ -117,6 +116,7 @@ class Lookout:
         self._surroundings = surroundings
         self._clock = clock
         self._memories: WeakKeyDictionary[Stand, _Memory] = WeakKeyDictionary()
+        self._shared: dict[tuple[object, ...], _Memory] = {}
         self._looks: dict[tuple[Path, ...], _Look] = {}
         self._survey = Survey(self._real_home, surroundings, dialer)
         self._known = tuple(candidate_directories({}, home))
@@ -168,14 +168,15 @@ class Lookout:
         memory = self._memories.get(session)
         if memory is None or memory.question != question or not memory.look.holds(now):
             look = self._recent_look(session, now)
+            sighting = await asyncio.shield(look.sighting)
             key = (*question[:-1], frozenset(session.environ.items()))
-            scene = look.scenes.get(key)
-            if scene is None:
-                seen = from_terminal(await asyncio.shield(look.sighting), _terminal_pid(session))
-                if len(look.scenes) >= SCENES_MOST:
-                    look.scenes.clear()
-                scene = look.scenes[key] = self.compose(seen, session, file, named)
-            memory = self._memories[session] = _Memory(question, look, scene)
+            memory = self._shared.get(key)
+            if memory is None or memory.look is not look:
+                if len(self._shared) >= SHARED_MOST:
+                    self._shared.clear()
+                seen = from_terminal(sighting, _terminal_pid(session))
+                memory = self._shared[key] = _Memory(question, look, self.compose(seen, session, file, named))
+            self._memories[session] = memory
         return memory.scene
 
     def _recent_look(self, session: Stand, now: float) -> _Look:
@@ -185,7 +186,7 @@ class Lookout:
         if look is None or not look.holds(now):
             # First the stamps: what changes meanwhile is for the next look.
             stamps = {os.fspath(directory): _stamp(directory) for directory in directories}
-            look = _Look(stamps, now + RECENT_S, asyncio.ensure_future(self._sight(directories)), {})
+            look = _Look(stamps, now + RECENT_S, asyncio.ensure_future(self._sight(directories)))
         self._looks[directories] = look
         if len(self._looks) > DIRECTORIES_MOST:
             del self._looks[next(iter(self._looks))]

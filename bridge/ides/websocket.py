@@ -48,8 +48,7 @@ _REFUSED_STATUS: Final = frozenset({400, 401, 403})
 class WebSocket(asyncio.Protocol):
     """A wire, see `bridge.ides.wire.Wire`; it asks for the upgrade as soon as it is connected.
 
-    Of the frames that are sent in one turn of the event loop the first is written at once, so that one that comes
-    alone need not wait; the others are written together, for a write costs more than a frame.
+    All frames that are sent in one turn of the event loop are written together: a write costs more than a frame.
     """
 
     def __init__(self, lock: LockFile) -> None:
@@ -65,7 +64,7 @@ class WebSocket(asyncio.Protocol):
         self._early: list[bytes | bytearray] = []  # frames that came before anybody took them
         self._take: Take = self._early.append
         self._partial = bytearray()  # of a message in several frames
-        self._collecting = False  # a frame was written in this turn
+        self._collecting = False  # what is sent in this turn will be written at its end
         self._written = 0  # bytes, of all times
         self._patience: asyncio.TimerHandle | None = None  # while the IDE does not take what was written
         self._leaving = False
@@ -162,27 +161,21 @@ class WebSocket(asyncio.Protocol):
 
     def send(self, frame: bytes) -> None:
         """Send a frame."""
-        if self._core.state is not OPEN:
-            return
-        if self._patience is not None and self._transport.get_write_buffer_size() > WAITING_MOST:
-            self._end(too_slow())
-            return
-        self._core.send_text(frame)
-        if not self._collecting:
-            self._collecting = True
-            self._loop.call_soon(self._turn_ends)
-            self._flush()
-
-    def _turn_ends(self) -> None:
-        self._collecting = False
-        self._flush()
+        if self._core.state is OPEN:
+            self._core.send_text(frame)
+            if not self._collecting:
+                self._collecting = True
+                self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         """Write what the core wants written."""
+        self._collecting = False
         data = b"".join(self._core.data_to_send())
         if data:
             self._written += len(data)
             self._transport.write(data)
+            if self._transport.get_write_buffer_size() > WAITING_MOST:
+                self._end(too_slow())
 
     def ping(self) -> Awaitable[object]:
         """Ping; only the pong to the latest ping counts."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,12 @@ from bridge.core.reach import HERE
 from bridge.core.reviews import Change, Review
 from bridge.core.selection import Pinned, Place, select
 from bridge.core.terminal import Terminal
+from bridge.daemon import lookout as lookout_module
 from bridge.daemon.lookout import BRIDGE, DIRECTORIES_MOST, RECENT_S, Lookout, as_seen_by
 from bridge.daemon.pins import Pins
 from bridge.ides.dialing import Dialer
 from bridge.ides.surroundings import Surroundings
+from bridge.ides.survey import Sighting, Survey
 from pathconv.probe import Probe
 from tests.ides.listeners import connected, listening, port_of
 from tests.ides.lockfiles import ide_directory, write_lock
@@ -153,6 +155,60 @@ async def test_a_session_s_terminal_decides_what_is_its_own(home: Path, lookout:
         asked, left = await lookout.scene(session), await lookout.scene_of(review(home, b"a.py"))
     assert ([c.ancestor for c in asked.candidates], asked.terminal.port) == ([True], port)
     assert ([c.ancestor for c in left.candidates], left.terminal) == ([False], Terminal())
+
+
+@dataclass(frozen=True, eq=False)
+class Agent:
+    """Where an agent stands."""
+
+    cwd: str
+    environ: Mapping[str, str] = field(default_factory=dict)
+    pid: int | None = None
+    terminal_pid: int | None = None
+
+
+async def test_agents_that_ask_at_the_same_time_share_one_look_and_the_same_question_one_scene(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+    look = Survey.look
+
+    async def counted(survey: Survey, *args: Any, **options: Any) -> Sighting:
+        nonlocal looks
+        looks += 1
+        return await look(survey, *args, **options)
+
+    monkeypatch.setattr(Survey, "look", counted)
+    now = 0.0
+    lookout = look_from(home, clock=lambda: now)
+    here, twin, parent = Agent(str(home)), Agent(str(home)), Agent(str(home.parent))
+    in_terminal = Agent(str(home), pid=os.getpid())
+    agents = (here, twin, parent, in_terminal)
+    with listening() as listener:
+        write_lock(ide_directory(home / ".claude"), port_of(listener), pid=os.getpid())
+        scenes = await asyncio.gather(*map(lookout.recent_scene, agents))
+        assert looks == 1
+        assert scenes[0] is scenes[1]
+        assert [scene.place.directory for scene in scenes] == [agent.cwd for agent in agents]
+        assert [[c.ancestor for c in scene.candidates] for scene in scenes] == [[False], [False], [False], [True]]
+        now += RECENT_S / 2
+        assert ports(await lookout.recent_scene(here, str(home / "a"))) == {port_of(listener)}
+        assert looks == 1
+        now += RECENT_S / 2  # a second after the look, however late a scene was made of it
+        await lookout.recent_scene(here, str(home / "a"))
+        assert looks == 2
+
+
+async def test_what_is_shared_is_not_kept_without_bound(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookout_module, "SHARED_MOST", 2)
+    lookout = look_from(home, clock=lambda: 0.0)
+    agent = Agent(str(home))
+    for name in "abcde":
+        await lookout.recent_scene(agent, str(home / name))
+    for number in range(DIRECTORIES_MOST + 2):
+        await lookout.recent_scene(Agent(str(home), {"CLAUDE_CONFIG_DIR": f"/nowhere/{number}"}))
+    assert len(lookout._looks) == DIRECTORIES_MOST
+    assert len(lookout._shared) <= 2
 
 
 async def test_what_was_seen_a_moment_ago_is_seen_again_until_something_changes(

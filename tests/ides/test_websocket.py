@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from collections.abc import Awaitable
 from typing import Any
 
 import pytest
+from websockets.frames import Frame, Opcode
+from websockets.utils import accept_key, apply_mask
 
 from bridge.core import jsonrpc
-from bridge.core.events import LinkState
+from bridge.core.events import LinkMessage, LinkState
 from bridge.ides import dialing, sockets, websocket
 from bridge.ides.ports import snapshot
 from bridge.ides.websocket import WebSocket
@@ -71,7 +74,7 @@ async def test_an_ide_that_takes_no_data_is_cut_off(
     ide.send_signal(signal.SIGSTOP)
     frame = jsonrpc.request(1, "ping", jsonrpc.dump({"x": "x" * 2**24}))
     links.sockets.send(lock.ide_id, frame)
-    await links.closed()
+    assert await links.closed() == (LinkState.NOT_ANSWERING, "it took no data for 0.2 s")
     links.sockets.send(lock.ide_id, frame)
 
 
@@ -132,3 +135,139 @@ async def test_nothing_is_sent_before_the_owner_is_known(links: Links, monkeypat
     assert seen[0] == b""
     assert f"{AUTHORIZATION}: {TOKEN}\r\n".encode() in heard
     assert b"Sec-WebSocket-Protocol: mcp\r\n" in heard
+
+
+# ---- frames, as no library sends them
+
+
+async def upgraded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *frames: bytes) -> None:
+    """Agree to the upgrade, and send these frames with the same breath."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    key = re.search(rb"Sec-WebSocket-Key: (\S+)", head)
+    assert key is not None
+    lines = ("HTTP/1.1 101 Switching", *_UPGRADE, f"Sec-WebSocket-Accept: {accept_key(key[1].decode())}", "", "")
+    writer.write("\r\n".join(lines).encode() + b"".join(frames))
+    await writer.drain()
+
+
+def frame(opcode: Opcode, data: bytes, fin: bool = True) -> bytes:
+    return Frame(opcode, data, fin).serialize(mask=False)
+
+
+async def received(reader: asyncio.StreamReader) -> Frame:
+    """Read a frame of the client's, up to 125 bytes long."""
+    first, second = await reader.readexactly(2)
+    assert second & 0x80
+    mask = await reader.readexactly(4)
+    return Frame(Opcode(first & 0x0F), apply_mask(await reader.readexactly(second & 0x7F), mask))
+
+
+NOTE = jsonrpc.notification("note", jsonrpc.dump({"text": "é" * 50}))
+
+
+async def test_a_message_in_pieces_is_one_and_may_come_with_the_upgrade(links: Links) -> None:
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        pieces = (frame(Opcode.TEXT, NOTE[:60], fin=False), frame(Opcode.PING, b"still there?"))
+        more = (frame(Opcode.CONT, NOTE[60:61], fin=False), frame(Opcode.CONT, NOTE[61:]), frame(Opcode.BINARY, NOTE))
+        await upgraded(reader, writer, *pieces, *more)
+        pongs.put_nowait(await received(reader))
+        await reader.read()
+
+    pongs: asyncio.Queue[Frame] = asyncio.Queue()
+    async with rude_server(behave) as port, asyncio.timeout(PATIENCE_S):
+        lock = lock_of(port)
+        await links.opened(lock)
+        events = [await links.next(), await links.next()]
+        assert [event.message for event in events if isinstance(event, LinkMessage)] == [jsonrpc.decode(NOTE)] * 2
+        while (pong := await pongs.get()).opcode is not Opcode.PONG:  # our own ping may come first
+            pass
+        links.sockets.hang_up(lock.ide_id)
+    assert bytes(pong.data) == b"still there?"
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [frame(Opcode.TEXT, b"x" * 200)],
+        [frame(Opcode.TEXT, b"x" * 60, fin=False), frame(Opcode.CONT, b"x" * 60)],
+        [frame(Opcode.CONT, b"x")],
+        [b"\xff\xff"],
+    ],
+    ids=["too long", "too long together", "the end of nothing", "no frame"],
+)
+async def test_what_breaks_the_rules_ends_the_link_though_the_other_end_stays(
+    links: Links, monkeypatch: pytest.MonkeyPatch, frames: list[bytes]
+) -> None:
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await upgraded(reader, writer, *frames)
+        await reader.read()  # until we have closed: it does not
+
+    monkeypatch.setattr(websocket, "MOST_BYTES", 100)
+    monkeypatch.setattr(websocket, "CLOSE_S", 0.05)
+    async with rude_server(behave) as port:
+        await links.opened(lock_of(port))
+        assert (await links.closed())[0] is LinkState.LISTENING
+    assert links.dialer.ports == frozenset()
+
+
+async def test_frames_of_one_turn_keep_their_order(links: Links) -> None:
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await upgraded(reader, writer)
+        while True:
+            heard.put_nowait(bytes((await received(reader)).data))
+
+    async with rude_server(behave) as port, asyncio.timeout(PATIENCE_S):
+        lock = lock_of(port)
+        await links.opened(lock)
+        sent = [jsonrpc.notification(f"n{number}") for number in range(20)]
+        for note in sent:
+            links.sockets.send(lock.ide_id, note)
+        notes: list[bytes] = []
+        while len(notes) < len(sent):
+            notes += [data for data in [await heard.get()] if data.startswith(b"{")]
+        links.sockets.hang_up(lock.ide_id)
+    assert notes == sent
+
+
+async def test_an_ide_that_takes_data_slowly_is_kept(links: Links, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "PATIENCE_S", 0.3)
+    size, looks = 2**25, asyncio.Semaphore(0)
+    look = WebSocket._lose_patience
+
+    def looking(wire: WebSocket, before: int) -> None:
+        looks.release()
+        look(wire, before)
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await upgraded(reader, writer)
+        left = size
+        for _ in range(3):  # as much as makes room in the system's buffers, each time that we are about to give up
+            left -= len(await reader.readexactly(2**23))
+            await looks.acquire()
+        await reader.readexactly(left)
+        writer.write(frame(Opcode.TEXT, NOTE))
+        await reader.read()
+
+    monkeypatch.setattr(WebSocket, "_lose_patience", looking)
+    async with rude_server(behave) as port:
+        lock = lock_of(port)
+        await links.opened(lock)
+        links.sockets.send(lock.ide_id, b"x" * size)
+        event = await links.next()
+        assert isinstance(event, LinkMessage), event
+        links.sockets.hang_up(lock.ide_id)
+
+
+async def test_an_ide_that_leaves_too_much_waiting_is_cut_off(
+    links: Links, process: IdeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket, "WAITING_MOST", 2**20)
+    ide, port = process
+    lock = lock_of(port, None)
+    await links.opened(lock)
+    ide.send_signal(signal.SIGSTOP)
+    for _ in range(2):
+        links.sockets.send(lock.ide_id, b"x" * 2**24)
+    assert await links.closed() == (LinkState.NOT_ANSWERING, "it takes messages too slowly")
