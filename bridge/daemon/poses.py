@@ -243,11 +243,12 @@ class Pose:
         change = await asyncio.to_thread(_change, self.cwd, given)
         path = os.fsdecode(change.path)
         workspace, key = os.fsencode(self.cwd), _key(change)
+        scene = self._seen(await self._lookout.scene(self, path))
+        # Last: what is undecided in the journal now is still at the desk when the router is asked.
         known = await self._engine.journal.run(Journal.by_key, workspace, key)
         if known is not None and known.state is not State.DECIDED:
             known = None  # it is at the desk, or was taken
         review = new_review(change, workspace, agent=self.name, request_key=key)
-        scene = self._seen(await self._lookout.scene(self, path))
         ask = ShowDiff(review=review, tab=given.tab_name, known=known)
         await self._ask(_Pending(id_, Kind.DIFF, given.tab_name), ask, scene)
 
