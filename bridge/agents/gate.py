@@ -8,7 +8,7 @@ That a connection is our own user's at all is seen to before a byte of it is rea
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import Final, NamedTuple, Protocol
 
@@ -48,8 +48,8 @@ def refusal(
 class Wire(Protocol):
     """The way to one agent. Nothing here waits: what an agent does not take is kept for it, within bounds."""
 
-    def send(self, frame: bytes) -> None:
-        """Send an answer."""
+    def send(self, frame: bytes, sent: Callable[[], None] | None = None) -> None:
+        """Send an answer; `sent` is called when it has left, and never if it cannot."""
 
     def tell(self, method: str, params: bytes) -> None:
         """Send a notification, or put it in the place of an older one that it makes needless; `params` is JSON."""

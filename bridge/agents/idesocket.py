@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final
@@ -22,7 +22,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from bridge.agents.gate import AUTHORIZATION, MOST_BYTES, Welcome, refusal
 from bridge.core import jsonrpc
-from bridge.core.outbox import Outbox
+from bridge.core.outbox import Outbox, Parcel
 from bridge.web import FIRST_REQUEST_S, Admits
 
 __all__ = ["WebSocketFront"]
@@ -192,18 +192,18 @@ class _Wire:
         self._outbox = Outbox()
         self._sending: asyncio.Task[None] | None = None
 
-    def send(self, frame: bytes) -> None:
+    def send(self, frame: bytes, sent: Callable[[], None] | None = None) -> None:
         """Send an answer; an agent that has left too much unread is cut off instead."""
         if self._has_room:
-            _at_once(self.socket.send_frame(frame, WSMsgType.TEXT))
+            self._write(Parcel(frame, sent))
         else:
-            self._outbox.answer(frame)
+            self._outbox.answer(frame, sent)
             self._send_later()
 
     def tell(self, method: str, params: bytes) -> None:
         """Send a notification, or keep the newest for when the agent reads."""
         if self._has_room:
-            _at_once(self.socket.send_frame(jsonrpc.notification(method, params), WSMsgType.TEXT))
+            self._write(Parcel(jsonrpc.notification(method, params)))
         else:
             self._outbox.tell(method, params)
             self._send_later()
@@ -230,11 +230,15 @@ class _Wire:
         try:
             while self._outbox:
                 await self._writer.drain()
-                _at_once(self.socket.send_frame(self._outbox.next(), WSMsgType.TEXT))
+                self._write(self._outbox.next())
         except ConnectionError:  # the reader notices
             pass
         finally:
             self._sending = None
+
+    def _write(self, parcel: Parcel) -> None:
+        if _at_once(self.socket.send_frame(parcel.frame, WSMsgType.TEXT)) and parcel.sent is not None:
+            parcel.sent()
 
     async def goodbye(self) -> None:
         """Close from our side."""
@@ -246,11 +250,16 @@ class _Wire:
             self._sending.cancel()
 
 
-def _at_once(sending: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine that never waits, for nothing is compressed and the writer has no limit of its own."""
+def _at_once(sending: Coroutine[Any, Any, None]) -> bool:
+    """Run a coroutine that never waits, for nothing is compressed and the writer has no limit of its own.
+
+    Gives whether it wrote: else the connection is closing, which its reader notices.
+    """
     try:
         sending.send(None)
-    except (StopIteration, ConnectionError):  # the latter: it is closing, and its reader notices
-        return
+    except StopIteration:
+        return True
+    except ConnectionError:
+        return False
     sending.close()
     raise AssertionError("writing a frame waited")

@@ -160,10 +160,10 @@ class _Wire:
         self._news = asyncio.Event()
         self._closed = False
 
-    def send(self, frame: bytes) -> None:
+    def send(self, frame: bytes, sent: Callable[[], None] | None = None) -> None:
         """Send an answer; the stream of an agent that has left too much unread ends instead."""
         if not self._closed:
-            self._outbox.answer(frame)
+            self._outbox.answer(frame, sent)
             self._wake()
 
     def tell(self, method: str, params: bytes) -> None:
@@ -188,7 +188,10 @@ class _Wire:
         yield {"event": "endpoint", "data": address}
         while not self._closed:
             while self._outbox and not self._closed:
-                yield {"event": "message", "data": self._outbox.next().decode()}
+                frame, sent = self._outbox.next()
+                yield {"event": "message", "data": frame.decode()}
+                if sent is not None:
+                    sent()
             self._news.clear()
             if not self._outbox and not self._closed:
                 await self._news.wait()

@@ -7,6 +7,7 @@ asker hears what happened. Whoever takes an errand back, or leaves, gets no answ
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -18,14 +19,16 @@ from bridge.core.events import Asked, Command, Refuse, Reply, SessionId
 from bridge.core.following import Followers
 from bridge.core.jsonrpc import Message, RequestId
 from bridge.core.link import UP, Link
-from bridge.core.links import Links
+from bridge.core.links import CALL_S, Links
 from bridge.core.posing import offered
 from bridge.core.selection import no_ide
 from bridge.core.spots import find_spot
 from bridge.core.translate import Unmappable
-from bridge.errors import BridgeError, Unavailable, Usage
+from bridge.errors import BadData, BridgeError, Unavailable, Usage
 
-__all__ = ["NOT_RELAYED", "RELAYED", "Errands"]
+__all__ = ["MOST_ARGUMENTS", "NOT_RELAYED", "RELAYED", "Errands"]
+
+MOST_ARGUMENTS: Final = 2**20  # bytes, JSON; all of an IDE's agents share what it has not read yet
 
 # Tools that show or save, and decide nothing; a plugin's own tool might accept a diff in the human's place (D11).
 RELAYED: Final = frozenset(
@@ -62,8 +65,11 @@ class Errands:
     def send(self, asked: Asked, ask: OpenFile | CallTool | AskDirty | ListTools) -> None:
         """Send somebody to the best IDE there is.
 
-        Raises `Usage` for a tool that is not relayed, `Unavailable` when there is no IDE.
+        Raises `Usage` for a tool that is not relayed, `BadData` for too long arguments, `Unavailable` when there is no
+        IDE.
         """
+        if isinstance(ask, CallTool) and len(ask.arguments) > MOST_ARGUMENTS:
+            raise BadData(f"the arguments of {ask.tool} are {len(ask.arguments)} bytes", f"at most {MOST_ARGUMENTS}")
         if isinstance(ask, CallTool) and not (ask.tool in RELAYED or (ask.posed and ask.tool == "openFile")):
             may = f"what an IDE may be asked: {', '.join(sorted(RELAYED))}"
             raise Usage(f"{ask.tool} is not relayed", NOT_RELAYED.get(ask.tool, may))
@@ -105,7 +111,11 @@ class Errands:
         match asked.ask:
             case CallTool(tool=tool, meta=meta) as ask:
                 done = partial(self._relay, errand, ask)
-                return link, call(tool, _arguments(link, ask), done, meta=meta, session=asked.session, raw=True)
+                arguments = _arguments(link, ask)
+                errand.until = errand.until or now + CALL_S
+                patience = errand.until - now
+                more = {"meta": meta, "session": asked.session, "raw": True}
+                return link, call(tool, arguments, done, patience=patience, **more)
             case AskDirty(path=path):
                 arguments = jsonrpc.dump(dialects.file_arguments(link.tools, "checkDocumentDirty", path))
                 return link, call("checkDocumentDirty", arguments, partial(self._dirty, errand))
@@ -137,6 +147,19 @@ class Errands:
         """Take back what a session that ended has not heard of."""
         for asker, id_ in [key for key in self._under_way if key[0] == session]:
             self.withdraw(asker, id_)
+
+    # ---- time
+
+    def tick(self, now: float) -> None:
+        """Refuse what is made again and has found no IDE in the time that was left."""
+        late = [e for e in self._under_way.values() if e.seeks_until is not None and now >= e.seeks_until]
+        for errand in late:
+            errand.withdrawn = True
+            self._refuse(errand, Unavailable("the IDE went away, and no other took the call in time", "bridge status"))
+
+    def deadlines(self) -> Iterator[float]:
+        """Give every moment at which `tick` has something to do."""
+        yield from (e.seeks_until for e in self._under_way.values() if e.seeks_until is not None)
 
     # ---- answers
 
@@ -225,8 +248,14 @@ class _Errand:
     errands: Errands
     asked: Asked
     sent: tuple[Link, int] | None = None  # where to, and under which id
+    until: float | None = None  # when it must be answered, since it was first made
     again: bool = False  # it is made a second time
     withdrawn: bool = False
+
+    @property
+    def seeks_until(self) -> float | None:
+        """When it must have found another IDE, if it is on its way to one again."""
+        return self.until if self.again and self.sent is None else None
 
     def start(self, link: Link, now: float) -> None:
         if not self.withdrawn:

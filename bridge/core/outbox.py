@@ -8,11 +8,11 @@ until its unread answers make it one that is cut off. An agent that keeps up nev
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from bridge.core import jsonrpc
 
-__all__ = ["MOST_BYTES", "MOST_NEWS", "MOST_NEWS_BYTES", "MOST_URIS", "Outbox"]
+__all__ = ["MOST_BYTES", "MOST_NEWS", "MOST_NEWS_BYTES", "MOST_URIS", "Outbox", "Parcel"]
 
 MOST_BYTES: Final = 64 * 2**20
 MOST_NEWS: Final = 200  # of kinds that cannot be joined; beyond that the oldest go
@@ -54,35 +54,40 @@ _JOINS: Final[dict[str, Join]] = {
 }
 
 
+class Parcel(NamedTuple):
+    """A frame, and what to call when it has left."""
+
+    frame: bytes
+    sent: Callable[[], None] | None = None
+
+
 class Outbox:
     """Frames for one agent, oldest first.
 
     Attributes:
         size: bytes that wait.
-        dropped: news that were lost.
     """
 
     def __init__(self) -> None:
         self.size = 0
-        self.dropped = 0
         self._count = 0
-        self._frames: dict[int | str, bytes] = {}  # by number, or by what it is news of
+        self._parcels: dict[int | str, Parcel] = {}  # by number, or by what it is news of
         self._news: dict[str, bytes] = {}  # the parameters of those that may be joined
         self._others: dict[int, int] = {}  # how long those are that may not
         self._others_size = 0
 
     def __bool__(self) -> bool:
         """Tell whether anything waits."""
-        return bool(self._frames)
+        return bool(self._parcels)
 
     @property
     def full(self) -> bool:
         """Whether the agent has left too much unread."""
         return self.size > MOST_BYTES
 
-    def answer(self, frame: bytes) -> None:
-        """Take what must arrive."""
-        self._put(self._next(), frame)
+    def answer(self, frame: bytes, sent: Callable[[], None] | None = None) -> None:
+        """Take what must arrive; `sent` is for who sends it to call."""
+        self._put(self._next(), Parcel(frame, sent))
 
     def tell(self, method: str, params: bytes) -> None:
         """Take news; `params` is JSON."""
@@ -90,38 +95,37 @@ class Outbox:
         if join is None:
             self._tell_other(jsonrpc.notification(method, params))
             return
-        if method in self._frames:
+        if method in self._parcels:
             params = join(self._news[method], params)
             self._take(method)
         self._news[method] = params
-        self._put(method, jsonrpc.notification(method, params))
+        self._put(method, Parcel(jsonrpc.notification(method, params)))
 
     def _tell_other(self, frame: bytes) -> None:
         number = self._next()
         self._others[number] = len(frame)
         self._others_size += len(frame)
-        self._put(number, frame)
+        self._put(number, Parcel(frame))
         while len(self._others) > MOST_NEWS or (self._others_size > MOST_NEWS_BYTES and len(self._others) > 1):
             self._take(next(iter(self._others)))
-            self.dropped += 1
 
-    def next(self) -> bytes:
-        """Take out the oldest frame; there must be one."""
-        return self._take(next(iter(self._frames)))
+    def next(self) -> Parcel:
+        """Take out the oldest; there must be one."""
+        return self._take(next(iter(self._parcels)))
 
     def _next(self) -> int:
         self._count += 1
         return self._count
 
-    def _put(self, key: int | str, frame: bytes) -> None:
-        self._frames[key] = frame
-        self.size += len(frame)
+    def _put(self, key: int | str, parcel: Parcel) -> None:
+        self._parcels[key] = parcel
+        self.size += len(parcel.frame)
 
-    def _take(self, key: int | str) -> bytes:
-        frame = self._frames.pop(key)
-        self.size -= len(frame)
+    def _take(self, key: int | str) -> Parcel:
+        parcel = self._parcels.pop(key)
+        self.size -= len(parcel.frame)
         if isinstance(key, str):
             del self._news[key]
         else:
             self._others_size -= self._others.pop(key, 0)
-        return frame
+        return parcel

@@ -143,10 +143,12 @@ class Router:
                 self.links.tick(now)
                 self.desk.tick(now)
                 self.followers.tick(now)
+                self.errands.tick(now)
 
     def deadline(self) -> float | None:
         """Say when `Tick` is wanted next; None: not at all."""
-        return min((*self.links.deadlines(), *self.desk.deadlines(), *self.followers.deadlines()), default=None)
+        those = (self.links, self.desk, self.followers, self.errands)
+        return min((moment for each in those for moment in each.deadlines()), default=None)
 
     def look_again(self) -> list[Command]:
         """Ask for a survey when there is a review, or a session, that a new IDE might take."""

@@ -5,18 +5,26 @@ agent goes, and one that asks for the same change afterwards joins it, or gets t
 is somebody else's is never joined, closed or counted.
 
 A decision is *delivered* when its tab is closed, which agents do when they have written the file, or shows another
-change. Whoever asks for the same change after that is asking the human anew.
+change. Whoever asks for the same change after that, or long after the decision, is asking the human anew.
 """
 
 from __future__ import annotations
+
+from typing import Final
 
 from bridge.core.asks import CloseTab, CloseTabs, ShowDiff
 from bridge.core.desk import Desk
 from bridge.core.events import Asked, Command, Deliver, Reply, SessionId
 from bridge.core.reviews import Review, State, decision, same_proposal
 from bridge.core.seats import Seat, Waiter
+from bridge.errors import Unavailable
 
-__all__ = ["Tabs"]
+__all__ = ["FREE_S", "MOST_TABS", "Tabs"]
+
+# So long after it was made a decision waits for who asks for the same change. An agent may have written the file and
+# ended without closing its tab; should somebody undo that, a yes of last week must not do it again unseen.
+FREE_S: Final = 3600.0
+MOST_TABS: Final = 50  # of one session: others want to be shown too
 
 
 class Tabs:
@@ -35,13 +43,16 @@ class Tabs:
 
         What its tab showed before is superseded. Raises what `Desk.admit` and `Desk.join` raise; then the tab stays.
         """
-        before = self._tabs.get(asked.session, {}).get(ask.tab)
+        mine = self._tabs.get(asked.session, {})
+        before = mine.get(ask.tab)
+        if before is None and len(mine) >= MOST_TABS:
+            raise Unavailable(f"this agent has {len(mine)} diffs open: no more are shown", "close some, or decide")
         waiter = Waiter(asked.session, asked.id)
         seat = self._joinable(ask.review, before)
         if seat is not None:
             self._desk.join(seat, waiter)
             review_id = seat.id
-        elif ask.known is not None and self._is_free(ask.known):
+        elif ask.known is not None and self._is_free(ask.known, asked.now):
             self._out.append(Reply(asked.session, asked.id, decision(ask.known)))
             review_id = ask.known.id
         else:
@@ -68,9 +79,9 @@ class Tabs:
         old = seat.review
         return (old.request_key, old.workspace) == (new.request_key, new.workspace) and _is_same(old, new)
 
-    def _is_free(self, known: Review) -> bool:
-        """Tell whether nobody has, or is about to have, this decision."""
-        return known.id not in self._owners and known.id not in self._desk.seats
+    def _is_free(self, known: Review, now: float) -> bool:
+        """Tell whether nobody has, or is about to have, this decision, and it is no older than an interruption."""
+        return known.id not in self._owners and known.id not in self._desk.seats and now < known.changed + FREE_S
 
     def _own(self, session: SessionId, tab: str, review_id: str) -> None:
         mine = self._tabs.setdefault(session, {})

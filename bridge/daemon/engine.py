@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -142,11 +142,18 @@ class Engine:
             logger.exception("a bug in handling %s", type(event).__name__)
 
     def feed(self, event: Event) -> None:
-        """Let the router decide what `event` means, and do it; what goes wrong is the caller's to tell."""
-        for command in self.router.handle(event):
-            self._do(command)
+        """Let the router decide what `event` means, and do it; what goes wrong in deciding is the caller's to tell."""
+        self._do_all(self.router.handle(event))
         self.events.stirred()
         self._set_timer()
+
+    def _do_all(self, commands: Iterable[Command]) -> None:
+        """Do every command: a bug in doing one must not keep the next waiter from its answer."""
+        for command in commands:
+            try:
+                self._do(command)
+            except Exception:
+                logger.exception("a bug in doing %s", type(command).__name__)
 
     def _do(self, command: Command) -> None:
         match command:
@@ -244,8 +251,7 @@ class Engine:
 
     def look_again(self) -> None:
         """Offer reviews that no IDE shows to whatever is there now."""
-        for command in self.router.look_again():
-            self._do(command)
+        self._do_all(self.router.look_again())
         self.events.stirred()
 
     async def _look_for(self, sessions: tuple[SessionId, ...]) -> None:
@@ -261,7 +267,9 @@ class Engine:
             return await look()
         except (BridgeError, OSError) as exc:  # its directory is gone
             logger.info("cannot look around for an agent: %s", visible(str(exc)))
-            return None
+        except Exception:
+            logger.exception("a bug in looking around for an agent")
+        return None
 
     def _set_timer(self) -> None:
         """See when the timer must ring: at once, or a moment after the last time that was seen to."""

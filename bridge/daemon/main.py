@@ -258,26 +258,23 @@ class _Life:
                 with suppress(sqlite3.Error):  # a full disk is told where it matters
                     await self._journal.run(Journal.purge, time.time() - EXPIRES_AFTER_S)
             await self.pages.tidy(idle_s / CHECKS)
-            if self._in_use():
+            if self._in_use() or self.publications.ports:
                 self._note_use()
             elif now - max(self._busy_until, self.pages.last_used) >= idle_s:
                 logger.info("nobody needs the bridge: leaving")
                 self.stop(False)
 
     def _in_use(self, known: int = 1) -> bool:
-        """Tell whether a session is attached, something is published, or an IDE shows a diff (design.md D6).
-
-        One asker is the page.
-        """
+        """Tell whether a session is attached, or an IDE shows a diff (design.md D6); one asker is the page."""
         shown = any(seat.where == "ide" for seat in self.engine.router.desk.seats.values())
-        return self.engine.sessions > known or shown or bool(self.publications.ports)
+        return self.engine.sessions > known or shown
 
     def _needed(self) -> str | None:
         """Say what the daemon is needed for besides one asker; None when another may take its place.
 
         A page that nobody looked into comes back by itself with the next daemon, and so do reviews.
         """
-        if self._in_use(known=2):
+        if self._in_use(known=2) or self.publications.needed:
             return "other sessions are attached, agents have it as their IDE, or an IDE shows a diff"
         seen = any(seat.review.state is State.SHOWN for seat in self.engine.router.desk.seats.values())
         lately = time.monotonic() - self.pages.last_used < self._settings.idle_minutes * 60

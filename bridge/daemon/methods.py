@@ -99,7 +99,8 @@ class Methods:
         if not os.path.isabs(params.cwd):
             raise Usage("cwd is not an absolute path")
         session.greeted = True
-        session.cwd, session.environ, session.name = session.resolve(params.cwd), params.environ, params.name
+        session.cwd, session.name = session.resolve(params.cwd), params.name
+        session.environ = dict(self._publications.seen_through(params.environ))
         session.terminal_pid = params.terminal_pid
         session.version = params.version
         self._lookout.remember(params.environ)

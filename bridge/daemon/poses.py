@@ -11,9 +11,9 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from itertools import count
 from typing import Any, Final, NamedTuple
@@ -271,9 +271,10 @@ class Pose:
             case Kind.RELAY:
                 self._wire.send(jsonrpc.result(pending.id, result))
             case Kind.DIFF:
-                self._answer(pending.id, posing.diff_result(result, pending.tab))
-                if result["files"][0]["final"] is None:  # it has its answer; an acceptance is taken with `close_tab`
-                    self._engine.deliver(result["id"])
+                # An acceptance is taken with `close_tab`, every other end with its answer.
+                no = result["files"][0]["final"] is None
+                taken = partial(self._engine.deliver, result["id"]) if no else None
+                self._answer(pending.id, posing.diff_result(result, pending.tab), taken)
             case Kind.CLOSE:
                 self._answer(pending.id, posing.text_result("TAB_CLOSED"))
             case Kind.CLOSE_ALL:
@@ -301,8 +302,8 @@ class Pose:
             self._room.set()
         return pending
 
-    def _answer(self, id_: RequestId, result: dict[str, Any]) -> None:
-        self._wire.send(jsonrpc.result(id_, jsonrpc.dump(result)))
+    def _answer(self, id_: RequestId, result: dict[str, Any], sent: Callable[[], None] | None = None) -> None:
+        self._wire.send(jsonrpc.result(id_, jsonrpc.dump(result)), sent)
 
     def _error(self, id_: RequestId, code: int, message: str) -> None:
         self._wire.send(jsonrpc.error(id_, posing.rpc_error(code, message)))

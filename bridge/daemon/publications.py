@@ -41,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 MOST: Final = 200  # at once
 EVERYWHERE: Final = "/"
+_PORT: Final = "CLAUDE_CODE_SSE_PORT"
 _LEFT: Final = "published"  # settings in the journal: lock files of ours, and whether we are published for everybody
 _EVERYBODY: Final = "published for everybody"
 
@@ -103,6 +104,27 @@ class Publications:
     def ports(self) -> frozenset[int]:
         """Where the daemon finds itself, and must not take itself for an IDE."""
         return frozenset(self._all)
+
+    @property
+    def needed(self) -> bool:
+        """Whether somebody would miss what is published, should another daemon take our place.
+
+        What is for everybody comes back with that, and only an agent that is connected would notice.
+        """
+        return any(not one.everywhere or one.front.agents for one in self._all.values())
+
+    def seen_through(self, environ: Mapping[str, str]) -> Mapping[str, str]:
+        """Give what a terminal says of its IDE, where an agent of ours runs in it and its port is the bridge's.
+
+        Then it is in the terminal from which the agent was started.
+        """
+        port = environ.get(_PORT, "")
+        one = self._all.get(int(port)) if port.isascii() and port.isdecimal() and len(port) <= 5 else None
+        if one is None or one.session is None:
+            return environ
+        rest = {name: value for name, value in environ.items() if name != _PORT}
+        before = one.session.environ.get(_PORT)
+        return rest if before is None else {**rest, _PORT: before}
 
     def rows(self) -> list[Published]:
         """Say what is published, for `status`."""
@@ -223,9 +245,8 @@ class Publications:
     async def _withdraw(self, one: Publication) -> None:
         if self._all.pop(one.port, None) is None:
             return
-        remove_lock(
-            one.lock, hash_of(one.token)
-        )  # at once: nobody must find what goes, and nothing stay if we are cancelled
+        # At once: nobody must find what goes, and nothing stay if we are cancelled.
+        remove_lock(one.lock, hash_of(one.token))
         await one.front.stop()
         try:
             await self._remember()
@@ -247,13 +268,19 @@ class Publications:
     async def resume(self) -> None:
         """Remove what an earlier life left behind, and publish for everybody if the user wants that."""
         for left in await self._journal.run(Journal.setting, _LEFT) or []:
-            remove_lock(left["lock"], left["token"])
+            with suppress(KeyError, TypeError):  # of another version
+                remove_lock(left["lock"], left["token"])
         wish = await self._journal.run(Journal.setting, _EVERYBODY)
-        if wish is not None:
-            try:
-                await self._for_everybody(wish)
-            except Unavailable as error:
-                logger.warning("%s", error)
+        if wish is None:
+            return
+        try:
+            one = await self._for_everybody(wish)
+            if one.port != wish["port"]:
+                await self._keep(_EVERYBODY, {**wish, "port": one.port})
+        except Unavailable as error:
+            logger.warning("%s", error)
+        except (KeyError, TypeError, ValueError):  # a version that knows more transports wrote it
+            logger.warning("what is to be published for everybody is not understood: bridge publish on")
 
     async def stop(self) -> None:
         """Take everything back, all at once, and publish nothing more."""
