@@ -244,7 +244,7 @@ class Pose:
         named = None if argument is None else calls.member(arguments, argument)
         if not isinstance(named, str) or not named or not _is_path(named):
             return None
-        if argument == "uri":
+        if argument == "uri" and not os.path.isabs(named):  # some take paths for URIs
             try:
                 meant = parse_uri(named)
             except PathConvError:
