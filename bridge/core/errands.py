@@ -113,9 +113,8 @@ class Errands:
                 done = partial(self._relay, errand, ask)
                 arguments = _arguments(link, ask)
                 errand.until = errand.until or now + CALL_S
-                patience = errand.until - now
-                more = {"meta": meta, "session": asked.session, "raw": True}
-                return link, call(tool, arguments, done, patience=patience, **more)
+                wanted = partial(call, patience=errand.until - now, session=asked.session, raw=True)
+                return link, wanted(tool, arguments, done, meta=meta)
             case AskDirty(path=path):
                 arguments = jsonrpc.dump(dialects.file_arguments(link.tools, "checkDocumentDirty", path))
                 return link, call("checkDocumentDirty", arguments, partial(self._dirty, errand))

@@ -13,8 +13,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from hashlib import sha256
+from functools import partial
 from itertools import count
 from typing import Any, Final, NamedTuple
 
@@ -27,22 +26,20 @@ from bridge.core.asks import Ask, CallTool, CloseTab, CloseTabs, ListTools, Show
 from bridge.core.events import Asked, Scene, SessionId, Withdrawn
 from bridge.core.jsonrpc import Message, RequestId
 from bridge.core.official import TOOLS, Kind
-from bridge.core.reviews import Change, State
+from bridge.core.reviews import State
 from bridge.core.terminal import READS
 from bridge.daemon.engine import Engine
 from bridge.daemon.lookout import Lookout, as_seen_by
-from bridge.daemon.proposals import change_of, new_review, text_of, text_to_search
-from bridge.errors import BadData, BridgeError
+from bridge.daemon.proposals import change_of_diff, file_meant, key_of, new_review, text_to_search
+from bridge.errors import BridgeError
 from bridge.ides.processes import Standing, standing_of
 from bridge.store.journal import Journal
-from pathconv import PathConvError, PosixPath, parse_uri
 
 __all__ = ["Pose", "Poses"]
 
 logger = logging.getLogger(__name__)
 
 MOST_CALLS: Final = 64  # of one agent at a time; the next is read when one is answered, so that all have their turn
-LONGEST: Final = 3 * 4096  # characters of a file's name or URI: no system opens a longer path
 _NAME_MOST: Final = 100
 _ENVIRON: Final = READS | {"CLAUDE_CONFIG_DIR"}
 
@@ -234,15 +231,13 @@ class Pose:
         """Find the file that a call is about, absolute: it decides whose IDE is asked."""
         argument = TOOLS[tool].file
         named = None if argument is None else calls.member(arguments, argument)
-        if not isinstance(named, str) or not named or len(named) > LONGEST or not _is_path(named):
-            return None
-        return _path(self.cwd, named, argument == "uri")
+        return file_meant(self.cwd, named, argument == "uri") if isinstance(named, str) else None
 
     async def _open_diff(self, id_: RequestId, arguments: msgspec.Raw) -> None:
         given = calls.read_arguments("openDiff", posing.OpenDiff, arguments)
-        change = await asyncio.to_thread(_change, self.cwd, given)
+        change = await asyncio.to_thread(change_of_diff, self.cwd, given)
         path = os.fsdecode(change.path)
-        workspace, key = os.fsencode(self.cwd), _key(change)
+        workspace, key = os.fsencode(self.cwd), key_of(change)
         scene = self._seen(await self._lookout.scene(self, path))
         # Last: what is undecided in the journal now is still at the desk when the router is asked.
         known = await self._engine.journal.run(Journal.by_key, workspace, key)
@@ -313,42 +308,3 @@ def _name(message: Message) -> str:
     """Read the agent's own name for itself: hostile text."""
     name = calls.member(message.params, "clientInfo", "name")
     return name[:_NAME_MOST] if isinstance(name, str) else ""
-
-
-def _is_path(name: str) -> bool:
-    """Tell whether a file can have this name: no NUL, no half of a surrogate pair."""
-    try:
-        return b"\0" not in os.fsencode(name)
-    except UnicodeEncodeError:
-        return False
-
-
-@lru_cache(maxsize=256)
-def _path(cwd: str, named: str, is_uri: bool) -> str | None:
-    """Give the path that an agent means; it asks about the same file again and again."""
-    if is_uri:
-        try:
-            meant = parse_uri(named)
-        except PathConvError:
-            return None
-        named = str(meant) if isinstance(meant, PosixPath) else named
-    return os.path.normpath(os.path.join(cwd, named))
-
-
-def _change(cwd: str, given: posing.OpenDiff) -> Change:
-    """Build the change of an ``openDiff``; the agent makes directories for a new file itself.
-
-    Raises `BadData`.
-    """
-    old, new = (os.path.join(cwd, name) for name in (given.old_file_path, given.new_file_path))
-    if not _is_path(old + new):
-        raise BadData("no file can have this name", "it holds a NUL, or half a character")
-    base = None if old == new else text_of(old)
-    return change_of(new, given.new_file_contents, base, new_directories=True)
-
-
-def _key(change: Change) -> str:
-    """Name a change by what it is: who asks for the same again means the same review."""
-    named = sha256(change.path + b"\0" + (change.base_hash or "").encode() + b"\0")
-    named.update(change.proposed.encode("utf-8", "surrogatepass"))
-    return f"openDiff {named.hexdigest()}"

@@ -6,17 +6,22 @@ import os
 import secrets
 import stat
 import time
+from functools import lru_cache
+from hashlib import sha256
 from typing import Any, Final
 
 from bridge.agents.requests import MOST_TEXT
 from bridge.core import text
+from bridge.core.posing import OpenDiff
 from bridge.core.reviews import Change, Review, digest
 from bridge.errors import BadData, BridgeError
 from bridge.store.files import read_file
+from pathconv import PathConvError, PosixPath, parse_uri
 
-__all__ = ["change_of", "new_review", "text_of", "text_to_search"]
+__all__ = ["change_of", "change_of_diff", "file_meant", "key_of", "new_review", "text_of", "text_to_search"]
 
 _MOST_TO_POSITION: Final = 4 * 2**20  # bytes of a file that is read to find a line in it
+_LONGEST: Final = 3 * 4096  # characters of a file's name or URI: no system opens a longer path
 _ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"  # of review ids: no two look alike
 
 
@@ -83,3 +88,44 @@ def _decode(path: str, data: bytes | None) -> str:
         return text.decode(data or b"")
     except BadData as exc:
         raise BadData(f"{path}: {exc.message}", exc.hint) from exc
+
+
+def _is_path(name: str) -> bool:
+    """Tell whether a file can have this name: no NUL, no half of a surrogate pair."""
+    try:
+        return b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+
+
+@lru_cache(maxsize=256)
+def file_meant(cwd: str, named: str, is_uri: bool) -> str | None:
+    """Give the path that an agent means, absolute, or None; it asks about the same file again and again."""
+    if not named or len(named) > _LONGEST or not _is_path(named):
+        return None
+    if is_uri and not os.path.isabs(named):  # some take paths for URIs
+        try:
+            meant = parse_uri(named)
+        except PathConvError:
+            return None
+        named = str(meant) if isinstance(meant, PosixPath) else named
+    return os.path.normpath(os.path.join(cwd, named))
+
+
+def change_of_diff(cwd: str, given: OpenDiff) -> Change:
+    """Build the change of an ``openDiff``; the agent makes directories for a new file itself.
+
+    Raises `BadData`.
+    """
+    old, new = (os.path.join(cwd, name) for name in (given.old_file_path, given.new_file_path))
+    if not _is_path(old + new):
+        raise BadData("no file can have this name", "it holds a NUL, or half a character")
+    base = None if old == new else text_of(old)
+    return change_of(new, given.new_file_contents, base, new_directories=True)
+
+
+def key_of(change: Change) -> str:
+    """Name a change by what it is: who asks for the same again means the same review."""
+    named = sha256(change.path + b"\0" + (change.base_hash or "").encode() + b"\0")
+    named.update(change.proposed.encode("utf-8", "surrogatepass"))
+    return f"openDiff {named.hexdigest()}"

@@ -320,6 +320,21 @@ async def test_what_is_sent_to_an_agent_that_is_gone_goes_nowhere(desk: Desk, ca
     assert not caplog.records
 
 
+async def test_a_bug_ends_one_connection_and_is_logged(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = await Raw.agent(desk.port, SECRET)
+    monkeypatch.setattr(desk, "heard", None)
+    raw = await Raw.agent(desk.port, SECRET)
+    raw.say(1)
+    await raw.end()
+    await soon(desk.gone)
+    assert "AttributeError" in caplog.text
+    monkeypatch.undo()
+    other.say(2)
+    assert await other.hear() == 2
+
+
 # ---- agents that do not read
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.core import jsonrpc
 from bridge.core.asks import Ask, AskDirty, CallTool, ListTools, OpenFile
-from bridge.core.errands import NOT_RELAYED, RELAYED
+from bridge.core.errands import MOST_ARGUMENTS, NOT_RELAYED, RELAYED
 from bridge.core.events import (
     Left,
     LinkClosed,
@@ -349,6 +349,38 @@ def test_a_call_made_once_more_is_answered_and_taken_back_like_any_other(story: 
     story.quietly(closed(LinkState.GONE))
     bring_up(story, IDEA)
     story >> withdraws(1) << cancels(7, IDEA) >> answers(8, candidate=IDEA) << Reply(ANN, 2, b"{}")
+
+
+def test_a_call_made_once_more_keeps_the_time_that_it_had(story: Playbook) -> None:
+    story.quietly(asks(CALL, scene=scene(CODE, IDEA)))
+    bring_up(story)
+    end = 1000.0 + CALL_S
+    story.quietly(closed(LinkState.GONE, at=1005.0))
+    bring_up(story, IDEA, at=1006.0)
+    story >> Tick(end - 0.1)
+    (
+        story
+        >> Tick(end)
+        << could_not("getDiagnostics: IntelliJ IDEA did not answer getDiagnostics in time", "IntelliJ IDEA")
+    )
+
+
+def test_a_call_that_finds_no_other_ide_in_its_time_is_refused(story: Playbook) -> None:
+    story.quietly(asks(CALL, scene=scene(CODE, IDEA)))
+    bring_up(story)
+    end = 1000.0 + CALL_S
+    story >> closed(LinkState.GONE, at=end - 0.5) << dials(IDEA)
+    assert story.router.deadline() == end
+    why = "the IDE went away, and no other took the call in time"
+    story >> Tick(end) << Refuse(ANN, 1, Unavailable(why, "bridge status"))
+    bring_up(story, IDEA, at=end)  # and the call is not made after all
+    assert list(story.link(IDEA).calls) == []
+
+
+def test_what_an_ide_is_asked_is_short(story: Playbook) -> None:
+    long = CallTool(tool="getDiagnostics", arguments=b'"%b"' % (b"x" * MOST_ARGUMENTS))
+    said = BadData(f"the arguments of getDiagnostics are {MOST_ARGUMENTS + 2} bytes", f"at most {MOST_ARGUMENTS}")
+    story >> asks(long, scene=scene(CODE)) << Refuse(ANN, 1, said)
 
 
 def test_with_no_other_ide_the_asker_hears_what_happened_to_the_first(story: Playbook) -> None:

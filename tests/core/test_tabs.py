@@ -22,6 +22,7 @@ from bridge.core.events import (
     Watch,
 )
 from bridge.core.reviews import Outcome, Review, Step, Surface, Trigger, advance, decide, decision
+from bridge.core.tabs import FREE_S, MOST_TABS
 from bridge.errors import Unavailable
 from tests.core.stories import ID, NAME, NO_IDE, ends, restored, saved, shown, tell, then
 from tests.playbook import (
@@ -161,10 +162,23 @@ def test_a_diff_that_wants_an_ide_is_refused_without_one_and_the_tab_stays(story
 
 def test_a_flood_is_refused_and_leaves_no_tab(story: Playbook) -> None:
     for number in range(MOST_REVIEWS):
-        in_tab(story, change(f"r{number}", request_key=str(number)), str(number), id_=number)
+        agent = SessionId(100 + number // MOST_TABS)
+        in_tab(story, change(f"r{number}", request_key=str(number)), str(number), id_=number, who=agent)
     said = Unavailable("200 reviews wait for a decision: no more are taken", "bridge review ls")
     story >> asks(diff(change("one too many")), 900, who=BOB, scene=scene()) << Refuse(BOB, 900, said)
     story >> asks(ALL, 901, who=BOB) << Reply(BOB, 901, 0)
+
+
+def test_one_agent_cannot_take_the_place_of_all_others(story: Playbook) -> None:
+    for number in range(MOST_TABS):
+        in_tab(story, change(f"r{number}", request_key=str(number)), str(number), id_=number)
+    said = Unavailable("this agent has 50 diffs open: no more are shown", "close some, or decide")
+    more = change("more")
+    story >> asks(diff(more, "more"), 900, scene=scene()) << Refuse(ANN, 900, said)
+    other = change("other")
+    story >> asks(diff(other), 1, who=BOB, scene=scene()) << Save(other)
+    again = change("again", proposed="newer\n")
+    story >> asks(diff(again, "0"), 901, scene=scene()) << Save(again)  # a tab that it has
 
 
 # ---- whose it is
@@ -236,6 +250,15 @@ def test_a_decision_that_nobody_took_is_the_answer_at_once(story: Playbook) -> N
     story >> asks(diff(change("r2"), known=yes), 5, who=BOB, scene=scene()) << Reply(BOB, 5, decision(yes))
     story >> asks(CLOSE, 6, who=BOB) << Deliver("r1") << Reply(BOB, 6, None)
     assert nothing_is_kept(story)
+
+
+def test_a_decision_of_long_ago_is_none_for_who_asks_the_same_again(story: Playbook) -> None:
+    """Its asker may have written the file without closing the tab, and somebody undone that since."""
+    yes = decided(story, accepted(in_tab(story, change())))
+    story.quietly(Left(1000.0, ANN))
+    late = yes.changed + FREE_S
+    new = change("r2", at=late)
+    story >> asks(diff(new, known=yes), 5, who=BOB, scene=scene(), at=late) << Save(new)
 
 
 def test_a_decision_on_its_way_to_the_disk_is_waited_for(story: Playbook) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,10 @@ class Wire:
     def __init__(self) -> None:
         self.heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
-    def send(self, frame: bytes) -> None:
+    def send(self, frame: bytes, sent: Callable[[], None] | None = None) -> None:
         self.heard.put_nowait(json.loads(frame))
+        if sent is not None:
+            sent()
 
     def tell(self, method: str, params: bytes) -> None:
         raise AssertionError(f"it follows no IDE: {method}")

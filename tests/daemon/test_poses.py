@@ -337,6 +337,20 @@ async def test_selections_are_passed_on_and_calls_answered(
         assert {"openFile", "openDiff", "getDiagnostics"} <= {tool["name"] for tool in tools}
 
 
+@pytest.mark.parametrize(
+    "spelled", ["file://{path}", "{path}", "elsewhere/b.txt", "file:///a%00b", "file://host/x", "C:\\x"]
+)
+async def test_a_file_s_own_window_is_asked_about_it(here: Posing, make_ide: MakeIde, home: Path, spelled: str) -> None:
+    elsewhere = home / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "b.txt").touch()
+    async with make_ide() as near, make_ide(workspace=elsewhere) as far:
+        agent = await here.agent()
+        uri = spelled.format(path=elsewhere / "b.txt")
+        await agent.call(1, "getDiagnostics", uri=uri)
+        assert (near.connections, far.connections) == ((0, 1) if str(elsewhere) in uri else (1, 0))
+
+
 async def here_follows(here: Posing) -> None:
     """Wait until the link lives."""
     await until(lambda: any(link.state is LinkState.LIVE for link in here.house.engine.router.links.links.values()))

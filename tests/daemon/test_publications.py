@@ -179,9 +179,10 @@ class Full(JournalThread):
     """A journal that cannot be written once the disk is full."""
 
     full = False
+    only = ""  # one setting, or all
 
     async def run(self, do: Any, *arguments: Any) -> Any:  # type: ignore[override]
-        if self.full and do is Journal.set_setting:
+        if self.full and do is Journal.set_setting and self.only in ("", arguments[0]):
             raise sqlite3.OperationalError("database or disk is full")
         return await super().run(do, *arguments)
 
@@ -203,6 +204,10 @@ async def test_a_full_disk_is_told_and_leaves_nothing_behind(
                     await publish
             assert locks(home) == [f"{one.port}.lock"]
             assert here.publications.ports == {one.port}
+            journal.only = "published for everybody"
+            with pytest.raises(Unavailable, match="journal cannot be written"):
+                await here.publications.for_everybody(True, WS, {})
+            assert here.publications.ports == {one.port}  # what would be forgotten is not promised
             await here.publications.left(session)  # what must go goes all the same
             assert locks(home) == []
             assert is_free(one.port)
