@@ -186,11 +186,10 @@ class AsyncClient:
             work.add_done_callback(_close_unused)
             raise
         connection, rest = wire.detach()
-        line = _Line(wire.daemon)
+        line = _Line(wire.daemon, rest)
         taken = socket.socket(fileno=connection)
         take = loop.create_connection if taken.family == socket.AF_INET else loop.create_unix_connection
         await take(lambda: line, sock=taken)
-        line.data_received(rest)
         return line
 
 
@@ -232,12 +231,12 @@ class _Ear:
 class _Line(asyncio.Protocol):
     """One connection: answers go to their requests, what comes out of turn to those whom it concerns."""
 
-    def __init__(self, daemon: Daemon) -> None:
+    def __init__(self, daemon: Daemon, rest: bytes) -> None:
         self.daemon = daemon
         self.fault: Exception | None = None  # why it ended, if it has
         self.gone = asyncio.Event()
         self._transport: asyncio.Transport | None = None
-        self._buffer = bytearray()
+        self._buffer = bytearray(rest)  # what came behind the answer to ``hello``, perhaps not whole
         self._ids = count(1)
         self._calls: dict[int, _Call] = {}
         self._ears: set[_Ear] = set()
@@ -284,18 +283,21 @@ class _Line(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none, and does the same
+        self._take_lines()
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
         if b"\n" in data:
-            *lines, rest = self._buffer.split(b"\n")
-            self._buffer = rest
-            for line in lines:
-                self._take(json.loads(line))
+            self._take_lines()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.end(exc if isinstance(exc, OSError) else ConnectionResetError("it closed the connection"))
         self.gone.set()
+
+    def _take_lines(self) -> None:
+        *lines, self._buffer = self._buffer.split(b"\n")
+        for line in lines:
+            self._take(json.loads(line))
 
     def _take(self, message: dict[str, Any]) -> None:
         if "method" in message:

@@ -10,12 +10,11 @@ from __future__ import annotations
 import hmac
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
+
+from bridge.core.official import AUTHORIZATION, MOST_BYTES
 
 __all__ = ["AUTHORIZATION", "MOST_BYTES", "Guest", "Refusal", "Welcome", "Wire", "refusal"]
-
-AUTHORIZATION: Final = "X-Claude-Code-Ide-Authorization"
-MOST_BYTES: Final = 64 * 2**20  # of one message: an openDiff carries a whole file, escaped
 
 
 class Refusal(NamedTuple):

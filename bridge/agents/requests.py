@@ -7,8 +7,8 @@ relative one counts from the session's directory.
 On a TCP socket ``prove`` comes before everything else (`bridge.proof`). An error's ``code`` is an exit code of
 `bridge.errors`, and its ``data`` has ``code`` (a name) and ``hint``; a line that is no request gets -32700. The daemon
 also notifies: ``review/surface`` ``{id, surface, ide, reason}`` to whoever waits for a review, each time it moves,
-``daemon/stopping`` ``{restart}`` to everybody, and ``event`` to those who subscribed (`bridge.news`). Results: those of
-`bridge.client.Client`'s methods, which ask nothing else.
+``daemon/stopping`` ``{restart}`` to everybody, and ``event`` to those who subscribed (`bridge.news`). Results of what
+`bridge.asking` describes are those of the clients' methods; the others are for the command line.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ class PublishSet(msgspec.Struct):
 
 
 class TakeBack(msgspec.Struct):
-    """``request/cancel``: the session's own unanswered ``review/wait`` is not to be answered any more."""
+    """``request/cancel``: no answer to this unanswered request of the session's own is wanted any more."""
 
     id: jsonrpc.RequestId
 

@@ -101,7 +101,7 @@ class Restored:
 
 @dataclass(frozen=True, slots=True)
 class LinkOpened:
-    """A dialled IDE accepted the WebSocket upgrade; that is no proof yet."""
+    """A dialled IDE accepted the WebSocket upgrade, or began its event stream; that is no proof yet."""
 
     now: float
     ide_id: str
@@ -247,7 +247,7 @@ class Notify:
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """Open a WebSocket to an IDE; report `LinkOpened` or `LinkClosed`."""
+    """Open a WebSocket, or an event stream (SSE), to an IDE; report `LinkOpened` or `LinkClosed`."""
 
     lock: LockFile
     route: Route = HERE

@@ -14,6 +14,7 @@ from typing import Final
 from bridge.core.events import LinkState
 from bridge.core.findings import Finding
 from bridge.core.lockfile import LockFile
+from bridge.core.official import BRIDGE
 from bridge.core.reach import NO_DISTRO, Diagnosis, Mode, Terrain
 from bridge.core.selection import Listener, Pid
 from bridge.core.terminal import Group, family_of_name, read_terminal, related
@@ -43,6 +44,11 @@ class Announced:
     ended: bool = False  # Windows says that its process is gone
 
     @property
+    def bridge(self) -> bool:
+        """Whether it is no IDE: agents find the bridge by it."""
+        return self.lock.ide_name == BRIDGE
+
+    @property
     def silent(self) -> bool:
         """Whether nothing listens on its port; of what cannot be reached nobody knows."""
         return self.listener is Listener.NONE
@@ -56,6 +62,10 @@ class Announced:
     def name(self) -> str:
         """What people call it."""
         return f"{self.lock.ide_name} on port {self.lock.port}"
+
+    def holds(self, directory: str) -> bool:
+        """Whether an agent in that directory takes the lock file for its own: it compares what is written there."""
+        return any(f"{directory}/".startswith(f"{folder.rstrip('/')}/") for folder in self.lock.workspace_folders)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +85,7 @@ class IdeFacts:
     """Everything that was looked at."""
 
     environ: Mapping[str, str]
+    directory: str | None  # where it is asked; None: the directory was removed
     announced: tuple[Announced, ...]
     distrusted: tuple[Distrusted, ...]
     directories: tuple[str, ...]  # where lock files are looked for
@@ -91,12 +102,33 @@ def examine(facts: IdeFacts) -> list[Finding]:
 
 
 def _ides(facts: IdeFacts) -> Iterator[Finding]:
-    present = [ide for ide in facts.announced if not ide.stale]
+    present = [ide for ide in facts.announced if not ide.stale and not ide.bridge]
     if not present:
         yield Finding(check="ide", found=f"none announces itself in {' or '.join(facts.directories)}: the page is used")
     for ide in present:
         yield _reach(ide)
         yield from _safety(ide)
+
+
+def _published(facts: IdeFacts) -> Iterator[Finding]:
+    """Say where agents find the bridge, and whether an IDE keeps those of this directory from it."""
+    present = [one for one in facts.announced if not one.stale]
+    for one in present:
+        if one.bridge:
+            ours = one.listener is Listener.OURS
+            found = f"agents find the bridge on port {one.lock.port}"
+            yield Finding(
+                check="published",
+                found=found if ours else f"{found}, where it is not seen to listen",
+                fix=None if ours else f"bridge restart, or: rm {quote(one.path)}",
+            )
+    here = [one for one in present if facts.directory is not None and one.holds(facts.directory)]
+    if any(one.bridge for one in here) and (ides := [one.name for one in here if not one.bridge]):
+        yield Finding(
+            check="published",
+            found=f"{facts.directory} is the bridge's and that of {', '.join(ides)}: agents connect to none by themselves",
+            fix="bridge publish off, and start agents with bridge run; or choose in the agent, with /ide",
+        )
 
 
 # What the port's owner means for an IDE that is not stale.
@@ -202,7 +234,7 @@ def _port(facts: IdeFacts) -> Iterator[Finding]:
 
 def _multiplexer(facts: IdeFacts) -> Iterator[Finding]:
     multiplexer = read_terminal(facts.environ).multiplexer
-    usable = [ide for ide in facts.announced if ide.listener is Listener.OURS]
+    usable = [ide for ide in facts.announced if ide.listener is Listener.OURS and not ide.bridge]
     if multiplexer and len(usable) > 1:
         found = (
             f"{multiplexer} hides in which IDE's terminal you are; folders and focus decide among {len(usable)} IDEs"
@@ -278,6 +310,7 @@ def _container(facts: IdeFacts) -> Iterator[Finding]:
 
 _CHECKS: Final[Sequence[Callable[[IdeFacts], Iterator[Finding]]]] = (
     _ides,
+    _published,
     _stale,
     _distrusted,
     _port,

@@ -159,7 +159,7 @@ class Links:
             del self.links[link.id]
 
     def opened(self, ide_id: str, now: float) -> None:
-        """Begin the handshake: the IDE accepted the upgrade."""
+        """Begin the handshake: the IDE accepted the upgrade, or began its event stream."""
         link = self.links[ide_id]
         link.allow(HANDSHAKE_S, now)
         self._request(link, "initialize", dialects.initialize(self._version), self._initialized)

@@ -1,5 +1,7 @@
 """The official plugin's tools, as agents know them: names, arguments, and what the bridge makes of a call.
 
+And what holds on both sides of the bridge: how a token is said, how long a message may be, and our own name.
+
 Names and arguments are those that the official VS Code extension 1.0.44 lists [RUN] (docs/protocol.md), but that
 ``openFile`` does not insist on texts. ``executeCode`` is not among them: the bridge runs no code (design.md).
 """
@@ -10,7 +12,11 @@ from collections.abc import Mapping
 from enum import Enum, auto
 from typing import Any, Final, NamedTuple
 
-__all__ = ["OWN", "TOOLS", "Kind", "Tool"]
+__all__ = ["AUTHORIZATION", "BRIDGE", "MOST_BYTES", "OWN", "TOOLS", "Kind", "Tool"]
+
+AUTHORIZATION: Final = "X-Claude-Code-Ide-Authorization"  # the header with the token of the lock file
+MOST_BYTES: Final = 64 * 2**20  # of one message: an openDiff carries a whole file, escaped
+BRIDGE: Final = "bridge"  # our name as an IDE, and as the client of one
 
 
 class Kind(Enum):

@@ -197,6 +197,7 @@ def inspect_ides(environ: Mapping[str, str], places: Paths, rows: list[Any], bro
     announced = [_announced(one, known.get((one.admitted.lock.port, one.route.here)), processes) for one in found]
     return IdeFacts(
         environ=environ,
+        directory=_directory_now(),
         announced=tuple(announced),
         distrusted=(
             *(_distrusted(one, directory=False) for one in scan.refused),
@@ -206,6 +207,13 @@ def inspect_ides(environ: Mapping[str, str], places: Paths, rows: list[Any], bro
         browser=browser,
         terrain=terrain,
     )
+
+
+def _directory_now() -> str | None:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return None
 
 
 def _settings(places: Paths) -> Settings:

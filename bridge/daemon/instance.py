@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from bridge.errors import BadConfiguration, BridgeError, Unavailable
 from bridge.finding import dial
+from bridge.listening import HOST, listen
 from bridge.paths import Paths, make_private, socket_path
 from bridge.proof import new_secret
 
@@ -85,11 +86,10 @@ def _listen_on_tcp(paths: Paths) -> Instance:
     if _answers(paths):
         raise _without_lock()
     try:
-        listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        listener = listen(0)
     except OSError as exc:
-        raise BadConfiguration(f"cannot listen on 127.0.0.1: {exc.strerror}", "bridge doctor") from exc
-    listener.setblocking(False)
-    return Instance(paths, f"127.0.0.1:{listener.getsockname()[1]}", listener, new_secret())
+        raise BadConfiguration(f"cannot listen on {HOST}: {exc.strerror}", "bridge doctor") from exc
+    return Instance(paths, f"{HOST}:{listener.getsockname()[1]}", listener, new_secret())
 
 
 def _without_lock() -> AlreadyRunning:

@@ -1,4 +1,4 @@
-"""The lookout: describes the world to the router, anew for every request."""
+"""The lookout: describes the world to the router, anew or as it was up to a second ago."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
 from bridge.core.events import Scene
+from bridge.core.official import BRIDGE
 from bridge.core.reviews import Review
 from bridge.core.selection import Place
 from bridge.core.terminal import Terminal, read_terminal
@@ -24,9 +25,8 @@ from bridge.ides.projects import place
 from bridge.ides.surroundings import Surroundings
 from bridge.ides.survey import Sighting, Survey, from_terminal
 
-__all__ = ["BRIDGE", "Lookout", "Stand", "as_seen_by"]
+__all__ = ["Lookout", "Stand", "as_seen_by"]
 
-BRIDGE: Final = "bridge"  # our name as an IDE, and as the client of one
 DIRECTORIES_MOST: Final = 16  # a client that names another one each time must not slow down everybody
 SHARED_MOST: Final = 256  # scenes: each file makes one
 RECENT_S: Final = 1.0  # an agent may call tools a hundred times a second, and a look costs more than the call

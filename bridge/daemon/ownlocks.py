@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from bridge.core.lockfile import Transport
+from bridge.core.official import BRIDGE
 from bridge.daemon.instance import write_private
-from bridge.daemon.lookout import BRIDGE
 from bridge.errors import Unavailable
 from bridge.ides.admission import Refused, open_directory
 from bridge.ides.files import read_regular

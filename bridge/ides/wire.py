@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from bridge.core.events import LinkState
 from bridge.core.lockfile import LockFile
+from bridge.core.official import AUTHORIZATION, MOST_BYTES
 
 __all__ = [
     "AUTHORIZATION",
@@ -33,8 +34,6 @@ __all__ = [
     "too_slow",
 ]
 
-AUTHORIZATION: Final = "X-Claude-Code-Ide-Authorization"
-MOST_BYTES: Final = 64 * 2**20  # of one message: an openDiff carries a whole file, escaped
 PATIENCE_S: Final = 5.0  # an IDE that takes no data for so long is cut off
 WAITING_MOST: Final = 2 * MOST_BYTES  # of all messages that an IDE has not taken yet
 

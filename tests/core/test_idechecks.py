@@ -17,14 +17,25 @@ from pathconv import Env, Facts, Mount, PathMapper
 IDE_DIR = "/home/ann/.claude/ide"
 
 
-def ide(port: int = 4001, *, name: str = "Visual Studio Code", windows: bool = False, **facts: Any) -> Announced:
-    lock = LockFile(port=port, pid=12, workspace_folders=("/w",), ide_name=name, running_in_windows=windows)
+def ide(
+    port: int = 4001,
+    *,
+    name: str = "Visual Studio Code",
+    folders: tuple[str, ...] = ("/w",),
+    windows: bool = False,
+    **facts: Any,
+) -> Announced:
+    lock = LockFile(port=port, pid=12, workspace_folders=folders, ide_name=name, running_in_windows=windows)
     usual: dict[str, Any] = {"path": f"{IDE_DIR}/{port}.lock", "pid": Pid.ALIVE, "listener": Listener.OURS}
     return Announced(lock=lock, **{**usual, **facts})
 
 
 def gone(port: int = 4001, pid: Pid = Pid.DEAD) -> Announced:
     return ide(port, pid=pid, listener=Listener.NONE)
+
+
+def published(*folders: str, **facts: Any) -> Announced:
+    return ide(4009, name="bridge", folders=folders, **facts)
 
 
 def in_windows(listener: Listener, **facts: Any) -> Announced:
@@ -39,7 +50,9 @@ NAT = Terrain(
     interop=True,
     profile="C:\\Users\\me",
 )
-WELL = IdeFacts(environ={}, announced=(ide(),), distrusted=(), directories=(IDE_DIR,), browser=True)
+WELL = IdeFacts(
+    environ={}, directory="/w/a", announced=(ide(),), distrusted=(), directories=(IDE_DIR,), browser=True
+)
 
 
 def said(facts: IdeFacts) -> list[tuple[str, str]]:
@@ -60,6 +73,15 @@ def test_no_ide_is_fine_and_says_where_it_was_looked_for() -> None:
     assert {finding.level for finding in examine(facts)} == {"ok"}
 
 
+def test_the_bridge_is_no_ide_to_itself() -> None:
+    facts = replace(WELL, announced=(published("/"),))
+    assert {finding.level for finding in examine(facts)} == {"ok"}
+    assert said(facts)[:2] == [
+        ("ide", f"none announces itself in {IDE_DIR}: the page is used"),
+        ("published", "agents find the bridge on port 4009"),
+    ]
+
+
 @pytest.mark.parametrize("state", LinkState)
 def test_every_state_of_a_link_has_words(state: LinkState) -> None:
     troubles = {LinkState.REFUSED, LinkState.PORT_TAKEN, LinkState.NOT_ANSWERING, LinkState.SLOT_LOST}
@@ -77,6 +99,12 @@ FINE: list[tuple[dict[str, Any], str, str]] = [
     ({"announced": (ide(state="dreaming"),)}, "ide", "Visual Studio Code on port 4001: dreaming"),  # a newer daemon's
     ({"environ": {"CLAUDE_CODE_SSE_PORT": "4001"}}, "ide", "Visual Studio Code on port 4001: listens"),
     ({"environ": {"TMUX": "x"}}, "ide", "Visual Studio Code on port 4001: listens"),  # there is nothing to choose
+    ({"environ": {"TMUX": "x"}, "announced": (ide(), published("/x"))}, "published", "agents find the bridge on port"),
+    ({"announced": (ide(), published("/nowhere"))}, "published", "agents find"),  # as bridge run has it
+    ({"announced": (ide(folders=("/w/ab",)), published("/"))}, "published", "agents find"),  # that is another folder
+    ({"announced": (ide(), ide(4002))}, "ide", "Visual Studio Code on port 4002"),  # not for us to mend
+    ({"announced": (ide(), published("/")), "directory": None}, "published", "agents find"),
+    ({"environ": {"CLAUDE_CODE_SSE_PORT": "4009"}, "announced": (published("/x"),)}, "published", "agents find"),
     ({"environ": {"http_proxy": "http://p", "no_proxy": "x, 127.0.0.1"}}, "browser", "can be opened"),
     ({"environ": {"ALL_PROXY": "http://p", "NO_PROXY": "*"}}, "browser", "can be opened"),
     ({"environ": {"https_proxy": "http://p", "http_proxy": ""}}, "browser", "can be opened"),
@@ -124,6 +152,24 @@ TROUBLES: list[tuple[dict[str, Any], str, str, str]] = [
         "exposed",
         "IntelliJ IDEA on port 4001",
         'in the settings of its plugin: turn off "Accept connections from all network interfaces"',
+    ),
+    *(
+        (
+            {"announced": (ide(), ide(4002, folders=(folder,)), published("/")), "directory": "/w"},
+            "published",
+            f"/w is the bridge's and that of {both}: agents connect to none",
+            "bridge publish off, and start agents with bridge run; or choose in the agent, with /ide",
+        )
+        for folder, both in {
+            "/other": "Visual Studio Code on port 4001",
+            "/w/": "Visual Studio Code on port 4001, Visual Studio Code on port 4002",
+        }.items()
+    ),
+    (
+        {"announced": (published("/", listener=Listener.NONE),)},
+        "published",
+        "agents find the bridge on port 4009, where it is not seen to listen",
+        f"bridge restart, or: rm {IDE_DIR}/4009.lock",
     ),
     ({"announced": (ide(weak=("no token",)),)}, "weak", "no token", "update its plugin"),
     ({"announced": (ide(weak=("mode 0644",)),)}, "weak", "mode 0644", f"chmod 600 {LOCK}"),

@@ -15,12 +15,13 @@ import pytest
 
 from bridge.agents.control import Session
 from bridge.core.events import Scene, SessionId
+from bridge.core.official import BRIDGE
 from bridge.core.reach import HERE
 from bridge.core.reviews import Change, Review
 from bridge.core.selection import Pinned, Place, select
 from bridge.core.terminal import Terminal
 from bridge.daemon import lookout as lookout_module
-from bridge.daemon.lookout import BRIDGE, DIRECTORIES_MOST, RECENT_S, Lookout, as_seen_by
+from bridge.daemon.lookout import DIRECTORIES_MOST, RECENT_S, Lookout, as_seen_by
 from bridge.daemon.pins import Pins
 from bridge.ides.dialing import Dialer
 from bridge.ides.surroundings import Surroundings

@@ -43,7 +43,7 @@ async def test_a_link_carries_requests_and_their_answers(links: Links, transport
         answer = await links.call(lock, "initialize", {"protocolVersion": "2025-06-18"})
         assert answer["serverInfo"]["name"] == "Claude Code Visual Studio Code MCP"
         assert (ide.connections, ide.unauthorised) == (1, 0)
-        assert len(links.dialer.ports) >= {Transport.WEBSOCKET: 1, Transport.SSE: 2}[transport]
+        assert len(links.dialer.ports) == {Transport.WEBSOCKET: 1, Transport.SSE: 2}[transport]
 
 
 async def test_an_ide_without_a_token_is_sent_none(links: Links, make_ide: MakeIde) -> None:
