@@ -106,8 +106,8 @@ def test_the_asker_is_told_what_mends_it(story: Playbook) -> None:
 def test_the_silent_and_the_foreign_are_never_chosen(named: str | None) -> None:
     foreign = ide(4009, "/w", foreign="its workspace is in another distribution")
     assert reasons(UNREACHABLE, foreign, named=named) == [
-        (4009, "its workspace is in another distribution"),
         (4001, SILENCE.reason),
+        (4009, "its workspace is in another distribution"),
     ]
     assert reasons(replace(UNREACHABLE, silence=None)) == [(4001, "nobody answers")]
 
