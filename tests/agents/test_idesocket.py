@@ -372,6 +372,32 @@ async def test_an_agent_that_does_not_read_costs_little_and_gets_the_newest_in_o
     await slow.close()
 
 
+async def test_an_answer_has_left_when_the_agent_takes_it_and_never_if_it_is_gone(desk: Desk) -> None:
+    left: list[str] = []
+    quick = await Raw.agent(desk.port, SECRET)
+    visitor = await soon(desk.there)
+    visitor.wire.send(b"1", lambda: left.append("at once"))
+    assert left == ["at once"]
+    await quick.close()
+
+    slow = await Raw.agent(desk.port, SECRET, small=True)
+    visitor = await soon(desk.there)
+    visitor.wire.send(b'"%b"' % (b"x" * 2**23))
+    visitor.wire.send(b"2", lambda: left.append("later"))
+    assert left == ["at once"]
+    assert len(await slow.hear()) == 2**23
+    assert await slow.hear() == 2
+    await until(lambda: left == ["at once", "later"])
+
+    visitor.wire.send(b'"%b"' % (b"x" * 2**23))
+    visitor.wire.send(b"3", lambda: left.append("never"))
+    slow.break_off()
+    await soon(desk.gone)
+    await soon(desk.gone)
+    visitor.wire.send(b"4", lambda: left.append("never"))
+    assert left == ["at once", "later"]
+
+
 async def test_another_agent_does_not_wait_for_one_that_does_not_read(desk: Desk) -> None:
     slow = await Raw.agent(desk.port, SECRET, small=True)
     stalled = await soon(desk.there)

@@ -50,9 +50,7 @@ NAT = Terrain(
     interop=True,
     profile="C:\\Users\\me",
 )
-WELL = IdeFacts(
-    environ={}, directory="/w/a", announced=(ide(),), distrusted=(), directories=(IDE_DIR,), browser=True
-)
+WELL = IdeFacts(environ={}, directory="/w/a", announced=(ide(),), distrusted=(), directories=(IDE_DIR,), browser=True)
 
 
 def said(facts: IdeFacts) -> list[tuple[str, str]]:

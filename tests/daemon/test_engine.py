@@ -348,6 +348,22 @@ async def test_a_bug_in_an_event_that_nobody_waits_for_is_logged_and_the_house_s
     assert (await house.on_disk()).is_open
 
 
+async def test_a_bug_in_telling_one_asker_keeps_nothing_from_the_others(
+    house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ill, well = house.agent(), house.agent()
+    await house.propose(ill, house.review())
+    waiting = await house.ask(well, Wait(review_id="r1"))
+
+    def bug(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(ill, "reply", bug)
+    await result(await house.ask(house.agent(), Cancel(review_id="r1")))
+    assert (await result(waiting))["outcome"] == Outcome.CANCELLED
+    assert "a bug in doing Reply" in caplog.text
+
+
 # ---- the page's side
 
 

@@ -321,6 +321,68 @@ async def test_the_next_life_removes_what_a_killed_one_left_and_nothing_else(
         assert locks(home) == [os.path.basename(two.lock)]
 
 
+ODD = [
+    {"transport": "carrier pigeon", "port": 0, "environ": {}},
+    {"transport": "ws"},
+    "not even an object",
+]
+
+
+@pytest.mark.parametrize("wish", ODD, ids=str)
+async def test_what_another_version_remembered_does_not_keep_the_daemon_from_starting(
+    home: Path, workspace: Path, journal: JournalThread, wish: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    await journal.run(Journal.set_setting, "published for everybody", wish)
+    await journal.run(Journal.set_setting, "published", [{"path": "/nowhere"}, 7])
+    async with posing(home, workspace, journal) as here:
+        assert here.publications.rows() == []
+    assert "bridge publish on" in caplog.text
+
+
+async def test_a_port_that_somebody_took_is_given_up_for_good(
+    home: Path, workspace: Path, journal: JournalThread
+) -> None:
+    async with posing(home, workspace, journal) as here:
+        await here.publications.for_everybody(True, WS, {})
+        (before,) = here.publications.ports
+    with closing(listen(before)):
+        async with posing(home, workspace, journal) as here:
+            (after,) = here.publications.ports
+    assert after != before
+    async with posing(home, workspace, journal) as here:
+        assert here.publications.ports == {after}
+
+
+# ---- whom it matters to
+
+
+async def test_another_daemon_may_take_over_what_is_for_everybody_until_an_agent_is_there(here: Posing) -> None:
+    await here.publications.for_everybody(True, WS, {})
+    assert not here.publications.needed
+    (port,) = here.publications.ports
+    agent = await Agent.of(here.publications._all[port])
+    await until(lambda: here.publications.needed)
+    await agent.raw.close()
+    await until(lambda: not here.publications.needed)
+
+
+async def test_what_is_for_a_child_is_needed(here: Posing) -> None:
+    await here.publish()
+    assert here.publications.needed
+
+
+@pytest.mark.parametrize("before", [{}, {"CLAUDE_CODE_SSE_PORT": "4001"}], ids=str)
+async def test_inside_of_an_agent_the_terminal_is_the_one_that_it_was_started_in(
+    here: Posing, workspace: Path, before: dict[str, str]
+) -> None:
+    starter: Any = Starter(workspace, before)
+    one = await here.publications.for_child(starter, WS, 0)
+    inside = {"TERM_PROGRAM": "vscode", "CLAUDE_CODE_SSE_PORT": str(one.port)}
+    assert here.publications.seen_through(inside) == {"TERM_PROGRAM": "vscode", **before}
+    for other in ({}, {"CLAUDE_CODE_SSE_PORT": "4001"}, {"CLAUDE_CODE_SSE_PORT": "x"}):
+        assert here.publications.seen_through(other) == other
+
+
 # ---- the end
 
 
