@@ -23,7 +23,9 @@ bridge.
 def add(parser: ArgumentParser) -> None:
     """Add the arguments."""
     parser.epilog = _EPILOG
-    parser.add_argument("what", choices=("bash", "zsh", "fish", "reviews", "ides"), help="the shell; or what its script asks for")
+    parser.add_argument(
+        "what", choices=("bash", "zsh", "fish", "reviews", "ides"), help="the shell; or what its script asks for"
+    )
 
 
 def run(args: Namespace) -> int:
