@@ -22,16 +22,10 @@ from bridge.connection import Daemon, Silent
 from bridge.core.desk import MOST_WAITERS
 from bridge.errors import StillPending, Unavailable, Usage
 from tests.e2e.support import PATIENCE_S, Ide, bridge, everything_ends, kill_daemon
-from tests.fakedaemon import FakeDaemon, Say, breaks, fake_daemon, in_turn, refuses
+from tests.fakedaemon import FakeDaemon, Say, breaks, in_turn, refuses
 from tests.test_asking import METHODS
 
 DECISION = {"id": "r1", "outcome": "accepted", "files": []}
-
-
-@pytest.fixture
-def daemon(home: Path) -> Iterator[FakeDaemon]:
-    with fake_daemon() as fake:
-        yield fake
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from bridge.core.reach import Mode
 from bridge.core.selection import Listener, Pid
 from bridge.daemon.inspection import inspect_bridge, inspect_daemon, inspect_ides
 from bridge.errors import Unavailable
-from bridge.paths import Paths, make_private, paths
+from bridge.paths import Paths, make_private
 from pathconv import probe
 from tests.ides.listeners import connected, listening, port_of
 from tests.ides.lockfiles import ide_directory, write_lock
@@ -22,11 +22,6 @@ from tests.ides.wslmachine import WslMachine
 from tests.wsl.system import WINDOWS_PID
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
-
-
-@pytest.fixture
-def places(home: Path) -> Paths:
-    return paths(os.environ)
 
 
 def test_only_files_and_sockets_count_as_files(places: Paths) -> None:

@@ -23,18 +23,13 @@ import pytest
 from bridge.client import Client, Stopped
 from bridge.errors import BadConfiguration, ExitCode, NotTrusted
 from bridge.finding import start
-from bridge.paths import Paths, paths
+from bridge.paths import Paths
 from tests.e2e.support import Ide, Running, bridge, daemon_about, everything_ends, kill_daemon, wait_gone
 
 PATIENCE_S = 20.0
 DRAIN_S = 2.0
 IDLE_S = 1.8  # enough to be looked at before it leaves
 IDLE = f"idle_minutes = {IDLE_S / 60}"
-
-
-@pytest.fixture
-def places(home: Path) -> Paths:
-    return paths(os.environ)
 
 
 @pytest.fixture

@@ -36,13 +36,9 @@ def workspace(home: Path) -> Path:
 
 
 @pytest.fixture
-async def here(home: Path, workspace: Path, tmp_path: Path) -> AsyncIterator[Posing]:
-    journal = JournalThread(str(tmp_path / "journal.sqlite"))
-    try:
-        async with posing(home, workspace, journal) as here:
-            yield here
-    finally:
-        journal.close()
+async def here(home: Path, workspace: Path, journal: JournalThread) -> AsyncIterator[Posing]:
+    async with posing(home, workspace, journal) as here:
+        yield here
 
 
 MakeIde = Callable[..., Emulator]
