@@ -99,6 +99,15 @@ def test_without_a_daemon_a_connected_ide_is_occupied(places: Paths, home: Path)
     assert (window.listener, window.state) == (Listener.OURS, "occupied")
 
 
+def test_a_directory_that_was_removed_is_none(places: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert inspect_ides(os.environ, places, [], browser=False).directory == os.path.realpath(tmp_path)
+    (gone := tmp_path / "gone").mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert inspect_ides(os.environ, places, [], browser=False).directory is None
+
+
 # ---- beyond the Windows boundary
 
 
