@@ -8,8 +8,6 @@ alternate: in one window it is the machine's worst moments, so the median of man
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -21,7 +19,7 @@ import psutil
 
 from benchmarks.load import Done, Window
 from benchmarks.measure import Row, alternate, many_files, one_core, ratio
-from benchmarks.stage import ROOT, Ide, Stage, stage
+from benchmarks.stage import Ide, Stage, stage
 
 AGENTS = (1, 10, 100, 1000)
 CALLS_GOALS = {100: 3.2}  # 25,000 calls a second where the direct case makes 80,000
@@ -115,16 +113,7 @@ class Load:
 @contextmanager
 def load(here: Stage, ide: Ide, many: int) -> Iterator[Load]:
     """Agents that are connected, and have made a call each."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.load", str(ide.lock), str(many)],
-        cwd=ROOT,
-        env=here.environ,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        with process.stdin:
-            agents = Load(process.stdin, process.stdout)
-            agents.line()
-            yield agents
+    with here.module("benchmarks.load", str(ide.lock), str(many)) as (asked, said):
+        agents = Load(asked, said)
+        agents.line()
+        yield agents

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -82,8 +83,15 @@ class Stage:
     @contextmanager
     def ide(self, module: str = "benchmarks.ide") -> Iterator[Ide]:
         """An IDE in a process of its own; it ends with its standard input, thus with us."""
+        with self.module(module, str(self.workspace), str(self.lock_dir)) as (_, said):
+            port = int(said.readline())
+            yield Ide(port, self.lock_dir / f"{port}.lock")
+
+    @contextmanager
+    def module(self, *words: str) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+        """Run a module in a process of its own, until its standard input ends; give that, and what it says."""
         with subprocess.Popen(
-            [sys.executable, "-m", module, str(self.workspace), str(self.lock_dir)],
+            [sys.executable, "-m", *words],
             cwd=ROOT,
             env=self.environ,
             stdin=subprocess.PIPE,
@@ -92,8 +100,7 @@ class Stage:
             assert process.stdin is not None
             assert process.stdout is not None
             with process.stdin:
-                port = int(process.stdout.readline())
-                yield Ide(port, self.lock_dir / f"{port}.lock")
+                yield process.stdin, process.stdout
 
     @contextmanager
     def front(self) -> Iterator[Ide]:

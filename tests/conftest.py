@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from bridge.paths import Paths, paths
 from pathconv import WSL, probe
+from tests.fakedaemon import FakeDaemon, fake_daemon
 
 _THIS_MACHINE = probe.this_machine
 _REAL_HOME = os.path.realpath(os.path.expanduser("~"))
@@ -94,3 +96,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say why the run failed."""
     if _skipped and os.environ.get("BRIDGE_TESTS_MUST_RUN"):
         terminalreporter.write_line(f"skipped, but must run here: {', '.join(_skipped)}", red=True)
+
+
+@pytest.fixture
+def places(home: Path) -> Paths:
+    """Where the bridge keeps its files in the test's home."""
+    return paths(os.environ)
+
+
+@pytest.fixture
+def daemon(home: Path) -> Iterator[FakeDaemon]:
+    """A daemon of the test's own making."""
+    with fake_daemon() as fake:
+        yield fake

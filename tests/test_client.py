@@ -17,22 +17,11 @@ from bridge.core.terminal import READS
 from bridge.errors import BadData, StillPending, Unavailable, Usage
 from bridge.finding import read_address
 from bridge.news import MISSED
-from bridge.paths import Paths, paths
+from bridge.paths import Paths
 from tests.e2e.support import everything_ends, kill_daemon
-from tests.fakedaemon import PATIENCE_S, FakeDaemon, Say, breaks, fake_daemon, in_turn, refuses
+from tests.fakedaemon import PATIENCE_S, FakeDaemon, Say, breaks, in_turn, refuses
 
 DECISION = {"id": "r1", "outcome": "accepted", "files": []}
-
-
-@pytest.fixture
-def places(home: Path) -> Paths:
-    return paths(os.environ)
-
-
-@pytest.fixture
-def daemon(home: Path) -> Iterator[FakeDaemon]:
-    with fake_daemon() as fake:
-        yield fake
 
 
 @pytest.fixture

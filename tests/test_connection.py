@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,15 +13,9 @@ from bridge.connection import Daemon
 from bridge.daemon.methods import Methods
 from bridge.daemon.terminals import Terminals
 from bridge.errors import Outdated, Unavailable
-from tests.fakedaemon import Answer, FakeDaemon, Say, breaks, fake_daemon, in_turn
+from tests.fakedaemon import Answer, FakeDaemon, Say, breaks, in_turn
 
 OLD, NEW = "0.0.9", "99.0"
-
-
-@pytest.fixture
-def daemon(home: Path) -> Iterator[FakeDaemon]:
-    with fake_daemon() as fake:
-        yield fake
 
 
 def is_(version: str, *capabilities: str) -> Answer:

@@ -13,19 +13,8 @@ import pytest
 from bridge.client import Client
 from bridge.errors import BadConfiguration, NotTrusted, Unavailable
 from bridge.finding import start
-from bridge.paths import Paths, paths
-from tests.fakedaemon import FakeDaemon, fake_daemon
-
-
-@pytest.fixture
-def places(home: Path) -> Paths:
-    return paths(os.environ)
-
-
-@pytest.fixture
-def daemon(home: Path) -> Iterator[FakeDaemon]:
-    with fake_daemon() as fake:
-        yield fake
+from bridge.paths import Paths
+from tests.fakedaemon import FakeDaemon
 
 
 @pytest.fixture

@@ -122,13 +122,21 @@ def _published(facts: IdeFacts) -> Iterator[Finding]:
                 found=found if ours else f"{found}, where it is not seen to listen",
                 fix=None if ours else f"bridge restart, or: rm {quote(one.path)}",
             )
-    here = [one for one in present if facts.directory is not None and one.holds(facts.directory)]
-    if any(one.bridge for one in here) and (ides := [one.name for one in here if not one.bridge]):
-        yield Finding(
-            check="published",
-            found=f"{facts.directory} is the bridge's and that of {', '.join(ides)}: agents connect to none by themselves",
-            fix="bridge publish off, and start agents with bridge run; or choose in the agent, with /ide",
+    yield from _contested(facts, present)
+
+
+def _contested(facts: IdeFacts, present: Sequence[Announced]) -> Iterator[Finding]:
+    """Warn where agents without a port find the bridge and an IDE: of two they take neither (docs/protocol.md U2)."""
+    if facts.directory is None or read_terminal(facts.environ).port in {one.lock.port for one in present}:
+        return
+    here = [one for one in present if one.holds(facts.directory)]
+    ides = [one.name for one in here if not one.bridge]
+    if ides and len(ides) < len(here):
+        found = (
+            f"{facts.directory} belongs to the bridge and to {', '.join(ides)}: agents connect to none by themselves"
         )
+        fix = "bridge publish off, and start agents with bridge run; or choose in the agent, with /ide"
+        yield Finding(check="published", found=found, fix=fix)
 
 
 # What the port's owner means for an IDE that is not stale.

@@ -126,6 +126,21 @@ def test_levels_are_coloured_where_colour_is_wanted(workspace: Path) -> None:
     assert "\x1b[33mwarn\x1b[0m  browser: " in done.stdout
 
 
+def test_the_bridge_is_no_ide_and_is_told_of_beside_one(workspace: Path, up: None, ide: StartIde) -> None:
+    assert bridge("publish", "on", cwd=workspace).returncode == 0
+    code, findings = examine(workspace)
+    (none,), (published,) = of("ide", findings), of("published", findings)
+    assert none["found"].startswith("none announces itself")
+    assert (code, published["level"]) == (0, "ok")
+    assert published["found"].startswith("agents find the bridge on port ")
+    port = ide().port
+    code, contested = trouble("published", workspace)
+    assert (code, f"on port {port}: agents connect to none" in contested["found"]) == (0, True)
+    assert len(of("ide", examine(workspace)[1])) == 1
+    assert bridge("publish", "off", cwd=workspace).returncode == 0
+    assert of("published", examine(workspace)[1]) == []
+
+
 # ---- the daemon
 
 

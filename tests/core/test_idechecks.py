@@ -102,6 +102,11 @@ FINE: list[tuple[dict[str, Any], str, str]] = [
     ({"announced": (ide(folders=("/w/ab",)), published("/"))}, "published", "agents find"),  # that is another folder
     ({"announced": (ide(), ide(4002))}, "ide", "Visual Studio Code on port 4002"),  # not for us to mend
     ({"announced": (ide(), published("/")), "directory": None}, "published", "agents find"),
+    (
+        {"announced": (ide(), published("/")), "environ": {"CLAUDE_CODE_SSE_PORT": "4001"}},  # says which
+        "published",
+        "agents find",
+    ),
     ({"environ": {"CLAUDE_CODE_SSE_PORT": "4009"}, "announced": (published("/x"),)}, "published", "agents find"),
     ({"environ": {"http_proxy": "http://p", "no_proxy": "x, 127.0.0.1"}}, "browser", "can be opened"),
     ({"environ": {"ALL_PROXY": "http://p", "NO_PROXY": "*"}}, "browser", "can be opened"),
@@ -155,7 +160,7 @@ TROUBLES: list[tuple[dict[str, Any], str, str, str]] = [
         (
             {"announced": (ide(), ide(4002, folders=(folder,)), published("/")), "directory": "/w"},
             "published",
-            f"/w is the bridge's and that of {both}: agents connect to none",
+            f"/w belongs to the bridge and to {both}: agents connect to none",
             "bridge publish off, and start agents with bridge run; or choose in the agent, with /ide",
         )
         for folder, both in {

@@ -74,6 +74,7 @@ class House:
         self.workspace = workspace
         self.journal = journal
         self.saved: list[str] = []
+        self._news = asyncio.Event()
         dialer = Dialer()
         self.lookout = Lookout(home, False, Surroundings(Probe()), dialer)
         router = Router(count(secrets.randbits(48)), pid=os.getpid(), version="0")
@@ -87,6 +88,7 @@ class House:
 
     def _saved(self, review_id: str) -> None:
         self.saved.append(review_id)
+        self._news.set()
         self.pages.saved(review_id)
 
     async def _ended(self, review_id: str) -> None:
@@ -119,6 +121,15 @@ class House:
 
     async def on_disk(self, id_: str = "r1") -> Review:
         return await self.journal.run(Journal.get, id_)
+
+    async def stored(self, fits: Callable[[Review], bool], id_: str) -> None:
+        """Wait until a review is on disk as it should be."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                self._news.clear()  # first: what is saved from here on is looked at again
+                if fits(await self.on_disk(id_)):
+                    return
+                await self._news.wait()
 
 
 @pytest.fixture

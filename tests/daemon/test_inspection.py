@@ -14,7 +14,7 @@ from bridge.core.reach import Mode
 from bridge.core.selection import Listener, Pid
 from bridge.daemon.inspection import inspect_bridge, inspect_daemon, inspect_ides
 from bridge.errors import Unavailable
-from bridge.paths import Paths, make_private, paths
+from bridge.paths import Paths, make_private
 from pathconv import probe
 from tests.ides.listeners import connected, listening, port_of
 from tests.ides.lockfiles import ide_directory, write_lock
@@ -22,11 +22,6 @@ from tests.ides.wslmachine import WslMachine
 from tests.wsl.system import WINDOWS_PID
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
-
-
-@pytest.fixture
-def places(home: Path) -> Paths:
-    return paths(os.environ)
 
 
 def test_only_files_and_sockets_count_as_files(places: Paths) -> None:
@@ -102,6 +97,15 @@ def test_without_a_daemon_a_connected_ide_is_occupied(places: Paths, home: Path)
         write_lock(ide_directory(home / ".claude"), port_of(listener))
         (window,) = inspect_ides(os.environ, places, [], browser=False).announced
     assert (window.listener, window.state) == (Listener.OURS, "occupied")
+
+
+def test_a_directory_that_was_removed_is_none(places: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert inspect_ides(os.environ, places, [], browser=False).directory == os.path.realpath(tmp_path)
+    (gone := tmp_path / "gone").mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert inspect_ides(os.environ, places, [], browser=False).directory is None
 
 
 # ---- beyond the Windows boundary

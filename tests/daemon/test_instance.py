@@ -18,14 +18,9 @@ import pytest
 from bridge.daemon import instance
 from bridge.daemon.instance import AlreadyRunning, claim, write_private
 from bridge.errors import BadConfiguration, NotTrusted, Unavailable
-from bridge.paths import Paths, paths
+from bridge.paths import Paths
 
 PATIENCE_S = 20.0
-
-
-@pytest.fixture
-def places(home: Path) -> Paths:
-    return paths(os.environ)
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import subprocess
@@ -37,13 +36,9 @@ def workspace(home: Path) -> Path:
 
 
 @pytest.fixture
-async def here(home: Path, workspace: Path, tmp_path: Path) -> AsyncIterator[Posing]:
-    journal = JournalThread(str(tmp_path / "journal.sqlite"))
-    try:
-        async with posing(home, workspace, journal) as here:
-            yield here
-    finally:
-        journal.close()
+async def here(home: Path, workspace: Path, journal: JournalThread) -> AsyncIterator[Posing]:
+    async with posing(home, workspace, journal) as here:
+        yield here
 
 
 MakeIde = Callable[..., Emulator]
@@ -252,9 +247,7 @@ async def test_a_diff_in_the_ide(
         review = result["_meta"]["bridge/review"]["id"]
         assert texts(await agent.call(6, "close_tab", tab_name="tab")) == ["TAB_CLOSED"]
         await ide.until(lambda: not ide.diffs, PATIENCE_S)
-        async with asyncio.timeout(PATIENCE_S):
-            while (await here.house.on_disk(review)).state != "delivered":
-                await asyncio.sleep(0.01)
+        assert (await here.house.on_disk(review)).state == "delivered"  # noted before the tab's close was answered
 
 
 async def test_two_diffs_under_one_id_are_both_answered(here: Posing, workspace: Path) -> None:
@@ -279,9 +272,7 @@ async def test_a_cancelled_diff_is_answered_no_more_and_only_under_its_very_id(h
     await agent.say({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}})
     await agent.say({"jsonrpc": "2.0", "id": 3, "method": "ping"})
     assert (await agent.hear())["id"] == 3
-    async with asyncio.timeout(PATIENCE_S):  # nobody else waits for it
-        while (await here.house.on_disk(review.id)).is_open:
-            await asyncio.sleep(0.01)
+    await here.house.stored(lambda review: not review.is_open, review.id)  # nobody else waits for it
 
 
 async def test_the_same_change_again_after_a_disconnect_gets_the_undelivered_decision(

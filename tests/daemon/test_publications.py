@@ -39,13 +39,6 @@ def workspace(home: Path) -> Path:
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Iterator[JournalThread]:
-    journal = JournalThread(str(tmp_path / "journal.sqlite"))
-    yield journal
-    journal.close()
-
-
-@pytest.fixture
 async def here(home: Path, workspace: Path, journal: JournalThread) -> AsyncIterator[Posing]:
     async with posing(home, workspace, journal) as here:
         yield here

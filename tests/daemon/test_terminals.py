@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,6 @@ from bridge.ides.dialing import Dialer
 from bridge.ides.surroundings import Surroundings
 from bridge.store.journal import Journal, JournalThread
 from pathconv.probe import Probe
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Iterator[JournalThread]:
-    thread = JournalThread(str(tmp_path / "journal.sqlite"))
-    yield thread
-    thread.close()
 
 
 @pytest.fixture

@@ -23,6 +23,14 @@ def workspace(home: Path) -> Path:
 
 
 @pytest.fixture
+def file(workspace: Path) -> Path:
+    """A text file in the workspace."""
+    path = workspace / "f.txt"
+    path.write_bytes(b"a\nb\n")
+    return path
+
+
+@pytest.fixture
 def started() -> Iterator[list[Any]]:
     """What the test starts; it is ended at the end, and so is the daemon."""
     things: list[Any] = []

@@ -27,13 +27,6 @@ PROPOSE = ("diff", "f.txt", "--proposed", "-", "--apply", "--json")
 
 
 @pytest.fixture
-def file(workspace: Path) -> Path:
-    path = workspace / "f.txt"
-    path.write_bytes(OLD)
-    return path
-
-
-@pytest.fixture
 def propose(running: StartCommand, file: Path) -> Callable[..., Running]:
     """Propose the change of `file` as an agent does."""
     return lambda *words, **environ: running(*PROPOSE, *words, stdin=NEW, **environ)

@@ -28,13 +28,6 @@ OLD, NEW = b"a\nb\n", b"a\nB\n"
 
 
 @pytest.fixture
-def file(workspace: Path) -> Path:
-    path = workspace / "f.txt"
-    path.write_bytes(OLD)
-    return path
-
-
-@pytest.fixture
 def accepted(running: StartCommand) -> Callable[..., Running]:
     """Run a `diff` and accept on the page; give the command that goes on."""
 

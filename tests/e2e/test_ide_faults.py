@@ -39,13 +39,6 @@ OLD, NEW = b"a\nb\n", b"a\nB\n"
 
 
 @pytest.fixture
-def file(workspace: Path) -> Path:
-    path = workspace / "f.txt"
-    path.write_bytes(OLD)
-    return path
-
-
-@pytest.fixture
 def propose(running: StartCommand, file: Path) -> Callable[..., Running]:
     """Propose the change of `file`, as an agent does."""
     return lambda *words: running(*PROPOSE, *words, stdin=NEW)

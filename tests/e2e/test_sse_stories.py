@@ -22,13 +22,6 @@ OLD, NEW = b"a\nb\n", b"a\nB\n"
 
 
 @pytest.fixture
-def file(workspace: Path) -> Path:
-    path = workspace / "f.txt"
-    path.write_bytes(OLD)
-    return path
-
-
-@pytest.fixture
 def propose(running: StartCommand, file: Path) -> Callable[[], Running]:
     return lambda: running("diff", "f.txt", "--proposed", "-", "--apply", "--json", stdin=NEW)
 

@@ -17,10 +17,12 @@ import pytest
 from bridge.core import jsonrpc
 from bridge.core.events import Event, LinkMessage, LinkState
 from bridge.core.lockfile import Transport
-from bridge.ides import sockets
+from bridge.ides import dialing, sockets
+from bridge.ides.ports import snapshot
+from bridge.ides.wire import AUTHORIZATION
 from ide_plugins.emulator import Emulator
 from tests.emulator.agent import agent, sse_agent
-from tests.ides.linking import PATIENCE_S, IdeProcess, Links, MakeIde, lock_of, lock_to, rude_server
+from tests.ides.linking import PATIENCE_S, TOKEN, IdeProcess, Links, MakeIde, lock_of, lock_to, rude_server
 from tests.ides.listeners import STRANGER, listening, port_of
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can listen as somebody else")
@@ -34,6 +36,27 @@ def transport(request: pytest.FixtureRequest) -> Any:
 
 
 # ---- a link that lives
+
+
+async def test_nothing_is_sent_before_the_owner_is_known(
+    links: Links, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = bytearray()
+    seen: list[bytes] = []
+
+    async def record(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.extend(await reader.readuntil(b"\r\n\r\n"))
+
+    def looking(ports: list[int]) -> Any:
+        seen.append(bytes(heard))
+        return snapshot(ports)
+
+    monkeypatch.setattr(dialing, "snapshot", looking)
+    async with rude_server(record) as port:
+        await links.fails(lock_of(port, transport=transport))
+    assert seen[0] == b""
+    assert f"{AUTHORIZATION}: {TOKEN}\r\n".encode() in heard
+    assert (b"Sec-WebSocket-Protocol: mcp\r\n" in heard) is (transport is Transport.WEBSOCKET)
 
 
 async def test_a_link_carries_requests_and_their_answers(links: Links, transport: Transport, make_ide: MakeIde) -> None:

@@ -19,9 +19,8 @@ from bridge.core import jsonrpc
 from bridge.core.events import Event, LinkMessage, LinkState
 from bridge.core.lockfile import LockFile, Transport
 from bridge.core.reach import Route, Silence
-from bridge.ides import dialing, http, sockets, sse
+from bridge.ides import http, sockets, sse
 from bridge.ides.dialing import Connected, Dialer, NobodyThere
-from bridge.ides.ports import snapshot
 from bridge.ides.wire import AUTHORIZATION
 from tests.ides.linking import (
     PATIENCE_S,
@@ -223,24 +222,6 @@ async def test_who_takes_the_port_meanwhile_is_sent_nothing(server: Server) -> N
         assert await links.closed() == (LinkState.LISTENING, "it closed the connection")
         assert await links.fails(server.lock) == (LinkState.PORT_TAKEN, "its port does not belong to your user")
     assert [request.method for request in server.heads] == ["GET"]
-
-
-async def test_nothing_is_sent_before_the_owner_is_known(links: Links, monkeypatch: pytest.MonkeyPatch) -> None:
-    heard = bytearray()
-    seen: list[bytes] = []
-
-    async def record(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heard.extend(await reader.readuntil(b"\r\n\r\n"))
-
-    def looking(ports: list[int]) -> Any:
-        seen.append(bytes(heard))
-        return snapshot(ports)
-
-    monkeypatch.setattr(dialing, "snapshot", looking)
-    async with rude_server(record) as port:
-        await links.fails(sse_lock(port))
-    assert seen[0] == b""
-    assert f"{AUTHORIZATION}: {TOKEN}\r\n".encode() in heard
 
 
 def test_aiohttp_is_not_loaded_for_those_who_do_not_need_it() -> None:

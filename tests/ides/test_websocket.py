@@ -6,7 +6,6 @@ import asyncio
 import re
 import signal
 from collections.abc import Awaitable
-from typing import Any
 
 import pytest
 from websockets.frames import Frame, Opcode
@@ -14,10 +13,8 @@ from websockets.utils import accept_key, apply_mask
 
 from bridge.core import jsonrpc
 from bridge.core.events import LinkMessage, LinkState
-from bridge.ides import dialing, sockets, websocket
-from bridge.ides.ports import snapshot
+from bridge.ides import sockets, websocket
 from bridge.ides.websocket import WebSocket
-from bridge.ides.wire import AUTHORIZATION
 from tests.ides.linking import (
     PATIENCE_S,
     TOKEN,
@@ -114,27 +111,6 @@ async def test_what_is_no_ide_is_told_apart(links: Links, behave: Serve, state: 
     assert why.isprintable()
     assert TOKEN not in why
     assert links.dialer.ports == frozenset()
-
-
-async def test_nothing_is_sent_before_the_owner_is_known(links: Links, monkeypatch: pytest.MonkeyPatch) -> None:
-    heard = bytearray()
-    seen: list[bytes] = []
-
-    async def record(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heard.extend(await reader.readuntil(b"\r\n\r\n"))
-
-    look = snapshot
-
-    def looking(ports: list[int]) -> Any:
-        seen.append(bytes(heard))
-        return look(ports)
-
-    monkeypatch.setattr(dialing, "snapshot", looking)
-    async with rude_server(record) as port:
-        await links.fails(lock_of(port))
-    assert seen[0] == b""
-    assert f"{AUTHORIZATION}: {TOKEN}\r\n".encode() in heard
-    assert b"Sec-WebSocket-Protocol: mcp\r\n" in heard
 
 
 # ---- frames, as no library sends them
