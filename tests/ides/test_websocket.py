@@ -209,7 +209,7 @@ async def test_frames_of_one_turn_keep_their_order(links: Links) -> None:
 
 async def test_an_ide_that_takes_data_slowly_is_kept(links: Links, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket, "PATIENCE_S", 0.3)
-    size, looks = 2**25, asyncio.Semaphore(0)
+    size, looks = 2**26, asyncio.Semaphore(0)  # more than what is read while we look, and the system's buffers
     look = WebSocket._lose_patience
 
     def looking(wire: WebSocket, before: int) -> None:
