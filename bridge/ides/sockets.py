@@ -26,7 +26,6 @@ from bridge.core.selection import Listener
 from bridge.ides.dialing import CONNECT_S, Dialer, NobodyThere
 from bridge.ides.ports import snapshot
 from bridge.ides.relay import Relay, RelayError, Trouble
-from bridge.ides.websocket import open_websocket
 from bridge.ides.wire import LinkFailed, Wire, WireEnded, is_set_within
 
 __all__ = ["Sockets"]
@@ -152,6 +151,8 @@ class Sockets:
         """Connect, look who is there, then send the token. Raises `LinkFailed`."""
         connect = partial(self._connect, line)
         if line.lock.transport is Transport.WEBSOCKET:
+            from bridge.ides.websocket import open_websocket  # who only looks at the status needs none of either
+
             return await open_websocket(line.lock, connect)
         from bridge.ides.sse import open_sse  # a fifth of the daemon's memory, which few need
 
