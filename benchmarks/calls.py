@@ -21,8 +21,8 @@ from websockets.typing import Subprotocol
 from benchmarks.ide import SIZES, uri
 from benchmarks.measure import Row, Times, one_core, ratio
 from benchmarks.stage import Ide, Stage, stage
+from bridge.core.official import AUTHORIZATION
 from bridge.finding import read_address
-from bridge.ides.wire import AUTHORIZATION
 from bridge.paths import paths
 
 Call = Callable[[str, dict[str, Any]], Awaitable[Any]]  # method and parameters: the result

@@ -23,7 +23,7 @@ import msgspec
 from websockets.utils import accept_key, apply_mask
 
 from benchmarks.ide import SIZES, uri
-from bridge.ides.wire import AUTHORIZATION
+from bridge.core.official import AUTHORIZATION
 from ide_plugins.emulator.lock import LockFile
 from ide_plugins.emulator.tools import official_tools, text_result
 

@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from typing import NamedTuple, Protocol
 
-from bridge.core.official import AUTHORIZATION, MOST_BYTES
+from bridge.core.official import AUTHORIZATION
 
-__all__ = ["AUTHORIZATION", "MOST_BYTES", "Guest", "Refusal", "Welcome", "Wire", "refusal"]
+__all__ = ["Guest", "Refusal", "Welcome", "Wire", "refusal"]
 
 
 class Refusal(NamedTuple):

@@ -20,8 +20,9 @@ from aiohttp import HttpVersion11, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_exceptions import HttpProcessingError
 
-from bridge.agents.gate import AUTHORIZATION, MOST_BYTES, Welcome, refusal
+from bridge.agents.gate import Welcome, refusal
 from bridge.core import jsonrpc
+from bridge.core.official import AUTHORIZATION, MOST_BYTES
 from bridge.core.outbox import Outbox, Parcel
 from bridge.web import FIRST_REQUEST_S, Admits
 

@@ -23,8 +23,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from bridge.agents.gate import AUTHORIZATION, MOST_BYTES, Guest, Welcome, refusal
+from bridge.agents.gate import Guest, Welcome, refusal
 from bridge.core import jsonrpc
+from bridge.core.official import AUTHORIZATION, MOST_BYTES
 from bridge.core.outbox import Outbox
 from bridge.web import Admits, Server
 

@@ -239,15 +239,8 @@ class Engine:
     async def survey(self, review_ids: tuple[str, ...]) -> None:
         """Look around for these reviews, and tell the router what there is."""
         seats = [seat for id_ in review_ids if (seat := self.router.desk.seats.get(id_)) is not None]
-        scenes = {seat.id: await self._scene_of(seat.review) for seat in seats}
+        scenes = {seat.id: await _seen(self._look(seat.review), f"review {seat.id}") for seat in seats}
         self.report(Surveyed(time.time(), scenes))
-
-    async def _scene_of(self, review: Review) -> Scene | None:
-        try:
-            return await self._look(review)
-        except (BridgeError, OSError):  # its directory is gone: the page needs none
-            logger.exception("cannot look around for review %s", review.id)
-            return None
 
     def look_again(self) -> None:
         """Offer reviews that no IDE shows to whatever is there now."""
@@ -258,18 +251,9 @@ class Engine:
         """Look around for sessions that follow an IDE, and tell the router what there is."""
         for session in sessions:
             if (look := self._lookers.get(session)) is not None:
-                scene = await self._guarded(look)
+                scene = await _seen(look(), "an agent")
                 if session in self._lookers:  # it may have left meanwhile
                     self.report(Follows(time.time(), session, scene))
-
-    async def _guarded(self, look: Callable[[], Awaitable[Scene | None]]) -> Scene | None:
-        try:
-            return await look()
-        except (BridgeError, OSError) as exc:  # its directory is gone
-            logger.info("cannot look around for an agent: %s", visible(str(exc)))
-        except Exception:
-            logger.exception("a bug in looking around for an agent")
-        return None
 
     def _set_timer(self) -> None:
         """See when the timer must ring: at once, or a moment after the last time that was seen to."""
@@ -302,6 +286,17 @@ class Engine:
         for timer in (self._timer, self._reckoning):
             if timer is not None:
                 timer.cancel()
+
+
+async def _seen(look: Awaitable[Scene | None], whom: str) -> Scene | None:
+    """Give what a look around shows; None where nobody can look, who is then looked around for again."""
+    try:
+        return await look
+    except (BridgeError, OSError) as exc:  # its directory is gone: the page needs none
+        logger.info("cannot look around for %s: %s", whom, visible(str(exc)))
+    except Exception:
+        logger.exception("a bug in looking around for %s", whom)
+    return None
 
 
 def _say(asker: Asker, command: Reply | Refuse | Notify | Tell) -> None:

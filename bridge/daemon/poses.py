@@ -12,7 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from typing import Any, Final, NamedTuple
@@ -58,7 +58,7 @@ class Poses:
 
     engine: Engine
     lookout: Lookout
-    numbers: count[int] = count(1 << 32)  # noqa: RUF009  above those of the control socket, for the whole process
+    numbers: count[int] = field(default_factory=partial(count, 1 << 32))  # above those of the control socket
 
     def begin(self, wire: Wire, standing: Standing | None) -> Pose:
         """Begin the session of an agent; `standing` None: it will say which process it is."""

@@ -24,11 +24,11 @@ from bridge.core.events import LinkState
 from bridge.core.eventstream import MESSAGE, EventStream, TooLarge, post_address
 from bridge.core.links import HANDSHAKE_S
 from bridge.core.lockfile import LockFile
+from bridge.core.official import MOST_BYTES
 from bridge.core.reach import LOOPBACK
 from bridge.core.text import visible
 from bridge.ides.http import BROKEN, Http
 from bridge.ides.wire import (
-    MOST_BYTES,
     PATIENCE_S,
     WAITING_MOST,
     Connect,

@@ -22,10 +22,10 @@ from websockets.uri import parse_uri
 from bridge.core.events import LinkState
 from bridge.core.links import HANDSHAKE_S
 from bridge.core.lockfile import LockFile
+from bridge.core.official import MOST_BYTES
 from bridge.core.reach import LOOPBACK
 from bridge.core.text import visible
 from bridge.ides.wire import (
-    MOST_BYTES,
     PATIENCE_S,
     WAITING_MOST,
     Connect,

@@ -18,8 +18,6 @@ from bridge.core.lockfile import LockFile
 from bridge.core.official import AUTHORIZATION, MOST_BYTES
 
 __all__ = [
-    "AUTHORIZATION",
-    "MOST_BYTES",
     "PATIENCE_S",
     "WAITING_MOST",
     "Connect",

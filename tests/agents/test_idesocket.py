@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from bridge.agents import idesocket
-from bridge.agents.gate import MOST_BYTES
 from bridge.agents.idesocket import WebSocketFront
 from bridge.core import outbox
+from bridge.core.official import MOST_BYTES
 from bridge.listening import listen
 from tests.agents.fronts import PATIENCE_S, SECRET, Desk, front, soon, until
 from tests.agents.rawclient import BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, TOKEN, Raw, frame, upgrade

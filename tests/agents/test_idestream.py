@@ -12,9 +12,9 @@ import pytest
 
 from bridge import web
 from bridge.agents import idestream
-from bridge.agents.gate import MOST_BYTES
 from bridge.agents.idestream import EventStreamFront
 from bridge.core import outbox
+from bridge.core.official import MOST_BYTES
 from bridge.listening import listen
 from tests.agents.fronts import PATIENCE_S, SECRET, Desk, front, soon, until
 from tests.agents.rawclient import TOKEN, Answer, Raw, head, post, sse_headers

@@ -375,6 +375,26 @@ async def test_a_bug_in_telling_one_asker_keeps_nothing_from_the_others(
     assert "a bug in doing Reply" in caplog.text
 
 
+async def test_a_bug_in_looking_around_for_one_review_leaves_the_others_their_scene(
+    house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = house.agent()
+    for id_ in ("r1", "r2"):
+        await house.propose(agent, house.review(id_))
+    look = house.lookout.scene_of
+
+    async def ill(review: Review) -> Any:
+        if review.id == "r1":
+            raise ZeroDivisionError
+        return await look(review)
+
+    monkeypatch.setattr(house.engine, "_look", ill)
+    await house.engine.survey(("r1", "r2"))
+    assert "a bug in looking around for review r1" in caplog.text
+    scenes = {id_: seat.scene for id_, seat in house.engine.router.desk.seats.items()}
+    assert (scenes["r1"], scenes["r2"] is not None) == (None, True)
+
+
 # ---- the page's side
 
 

@@ -21,7 +21,7 @@ from websockets.typing import Subprotocol
 
 from bridge.client import Client
 from bridge.core.lockfile import LockFile
-from bridge.ides.wire import AUTHORIZATION
+from bridge.core.official import AUTHORIZATION
 from tests.e2e.support import PATIENCE_S, Ide, bridge
 
 # ---- what `bridge status` says

@@ -17,9 +17,9 @@ import pytest
 from bridge.core import jsonrpc
 from bridge.core.events import Event, LinkMessage, LinkState
 from bridge.core.lockfile import Transport
+from bridge.core.official import AUTHORIZATION
 from bridge.ides import dialing, sockets
 from bridge.ides.ports import snapshot
-from bridge.ides.wire import AUTHORIZATION
 from ide_plugins.emulator import Emulator
 from tests.emulator.agent import agent, sse_agent
 from tests.ides.linking import PATIENCE_S, TOKEN, IdeProcess, Links, MakeIde, lock_of, lock_to, rude_server

@@ -18,10 +18,10 @@ from aiohttp import web
 from bridge.core import jsonrpc
 from bridge.core.events import Event, LinkMessage, LinkState
 from bridge.core.lockfile import LockFile, Transport
+from bridge.core.official import AUTHORIZATION
 from bridge.core.reach import Route, Silence
 from bridge.ides import http, sockets, sse
 from bridge.ides.dialing import Connected, Dialer, NobodyThere
-from bridge.ides.wire import AUTHORIZATION
 from tests.ides.linking import (
     PATIENCE_S,
     TOKEN,
