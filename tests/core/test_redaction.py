@@ -83,6 +83,10 @@ def test_tokens_that_nobody_knows_of_are_taken_out_too(make: object) -> None:
         assert token not in left
 
 
+def test_a_token_without_a_digit_is_one_all_the_same() -> None:
+    assert REDACTOR.text("said aBcDeFgHiJkLmNoPqRsTuVwXyZ-aBcDeFgHiJ_kLmNoPq and went") == f"said {HIDDEN} and went"
+
+
 @given(st.text(), st.text(string.ascii_letters + string.punctuation, min_size=4), st.text())
 def test_a_known_secret_never_stays(before: str, secret: str, after: str) -> None:
     redactor = Redactor(Private(secrets=[secret]))
