@@ -240,11 +240,12 @@ class Run:
 
     def found_again(self, before: Address) -> Address:
         """Wait until the bridge, which was killed, is found at the same port with another token."""
-        until(lambda: self._is_there() and self.address.token != before.token, "no lock file with another token")
+        until(lambda: self._token() not in (None, before.token), "no lock file with another token")
         assert self.address.port == before.port
         return self.address
 
-    def _is_there(self) -> bool:
+    def _token(self) -> str | None:
+        """Give the token of the lock file that is there now; it is read once, for it may go at any moment."""
         with suppress(OSError, ValueError):
-            return bool(self.address)
-        return False
+            return self.address.token
+        return None
