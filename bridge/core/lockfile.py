@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from bridge.errors import LockFileError
 
-__all__ = ["MAX_BYTES", "IncompleteLockFile", "LockFile", "Transport"]
+__all__ = ["MAX_BYTES", "Family", "IncompleteLockFile", "LockFile", "Transport"]
 
 MAX_BYTES: Final = 64 * 1024
 _MAX_DEPTH: Final = 16
@@ -47,11 +47,21 @@ _MEMBERS: Final = {
 }
 
 
+class Family(StrEnum):
+    """Whose plugins an IDE belongs to: where it announces itself, and which tools it has."""
+
+    CLAUDE = "claude"  # lock files of ``~/.claude/ide``, the official plugins' tools
+    GEMINI = "gemini"  # discovery files of the Gemini CLI companion
+    QWEN = "qwen"  # those of the Qwen Code companion
+    JETBRAINS = "jetbrains"  # the MCP server that JetBrains IDEs have built in; it announces itself nowhere
+
+
 class Transport(StrEnum):
     """How the IDE is spoken to. Every lock file seen says ``ws``; SSE is known from its name alone."""
 
     WEBSOCKET = "ws"
     SSE = "sse"
+    HTTP = "http"  # MCP's streamable HTTP; of other families only, no lock file says it
 
 
 class IncompleteLockFile(LockFileError):
@@ -76,6 +86,8 @@ class LockFile(BaseModel):
     """As people read it, e.g. ``Visual Studio Code - Insiders`` or ``Emacs (key)``; may be hostile."""
 
     transport: Transport = Field(default=Transport.WEBSOCKET, strict=False)
+
+    family: Family = Family.CLAUDE
 
     auth_token: str | None = Field(default=None, repr=False, pattern=_TOKEN)
     """None: the plugin asks for none, a weak lock."""
