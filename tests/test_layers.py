@@ -71,6 +71,8 @@ PURE = frozenset(
         "re",
         "shlex",
         "string",
+        "tomllib",
+        "types",
         "typing",
         "unicodedata",
         "weakref",
