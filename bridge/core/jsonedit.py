@@ -28,6 +28,7 @@ _SKIP: Final = re.compile(r"[ \t\r\n]*")
 _INDENT: Final = re.compile(r"\{\s*?\n([ \t]+)\S")
 _CLOSING: Final = {"{": "}", "[": "]"}
 _TWO_SPACES: Final = "  "
+_ONE_STRING: Final = re.compile(r'\[\n\s*("(?:[^"\\]|\\.)*")\n\s*\]')
 
 
 def parse(text: str) -> Any:
@@ -48,7 +49,7 @@ def insert(text: str, path: Sequence[str], key: str | None, value: Any) -> str:
     document = _Document(text)
     steps = list(path)
     if document.root is None:
-        whole = json.dumps(_wrapped([*steps, key], value), indent=_TWO_SPACES, ensure_ascii=False)
+        whole = _written(_wrapped([*steps, key], value), _TWO_SPACES)
         start = "" if not text.strip("\ufeff") or text.endswith("\n") else document.newline
         return text + start + whole.replace("\n", document.newline) + document.newline
     at = document.root
@@ -98,6 +99,11 @@ def replace(text: str, path: Sequence[Key], value: Any) -> str:
     for step in path:
         at = document.item(at, step).value
     return text[:at] + json.dumps(value, ensure_ascii=False) + text[document.end(at) :]
+
+
+def _written(value: Any, indent: str | None) -> str:
+    """Write a value as people do: an array of one string needs no lines of its own."""
+    return _ONE_STRING.sub(r"[\1]", json.dumps(value, indent=indent, ensure_ascii=False))
 
 
 def _wrapped(steps: Sequence[str | None], value: Any) -> Any:
@@ -203,7 +209,7 @@ class _Document:
         apart = self._is_apart(at, items, inner_end, closing)
         unit = self._unit()
         indent = self._indent_of(items[-1].start) if items else self._indent_of(at) + unit
-        written = json.dumps(value, indent=unit if apart else None, ensure_ascii=False)
+        written = _written(value, unit if apart else None)
         if apart:
             written = written.replace("\n", self.newline + indent)
         name = "" if key is None else json.dumps(key, ensure_ascii=False) + ": "

@@ -59,6 +59,7 @@ class Hooks:
     matcher: str  # the tools that edit files
     units_a_second: int = 1  # of the time-out
     more: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""  # what is left to do in the program itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +71,6 @@ class Program:
     commands: tuple[str, ...]  # on the PATH, where it is installed
     mcp: Servers
     hook: Hooks | None = None
-    note: str = ""  # what is left to do in the program itself
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -115,9 +115,11 @@ _ALL: Final = (
         commands=("codex",),
         mcp=Servers(place=Place("CODEX_HOME", "config.toml", ".codex/config.toml"), path=("mcp_servers",), toml=True),
         hook=Hooks(
-            place=Place("CODEX_HOME", "hooks.json", ".codex/hooks.json"), event="PreToolUse", matcher="apply_patch"
+            place=Place("CODEX_HOME", "hooks.json", ".codex/hooks.json"),
+            event="PreToolUse",
+            matcher="apply_patch",
+            note="Codex runs a new or changed hook only after you have trusted it: type /hooks in it",
         ),
-        note="Codex runs a new or changed hook only after you have trusted it: type /hooks in it",
     ),
     Program(
         name="gemini",

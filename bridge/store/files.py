@@ -10,7 +10,7 @@ from contextlib import suppress
 from bridge.core.reviews import digest
 from bridge.errors import BadData, Conflict, WriteFailed
 
-__all__ = ["read_file", "write_accepted"]
+__all__ = ["read_file", "write_accepted", "write_whole"]
 
 
 def read_file(path: bytes, limit: int | None = None) -> bytes | None:
@@ -82,11 +82,46 @@ def write_accepted(path: bytes, text: str, base_hash: str | None, review_id: str
                 f"the decision is kept: write it by hand, bridge review result {review_id} prints the text",
             )
         _replace(target, data, seen)
+    except _Changed as exc:
+        raise Conflict(
+            f"accepted, but {os.fsdecode(target)} changed a moment ago",
+            "the decision is kept: look, then apply it again",
+        ) from exc
     except OSError as exc:
         raise WriteFailed(
             f"accepted, but {os.fsdecode(path)} could not be written: {exc.strerror}",
             f"the text is kept: mend the cause, then: bridge review apply {review_id}",
         ) from exc
+
+
+def write_whole(path: bytes, data: bytes, before: bytes | None) -> None:
+    """Write a file of another program's, which the human has seen as `before` (None: there was none).
+
+    As `write_accepted` writes; a new file is this user's alone.
+
+    Raises:
+        Conflict: the file is not `before` any more, or has other names (hard links).
+        WriteFailed: the system refuses; nothing was changed.
+    """
+    target = os.path.realpath(path)
+    seen = _stamp(target)
+    try:
+        if read_file(target) != before:
+            raise _Changed
+        if before is not None and os.stat(target).st_nlink > 1:
+            raise Conflict(
+                f"{os.fsdecode(path)} has other names (hard links): replacing it would part them",
+                "edit it by hand",
+            )
+        _replace(target, data, seen, mode=0o600)
+    except _Changed as exc:
+        raise Conflict(f"{os.fsdecode(path)} changed meanwhile: nothing was written", "look at it, try again") from exc
+    except OSError as exc:
+        raise WriteFailed(f"cannot write {os.fsdecode(path)}: {exc.strerror}", "mend the cause, try again") from exc
+
+
+class _Changed(Exception):
+    """The file is not what it was a moment ago."""
 
 
 def _stamp(target: bytes) -> tuple[int, ...] | None:
@@ -98,17 +133,18 @@ def _stamp(target: bytes) -> tuple[int, ...] | None:
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
-def _replace(target: bytes, data: bytes, seen: tuple[int, ...] | None) -> None:
+def _replace(target: bytes, data: bytes, seen: tuple[int, ...] | None, mode: int = 0o666) -> None:
+    """Put `data` in place of what was `seen`; `mode` is what a new file gets, less the umask."""
     directory = os.path.dirname(target)
     fd, temporary = tempfile.mkstemp(prefix=b".bridge-", dir=directory)
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(data)
             file.flush()  # before the mode: a write takes set-user-id away
-            _look_like(target, fd)
+            _look_like(target, fd, mode)
             os.fsync(fd)
-        if _stamp(target) != seen:
-            _accept_what_another_wrote(target, data)
+        if _stamp(target) != seen and read_file(target) != data:  # two may apply one decision at once
+            raise _Changed
         os.rename(temporary, target)
     except BaseException:
         with suppress(OSError):
@@ -117,23 +153,14 @@ def _replace(target: bytes, data: bytes, seen: tuple[int, ...] | None) -> None:
     _sync_directory(directory)
 
 
-def _accept_what_another_wrote(target: bytes, data: bytes) -> None:
-    """Two may apply one decision at once; any other change of the last moment is a `Conflict`."""
-    if read_file(target) != data:
-        raise Conflict(
-            f"accepted, but {os.fsdecode(target)} changed a moment ago",
-            "the decision is kept: look, then apply it again",
-        )
-
-
-def _look_like(target: bytes, fd: int) -> None:
+def _look_like(target: bytes, fd: int, mode: int) -> None:
     """Give the temporary file the owner, group and mode of the old one, or those that a new file would get."""
     try:
         old = os.stat(target)
     except FileNotFoundError:
         mask = os.umask(0o077)
         os.umask(mask)
-        os.fchmod(fd, 0o666 & ~mask)
+        os.fchmod(fd, mode & ~mask)
         return
     if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
         with suppress(PermissionError):  # only root may give files away; a group of ours we may set
