@@ -33,7 +33,7 @@ class Part(StrEnum):
 class Place:
     """A file: ``$variable/under`` where that is set, else ``~/default``; on macOS ``~/mac`` if that is given."""
 
-    variable: str
+    variable: str | None
     under: str
     default: str
     mac: str | None = None
@@ -156,19 +156,19 @@ _ALL: Final = (
         name="cursor",
         title="Cursor",
         commands=("cursor", "cursor-agent"),
-        mcp=Servers(place=Place("", "", ".cursor/mcp.json")),
+        mcp=Servers(place=Place(None, "", ".cursor/mcp.json")),
     ),
     Program(
         name="windsurf",
         title="Windsurf",
         commands=("windsurf",),
-        mcp=Servers(place=Place("", "", ".codeium/windsurf/mcp_config.json")),
+        mcp=Servers(place=Place(None, "", ".codeium/windsurf/mcp_config.json")),
     ),
     Program(
         name="kiro",
         title="Kiro",
         commands=("kiro",),
-        mcp=Servers(place=Place("", "", ".kiro/settings/mcp.json")),
+        mcp=Servers(place=Place(None, "", ".kiro/settings/mcp.json")),
     ),
 )
 
@@ -183,9 +183,9 @@ def locate(place: Place, environ: Mapping[str, str], home: str, platform: str) -
     """
     if place.mac is not None and platform == "darwin":
         return f"{home}/{place.mac}"
-    value = environ.get(place.variable, "")
-    if not value or (place.variable.startswith("XDG_") and not value.startswith("/")):  # its specification: ignored
-        return f"{home}/{place.default}"
+    value = environ.get(place.variable, "") if place.variable else ""
     if not value.startswith("/"):
-        raise BadConfiguration(f"{place.variable} is {value}, which is not an absolute path", "make it one")
+        if value and place.variable != "XDG_CONFIG_HOME":  # whose specification says to ignore that
+            raise BadConfiguration(f"{place.variable} is {value}, which is not an absolute path", "make it one")
+        return f"{home}/{place.default}"
     return f"{value.rstrip('/')}/{place.under}"

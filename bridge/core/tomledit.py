@@ -60,7 +60,7 @@ def remove(text: str, path: Sequence[str]) -> str:
     tables = list(_tables(text, tuple(path)))
     if not tables:
         raise KeyError(path)
-    for start, end in reversed(tables):
+    for start, end, _ in reversed(tables):
         head, tail = text[:start], text[end:]
         if _BLANK_LINE.search(head):
             head = head.removesuffix("\n").removesuffix("\r").rstrip(" \t")
@@ -74,20 +74,20 @@ def replace(text: str, path: Sequence[str], value: str) -> str:
     """Write another string for a key of a table. Raises `KeyError` if the table has no such line."""
     *table, key = path
     assignment = re.compile(rf"^([ \t]*{re.escape(key)}[ \t]*=[ \t]*){_STRING}", re.MULTILINE)
-    for start, end in _tables(text, tuple(table)):
+    for start, end, named in _tables(text, tuple(table)):
         found = assignment.search(text, start, end)
-        if found:
+        if found and named == tuple(table):
             return text[: found.end(1)] + _value(value) + text[found.end() :]
     raise KeyError(path)
 
 
-def _tables(text: str, path: tuple[str, ...]) -> Iterator[tuple[int, int]]:
-    """Find a table and those in it: where each header begins, and where its last line of content ends."""
+def _tables(text: str, path: tuple[str, ...]) -> Iterator[tuple[int, int, tuple[str, ...]]]:
+    """Find a table and those in it: where its header begins, where its last line of content ends, and its path."""
     headers = [(found.start(1), _path_of(found[1])) for found in _HEADER.finditer(text)]
     for index, (start, named) in enumerate(headers):
         if named[: len(path)] == path and _is_document(text[:start]):
             later = (at for at, name in headers[index + 1 :] if name and _is_document(text[:at]))
-            yield start, _content_end(text, start, next(later, len(text)))
+            yield start, _content_end(text, start, next(later, len(text))), named
 
 
 def _path_of(line: str) -> tuple[str, ...]:

@@ -16,12 +16,24 @@ NEW = {"command": "/b"}
 
 # (before, after) of inserting NEW as the member "n" of "s"; taking it out again gives what was before
 INSERTIONS = {
-    "a line for each": ('{\n  "s": {\n    "a": 1\n  }\n}\n', '{\n  "s": {\n    "a": 1,\n    "n": {\n      "command": "/b"\n    }\n  }\n}\n'),
-    "tabs": ('{\n\t"s": {\n\t\t"a": 1\n\t}\n}', '{\n\t"s": {\n\t\t"a": 1,\n\t\t"n": {\n\t\t\t"command": "/b"\n\t\t}\n\t}\n}'),
+    "a line for each": (
+        '{\n  "s": {\n    "a": 1\n  }\n}\n',
+        '{\n  "s": {\n    "a": 1,\n    "n": {\n      "command": "/b"\n    }\n  }\n}\n',
+    ),
+    "tabs": (
+        '{\n\t"s": {\n\t\t"a": 1\n\t}\n}',
+        '{\n\t"s": {\n\t\t"a": 1,\n\t\t"n": {\n\t\t\t"command": "/b"\n\t\t}\n\t}\n}',
+    ),
     "one line": ('{"s": {"a": 1}}', '{"s": {"a": 1, "n": {"command": "/b"}}}'),
-    "nothing in it": ('{\n    "s": {}\n}', '{\n    "s": {\n        "n": {\n            "command": "/b"\n        }\n    }\n}'),
+    "nothing in it": (
+        '{\n    "s": {}\n}',
+        '{\n    "s": {\n        "n": {\n            "command": "/b"\n        }\n    }\n}',
+    ),
     "nothing in one line": ('{"s":{}}', '{"s":{"n": {"command": "/b"}}}'),
-    "CRLF": ('{\r\n  "s": {\r\n    "a": 1\r\n  }\r\n}', '{\r\n  "s": {\r\n    "a": 1,\r\n    "n": {\r\n      "command": "/b"\r\n    }\r\n  }\r\n}'),
+    "CRLF": (
+        '{\r\n  "s": {\r\n    "a": 1\r\n  }\r\n}',
+        '{\r\n  "s": {\r\n    "a": 1,\r\n    "n": {\r\n      "command": "/b"\r\n    }\r\n  }\r\n}',
+    ),
     "a BOM": ('\ufeff{"s": {"a": 1}}', '\ufeff{"s": {"a": 1, "n": {"command": "/b"}}}'),
     "a comma at the end": ('{"s": {\n "a": 1,\n}}', '{"s": {\n "a": 1,\n "n": {\n  "command": "/b"\n },\n}}'),
     "a comment behind": (
@@ -44,7 +56,7 @@ INSERTIONS = {
         '{"s": {"a": 1,\n  "b": 2,\n  "n": {\n    "command": "/b"\n  }\n}}',
     ),
     "twice: the last counts": ('{"s": 1, "s": {"a": 1}}', '{"s": 1, "s": {"a": 1, "n": {"command": "/b"}}}'),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("before", "after"), INSERTIONS.values(), ids=INSERTIONS)
@@ -168,9 +180,10 @@ _VALUES = st.recursive(
     max_leaves=10,
 )
 _BLANKS = st.text(alphabet=" \t\n", max_size=3)
-_GAPS = st.lists(
-    _BLANKS | st.sampled_from(["// , } ] \" c\n", "/* , \" } */", "\r\n", "// é\r\n"]), max_size=2
-).map("".join)  # fmt: skip
+_COINS: st.SearchStrategy[bool] = st.booleans()
+_GAPS: st.SearchStrategy[str] = st.lists(
+    _BLANKS | st.sampled_from(['// , } ] " c\n', '/* , " } */', "\r\n", "// é\r\n"]), max_size=2
+).map("".join)
 
 
 @st.composite
@@ -182,13 +195,13 @@ def _documents(draw: st.DrawFn, value: Any) -> str:
 
     def write(value: Any) -> str:
         if not isinstance(value, dict | list):
-            return json.dumps(value, ensure_ascii=draw(st.booleans()))
+            return json.dumps(value, ensure_ascii=bool(draw(_COINS)))
         if isinstance(value, dict):
             parts = [f"{json.dumps(key)}{gap()}:{gap()}{write(inner)}" for key, inner in value.items()]
         else:
             parts = [write(inner) for inner in value]
         inside = f"{gap()},{gap()}".join(parts)
-        last = "," if parts and draw(st.booleans()) else ""
+        last = "," if parts and draw(_COINS) else ""
         opening, closing = "{}" if isinstance(value, dict) else "[]"
         return f"{opening}{gap()}{inside}{gap()}{last}{gap()}{closing}"
 

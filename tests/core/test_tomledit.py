@@ -70,6 +70,11 @@ def test_a_value_is_replaced() -> None:
     assert parse(after)["servers"]["bridge"]["command"] == '/n\x7f"w'
 
 
+def test_a_key_of_a_table_in_it_is_another_one() -> None:
+    text = '[servers.bridge.env]\ncommand = "/x"\n[servers.bridge]\ncommand = "/b"\n'
+    assert replace(text, (*PATH, "command"), "/c") == text.replace("/b", "/c")
+
+
 @pytest.mark.parametrize("text", ['servers.bridge.command = "/b"\n', '[servers]\nbridge = {command = "/b"}\n', "[a]\n"])
 def test_what_has_no_header_is_not_edited(text: str) -> None:
     with pytest.raises(KeyError):
