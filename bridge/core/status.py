@@ -14,6 +14,7 @@ from bridge.core.lockfile import LockFile
 from bridge.core.reach import Mode, Terrain
 from bridge.core.reviews import Review
 from bridge.core.selection import UNPIN, Candidate, Pid, Pinned, Verdict
+from bridge.core.summary import some_names
 from bridge.core.text import visible
 from pathconv import WSL
 
@@ -276,7 +277,7 @@ def _review_lines(reviews: Iterable[ReviewRow], directory: str, now: float) -> I
     """Say what waits, and on a line of its own, which no long path cuts off, where to find it."""
     here = directory.rstrip("/") + "/"
     for review in reviews:
-        paths = ", ".join(visible(path.removeprefix(here)) for path in review["paths"])
+        paths = some_names([visible(path.removeprefix(here)) for path in review["paths"]])
         yield f"review {review['id']} waits: {paths}"
         place = _PLACES[review["where"]].format(ide=visible(review["ide"] or ""), id=review["id"])
         yield f"    proposed {_ago(review['created'], now)}; {place}"
