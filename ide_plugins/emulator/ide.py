@@ -11,23 +11,22 @@ import os
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 from weakref import WeakSet
 
 from . import rpc
 from .answers import Answers
+from .carriers import carrier
 from .debts import Debts, Notices
 from .diffs import CloseSays, Diff, DiffTabs
-from .faults import FOREIGN_ORIGIN, GARBAGE, Fault, Faults
+from .faults import GARBAGE, Fault, Faults
 from .human import Human
 from .listener import OPEN_TIMEOUT_S, Client, Listener
 from .lock import LockFile, Transport
 from .names import HERE, Names
 from .personality import PERSONALITIES, PersonalityName
 from .tools import Arguments, official_tools
-from .websocket import WebSocketListener
 from .window import Position, Selection, Window
 
 __all__ = ["Emulator"]
@@ -113,23 +112,10 @@ class Emulator:
             return Debts(clients=clients, send=self._send_answer, inherited=not self._plugin.own_diffs)
         return Notices(clients=clients, send=self._send_answer, outcome=outcome)
 
-    def _choose_carrier(self) -> Callable[..., Listener]:
-        # Imported here: they load a web framework, for which nobody else shall wait.
-        keep_alive_s = self._plugin.keep_alive_s if self.keep_alive_s is None else self.keep_alive_s
-        if self._transport == "sse":
-            from .sse import SseListener
-
-            foreign = Fault.FOREIGN_ENDPOINT in self._faults
-            return partial(SseListener, origin=FOREIGN_ORIGIN if foreign else "", keep_alive_s=keep_alive_s)
-        if self._transport == "http":
-            from .streamable import StreamableListener
-
-            endpoint = self._plugin.endpoint
-            return partial(StreamableListener, endpoint=endpoint, attends=self._attends, keep_alive_s=keep_alive_s)
-        return partial(WebSocketListener, refuses_early=self._plugin.refuses_early)
-
     def _choose_listener(self) -> Listener:
-        return self._choose_carrier()(
+        keep_alive_s = self._plugin.keep_alive_s if self.keep_alive_s is None else self.keep_alive_s
+        kind = carrier(self._transport, self._plugin, self._faults, keep_alive_s=keep_alive_s, attends=self._attends)
+        return kind(
             token=self.token if self._plugin.checks_token else None,
             newcomer="joins" if self.several_clients else self._plugin.newcomer,
             host=self.host,

@@ -64,12 +64,13 @@ class Peer:
 
 
 @asynccontextmanager
-async def peer(ide: Emulator, path: str = "/mcp") -> AsyncIterator[Peer]:
-    """Begin a session with `ide` and listen to what it pushes; that tells how things stand, which is left to `hear`."""
-    headers = {"Authorization": f"Bearer {ide.token}"}
+async def peer(ide: Emulator | int, token: str | None = None, *, path: str = "/mcp") -> AsyncIterator[Peer]:
+    """Begin a session with `ide`, or at a port with `token`, and listen to what is pushed."""
+    port, token = (ide, token) if isinstance(ide, int) else (ide.port, token or ide.token)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
     async with (
         httpx2.AsyncClient(headers=headers, timeout=PATIENCE_S) as http,
-        streamable_http_client(f"http://127.0.0.1:{ide.port}{path}", http_client=http, terminate_on_close=False) as (
+        streamable_http_client(f"http://127.0.0.1:{port}{path}", http_client=http, terminate_on_close=False) as (
             reading,
             writing,
         ),
