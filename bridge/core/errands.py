@@ -28,6 +28,7 @@ from bridge.errors import BadData, BridgeError, Unavailable, Usage
 
 __all__ = ["MOST_ARGUMENTS", "NOT_RELAYED", "RELAYED", "Errands"]
 
+_TOOLS: Final[dict[type, str]] = {OpenFile: "openFile", AskDirty: "checkDocumentDirty"}
 MOST_ARGUMENTS: Final = 2**20  # bytes, JSON; all of an IDE's agents share what it has not read yet
 
 # Tools that show or save, and decide nothing; a plugin's own tool might accept a diff in the human's place (D11).
@@ -84,7 +85,7 @@ class Errands:
         """Choose among the IDEs that are left."""
         asked = errand.asked
         assert asked.scene is not None
-        selection = self._links.choose(asked.scene, now)
+        selection = self._links.choose(asked.scene, now, errand.tool)
         if selection.chosen is not None:
             self._links.use(selection.chosen, errand, now)
         elif isinstance(asked.ask, AskDirty):
@@ -96,6 +97,9 @@ class Errands:
 
     def begin(self, errand: _Errand, link: Link, now: float) -> None:
         """Make the call that the errand is about, on a live link."""
+        if errand.tool and link.lacks(errand.tool) is not None:  # which its list of tools has shown only now
+            self.choose_again(errand, now)
+            return
         asked = errand.asked
         try:
             errand.sent = self._call(errand, link, now)
@@ -125,8 +129,8 @@ class Errands:
         self._list(errand, link)
         return None
 
-    def choose_again(self, errand: _Errand, link: Link, now: float) -> None:
-        """Try the next IDE: the link to this one could not be opened."""
+    def choose_again(self, errand: _Errand, now: float) -> None:
+        """Try the next IDE: the link to this one could not be opened, or cannot do it."""
         try:
             self._try(errand, now)
         except BridgeError as error:
@@ -205,7 +209,7 @@ class Errands:
         self._reply(errand, {"ide": link.name, "port": link.lock.port, "positioned": positioned and found})
 
     def _list(self, errand: _Errand, link: Link | None) -> None:
-        names = None if link is None else list(link.tools.schemas)
+        names = None if link is None else list(link.offers)
         self._followers.asked_for_tools(errand.asked.session, offered(names))
         self._reply(errand, names)
 
@@ -252,6 +256,12 @@ class _Errand:
     withdrawn: bool = False
 
     @property
+    def tool(self) -> str:
+        """The official tool that it needs; empty for none."""
+        ask = self.asked.ask
+        return ask.tool if isinstance(ask, CallTool) else _TOOLS.get(type(ask), "")
+
+    @property
     def seeks_until(self) -> float | None:
         """When it must have found another IDE, if it is on its way to one again."""
         return self.until if self.again and self.sent is None else None
@@ -262,4 +272,4 @@ class _Errand:
 
     def failed(self, link: Link, now: float) -> None:
         if not self.withdrawn:
-            self.errands.choose_again(self, link, now)
+            self.errands.choose_again(self, now)

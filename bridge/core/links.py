@@ -46,6 +46,7 @@ class Links:
         choices = Choices(self.links)
         self.choose = choices.choose
         self.state_of = choices.state_of
+        self.lacking = choices.lacking
 
     # ---- opening
 

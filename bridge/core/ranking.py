@@ -91,6 +91,9 @@ class Candidate:
     trouble: str | None = None
     """Why its link cannot be used now, in words, e.g. ``its token was refused``."""
 
+    lacks: str | None = None
+    """Why it cannot do what is asked for, in words, e.g. ``it shows no diffs``."""
+
     weak: tuple[str, ...] = ()
     """What `status` should warn about, e.g. ``no token``; selection does not mind."""
 

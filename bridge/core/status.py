@@ -75,6 +75,7 @@ class Ide(TypedDict):
     pid: int | None  # as it announces itself
     pid_state: str
     weak: list[str]
+    lacks: list[str]  # what it cannot do for agents, in words, as far as is known
     side: str  # "here", "windows" seen from WSL, or "elsewhere": outside of this container, or on a named host
     fix: str | None  # what to type, or to do, if it cannot be reached
 
@@ -139,7 +140,7 @@ def machine_row(terrain: Terrain) -> Machine:
     }
 
 
-def ide_row(verdict: Verdict, state: LinkState, detail: str) -> Ide:
+def ide_row(verdict: Verdict, state: LinkState, detail: str, lacks: Iterable[str] = ()) -> Ide:
     """Describe one candidate as selection saw it."""
     seen = verdict.candidate
     lock: LockFile = seen.lock
@@ -157,6 +158,7 @@ def ide_row(verdict: Verdict, state: LinkState, detail: str) -> Ide:
         "pid": lock.pid,
         "pid_state": seen.pid,
         "weak": list(seen.weak),
+        "lacks": list(lacks),
         "side": "windows" if seen.route.mapper else "here" if seen.route.here else "elsewhere",
         "fix": _fix(seen, state),
     }
@@ -264,6 +266,8 @@ def _pin_lines(status: Status) -> Iterable[str]:
 def _remarks(ide: Ide) -> Iterable[str]:
     if ide["detail"] and ide["detail"] not in ide["reason"]:
         yield f"{ide['state']}: {visible(ide['detail'])}"
+    if ide["lacks"]:
+        yield "; ".join(ide["lacks"])
     if ide["weak"]:
         yield f"weak lock file: {', '.join(ide['weak'])}"
     if ide["pid_state"] in (Pid.DEAD, Pid.REUSED):
