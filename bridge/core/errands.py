@@ -22,7 +22,7 @@ from bridge.core.link import UP, Link
 from bridge.core.links import CALL_S, Links
 from bridge.core.lockfile import Family
 from bridge.core.posing import offered
-from bridge.core.selection import no_ide
+from bridge.core.selection import Place, no_ide
 from bridge.core.spots import find_spot
 from bridge.core.translate import Unmappable
 from bridge.errors import BadData, BridgeError, Unavailable, Usage
@@ -116,7 +116,7 @@ class Errands:
         match asked.ask:
             case CallTool(tool=tool, meta=meta) as ask:
                 done = partial(self._relay, errand, ask)
-                tool, arguments = _put(link, ask, errand.file, errand.directory)
+                tool, arguments = _put(link, ask, errand.file, errand.place.directory)
                 errand.until = errand.until or now + CALL_S
                 wanted = partial(call, patience=errand.until - now, session=asked.session, raw=True)
                 return link, wanted(tool, arguments, done, meta=meta)
@@ -175,7 +175,7 @@ class Errands:
     ) -> None:
         """Pass a tool's result on as it is; only positions that count from 1 are shifted."""
         failure = answer.error
-        if message is not None and self._disowned(errand, link, answers.read_answer(message), now):
+        if self._disowned(errand, link, message, now):
             return
         if message is None and link.state not in UP and not errand.again:
             if self._sent_again(errand, now):
@@ -208,7 +208,7 @@ class Errands:
     def _opened(
         self, errand: _Errand, positioned: bool, link: Link, answer: Answer, message: Message | None, now: float
     ) -> None:
-        if self._disowned(errand, link, answer, now):
+        if self._disowned(errand, link, message, now):
             return
         failure, found = answers.read_open_file(answer)
         if failure is not None:
@@ -216,10 +216,13 @@ class Errands:
             return
         self._reply(errand, {"ide": link.name, "port": link.lock.port, "positioned": positioned and found})
 
-    def _disowned(self, errand: _Errand, link: Link, answer: Answer, now: float) -> bool:
-        """Try the next IDE, if this one, which is asked for it alone, says that the file is none of its own."""
+    def _disowned(self, errand: _Errand, link: Link, message: Message | None, now: float) -> bool:
+        """Try the next IDE, if this one says that what was asked about is none of its own: only it can tell."""
         scene = errand.asked.scene
-        if link.lock.family is not Family.JETBRAINS or (reason := jetbrains.disowned(answer)) is None or scene is None:
+        assert scene is not None
+        if message is None or link.lock.family is not Family.JETBRAINS:
+            return False
+        if (reason := jetbrains.disowned(answers.read_answer(message))) is None:
             return False
         others = tuple(
             replace(seen, foreign=reason) if seen.lock.ide_id == link.id else seen for seen in scene.candidates
@@ -290,14 +293,15 @@ class _Errand:
     @property
     def file(self) -> str | None:
         """What it is about, absolute."""
-        ask, scene = self.asked.ask, self.asked.scene
+        ask = self.asked.ask
         named = ask.file if isinstance(ask, CallTool) else None
-        return named or (scene.place.file if scene is not None else None)
+        return named or self.place.file
 
     @property
-    def directory(self) -> str:
-        """Where its asker is."""
-        return self.asked.scene.place.directory if self.asked.scene is not None else "/"
+    def place(self) -> Place:
+        """Where its asker is, and what it is about."""
+        assert self.asked.scene is not None
+        return self.asked.scene.place
 
     @property
     def seeks_until(self) -> float | None:

@@ -72,6 +72,8 @@ class Emulator:
             raise ValueError(f"no such personality: {self.personality}")
         self._plugin = plugin = PERSONALITIES[self.personality]
         self.name = self.name or plugin.ide_name
+        if plugin.transport is not None and self.transport == "ws":
+            self.transport = plugin.transport
         self.token = plugin.new_token() if self.token == "" else self.token
         self.window = Window(workspace=self.workspace, names=self.names)
         self._faults = Faults.parse(self.faults)
@@ -253,6 +255,8 @@ class Emulator:
         )
 
     def _write_lock(self) -> None:
+        if not self._plugin.announces:
+            return
         if Fault.HALF_LOCK in self._faults:
             self._lock.write_half()
         elif self._plugin.loose_lock or Fault.LOOSE_LOCK in self._faults:

@@ -1,7 +1,8 @@
 """Whose plugin is played: what differs from the official extension, one row for each plugin.
 
 What their tools do otherwise is in `deviations`; all else that differs is a column here. Source: docs/protocol.md
-and the facts that it cites; claude-code-ide.el (``el``) and monet were run, claudecode.nvim was read.
+and the facts that it cites; claude-code-ide.el (``el``) and monet were run, claudecode.nvim and JetBrains' own server
+(``jetbrains``) were read.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from .deviations import el_selection, el_tools, monet_tools, nvim_tools
+from .jetbrains import jetbrains_tools
 from .listener import Newcomer
+from .lock import Transport
 from .tools import Tool
 
 __all__ = ["PERSONALITIES", "Personality", "PersonalityName"]
 
-PersonalityName = Literal["official", "nvim", "el", "monet"]
+PersonalityName = Literal["official", "nvim", "el", "monet", "jetbrains"]
 
 COMMUNITY_VERSION: Final = "2024-11-05"  # what each of them answers to whichever version
 NO_PROMPTS: Final[Mapping[str, dict[str, Any]]] = {"prompts/list": {"prompts": []}}
@@ -29,6 +32,9 @@ class Personality:
     """The traits of one plugin; by default the official VS Code extension's."""
 
     ide_name: str = "Visual Studio Code"
+    server_name: str = "Claude Code {name} MCP"  # in the answer to initialize
+    transport: Transport | None = None  # the one it speaks where it does not speak WebSocket
+    announces: bool = True  # writes a lock file
     new_token: Callable[[], str | None] = lambda: str(uuid.uuid4())
     checks_token: bool = True
     refuses_early: bool = False  # a bad token gets a 400 instead of an upgrade and 1008
@@ -84,5 +90,14 @@ PERSONALITIES: Final[Mapping[PersonalityName, Personality]] = {
         fixed_answers={**NO_PROMPTS, "resources/list": {"resources": []}},
         tools=monet_tools,
         wants_introduction=True,
+    ),
+    "jetbrains": Personality(
+        ide_name="IntelliJ IDEA",
+        server_name="{name} MCP Server",
+        transport="sse",
+        announces=False,
+        new_token=lambda: None,
+        newcomer="joins",
+        tools=jetbrains_tools,
     ),
 }
