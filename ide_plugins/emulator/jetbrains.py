@@ -7,6 +7,7 @@ The workspace is the one open project. Names, arguments and results are those of
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +17,7 @@ from .faults import Fault, Faults
 from .tools import INTEGER, NO, STRING, YES, Arguments, Tool, text_result
 from .window import Selection, Window
 
-__all__ = ["jetbrains_tools", "refusal"]
+__all__ = ["SERVER", "refusal", "tools"]
 
 SUCCESS: Final = "[success]"  # of a tool that gives nothing
 _SEVERITIES: Final = {"Error": "ERROR", "Warning": "WARNING", "Information": "WEAK WARNING", "Hint": "WEAK WARNING"}
@@ -26,7 +27,14 @@ class _Failure(Exception):
     """What the tool answers, in words."""
 
 
-def jetbrains_tools() -> dict[str, Tool]:
+SERVER: Final = {
+    "capabilities": {"tools": {"listChanged": True}},
+    "serverInfo": {"name": "IntelliJ IDEA MCP Server", "version": "2025.3.1"},
+}
+"""What it says of itself."""
+
+
+def tools() -> dict[str, Tool]:
     """Give the tools by name."""
     return {tool.name: tool for tool in _TOOLS}
 
@@ -71,7 +79,7 @@ def _check_project(window: Window, path: str | None) -> None:
 
 def _real(window: Window, name: str) -> Path:
     try:
-        return Path(*window.names.real(window.workspace, name).parts)
+        return Path(os.path.normpath(window.names.real(window.workspace, name)))
     except ValueError:
         raise _Failure(f"Illegal path: {name}") from None
 
