@@ -28,6 +28,7 @@ __all__ = [
     "open_diff_arguments",
     "open_file_arguments",
     "tab_name",
+    "utf8",
 ]
 
 PROTOCOL_VERSION: Final = "2025-06-18"  # echoed by the official plugin; community plugins answer 2024-11-05 [RUN]
@@ -156,7 +157,7 @@ def open_file_arguments(
     Raises `BadData` for a path that is not UTF-8.
     """
     known = tools.properties("openFile")
-    arguments: dict[str, Any] = {"filePath": _utf8(path), "preview": False, "makeFrontmost": True}
+    arguments: dict[str, Any] = {"filePath": utf8(path), "preview": False, "makeFrontmost": True}
     if "uri" in known and "filePath" not in known:
         arguments["uri"] = _uri(path)
     positioned = line is None
@@ -169,7 +170,8 @@ def open_file_arguments(
     return tools.fit("openFile", arguments), positioned
 
 
-def _utf8(path: str) -> str:
+def utf8(path: str) -> str:
+    """Give a path that an IDE can be told; raises `BadData` for one that is not UTF-8."""
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -195,7 +197,7 @@ def file_arguments(tools: Tools, tool: str, path: str) -> dict[str, Any]:
     Raises `BadData` for a path that is not UTF-8.
     """
     known = tools.properties(tool) or _USUAL.get(tool, frozenset({"filePath"}))
-    name, value = ("uri", _uri(path)) if "uri" in known and "filePath" not in known else ("filePath", _utf8(path))
+    name, value = ("uri", _uri(path)) if "uri" in known and "filePath" not in known else ("filePath", utf8(path))
     return tools.fit(tool, {name: value})
 
 
@@ -208,7 +210,7 @@ def tab_name(path: str, review_id: str) -> str:
 
 def open_diff_arguments(tools: Tools, path: str, contents: str, tab: str) -> dict[str, Any]:
     """Build the arguments of ``openDiff``. Raises `BadData` for a path that is not UTF-8."""
-    path = _utf8(path)
+    path = utf8(path)
     arguments = {"old_file_path": path, "new_file_path": path, "new_file_contents": contents, "tab_name": tab}
     return tools.fit("openDiff", arguments)
 
