@@ -108,7 +108,7 @@ class Desk:
             raise Unavailable(f"{len(self.seats)} reviews wait for a decision: no more are taken", "bridge review ls")
 
     def _insist_on_an_ide(self, scene: Scene, now: float) -> None:
-        selection = self._links.choose(scene, now)
+        selection = self._links.choose(scene, now, "openDiff")
         if selection.chosen is None:
             raise no_ide(selection, scene.named)
 

@@ -53,7 +53,7 @@ class Presenter:
         if why := why_no_diff(seat.review):
             self._seats.settle(seat, "page", None, why)
             return
-        selection = self._links.choose(scene, now, again=again)
+        selection = self._links.choose(scene, now, "openDiff", again=again)
         if selection.chosen is not None:
             seat.job = _Show(self, seat)
             self._links.use(selection.chosen, seat.job, now)
@@ -86,7 +86,7 @@ class Presenter:
         """Tell whether an IDE has the review, and is the one that would be chosen now."""
         if seat.link is None or seat.scene is None or surface is Surface.PAGE:
             return False
-        chosen = self._links.choose(seat.scene, now).chosen
+        chosen = self._links.choose(seat.scene, now, "openDiff").chosen
         return chosen is None or chosen.lock.ide_id == seat.link.id
 
     def _withdraw(self, seat: Seat, now: float) -> None:
@@ -118,6 +118,9 @@ class Presenter:
     def show(self, seat: Seat, link: Link, now: float) -> None:
         """Show the review on a live link, or queue it behind the diff that is there."""
         seat.job = None
+        if link.lacks("openDiff") is not None:  # which its list of tools has shown only now
+            self.place(seat, now, again=True)
+            return
         if link.showing and not link.traits.several_diffs:
             link.queue.append(seat.id)
             self._seats.settle(seat, "queued", link, "another diff is open there")

@@ -227,7 +227,10 @@ class Methods:
             "machine": machine_row(sighting.terrain),
             "directory": session.cwd,
             "pinned": {"ide": scene.named or "", "for": scene.pinned} if scene.pinned else None,
-            "ides": [ide_row(v, *links.state_of(v.candidate)) for v in links.choose(scene, now).verdicts],
+            "ides": [
+                ide_row(v, *links.state_of(v.candidate), links.lacking(v.candidate))
+                for v in links.choose(scene, now).verdicts
+            ],
             "ignored": [{"path": os.fspath(found.path), "reason": found.reason} for found in sighting.refused],
             "reviews": self._open_reviews(),
             "published": self._publications.rows(),
