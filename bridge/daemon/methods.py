@@ -134,6 +134,7 @@ class Methods:
         files = [msgspec.structs.replace(file, path=session.resolve(file.path)) for file in params.files]
         changes = await asyncio.to_thread(changes_of, files)
         workspace = os.fsencode(session.cwd)
+        # The first file stands for all: several are on the page, so no IDE is chosen for them.
         scene = await self._lookout.scene(session, os.fsdecode(changes[0].path), params.ide)
         review = new_review(
             changes,
