@@ -7,8 +7,11 @@ relative one counts from the session's directory.
 On a TCP socket ``prove`` comes before everything else (`bridge.proof`). An error's ``code`` is an exit code of
 `bridge.errors`, and its ``data`` has ``code`` (a name) and ``hint``; a line that is no request gets -32700. The daemon
 also notifies: ``review/surface`` ``{id, surface, ide, reason}`` to whoever waits for a review, each time it moves,
-``daemon/stopping`` ``{restart}`` to everybody, and ``event`` to those who subscribed (`bridge.news`). Results of what
-`bridge.asking` describes are those of the clients' methods; the others are for the command line.
+``daemon/stopping`` ``{restart}`` to everybody, and ``event`` to those who subscribed (`bridge.news`). After
+``mcp/serve`` the connection speaks MCP; two notifications on it are for `bridge.forwarder` and not for the agent:
+``daemon/stopping``, and ``review/page`` ``{id, door}`` when a review of the agent's is on the page (`door`: a file for
+the browser). Results of what `bridge.asking` describes are those of the clients' methods; the others are for the
+command line.
 """
 
 from __future__ import annotations
@@ -51,7 +54,7 @@ __all__ = [
 # (`bridge.connection.Daemon.require`).
 CAPABILITIES: Final = (
     *("open", "call", "dirty", "review", "page", "status"),
-    *("events", "request", "publish", "replace", "terminal", "use"),
+    *("events", "request", "publish", "replace", "terminal", "use", "mcp"),
 )
 
 

@@ -32,6 +32,7 @@ COMMANDS = {
     "diff": ("bridge.cli.diff", "show a change to the human and print the decision"),
     "selection": ("bridge.cli.selection", "print what is selected in the IDE"),
     "diagnostics": ("bridge.cli.diagnostics", "print the problems that the IDE knows of, of a file or of all"),
+    "mcp": ("bridge.cli.mcp", "speak MCP on stdin and stdout, for an agent that is told to start this"),
     "review": ("bridge.cli.review", "list, show, open, wait for, print, apply or cancel reviews"),
     "path": ("bridge.cli.path", "translate paths between Windows and WSL, like wslpath, and say why"),
     "shell-hook": ("bridge.cli.shell_hook", "print what a shell evaluates, so that agents attach to its IDE"),

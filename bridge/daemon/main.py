@@ -29,6 +29,7 @@ from bridge.core.text import visible
 from bridge.daemon.engine import Engine
 from bridge.daemon.instance import AlreadyRunning, Instance, claim
 from bridge.daemon.lookout import Lookout
+from bridge.daemon.mcp import McpFront
 from bridge.daemon.methods import Methods
 from bridge.daemon.pages import Pages
 from bridge.daemon.pins import SETTING, Pins
@@ -108,7 +109,7 @@ def _log_to(path: str) -> None:
     handler = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
     handler.setFormatter(_Visible("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for chatty in ("websockets", "watchfiles", "uvicorn", "filelock", "aiohttp", "sse_starlette"):
+    for chatty in ("websockets", "watchfiles", "uvicorn", "filelock", "aiohttp", "sse_starlette", "mcp"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
@@ -179,7 +180,8 @@ class _Life:
         methods = Methods(
             self.engine, lookout, self.pages, self.publications, self._about, self._warnings, self.stop, self._needed
         )
-        control = ControlServer(tasks, methods.table(), self, self._instance.token)
+        front = McpFront(tasks, self.engine, lookout, self.pages)
+        control = ControlServer(tasks, methods.table() | front.table(), self, self._instance.token)
         await self._journal.run(Journal.purge, time.time() - EXPIRES_AFTER_S)
         await self.pages.resume()
         self.engine.feed(Restored(time.time(), await self._journal.run(Journal.undecided)))
