@@ -18,7 +18,16 @@ from bridge.errors import BadData, BridgeError
 from bridge.store.files import read_file
 from pathconv import PathConvError, PosixPath, parse_uri
 
-__all__ = ["change_of", "change_of_diff", "file_meant", "key_of", "new_review", "text_of", "text_to_search"]
+__all__ = [
+    "change_of",
+    "change_of_diff",
+    "file_meant",
+    "key_of",
+    "new_review",
+    "text_of",
+    "text_there",
+    "text_to_search",
+]
 
 _MOST_TO_POSITION: Final = 4 * 2**20  # bytes of a file that is read to find a line in it
 _LONGEST: Final = 3 * 4096  # characters of a file's name or URI: no system opens a longer path
@@ -80,7 +89,13 @@ def change_of(path: str, proposed: str, base: str | None = None, *, new_director
 
 def text_of(path: str) -> str:
     """Read a file's text; "" where there is none. Raises `BadData` for what is no text."""
-    return _decode(path, read_file(os.fsencode(os.path.realpath(path)), MOST_TEXT))
+    return text_there(path) or ""
+
+
+def text_there(path: str) -> str | None:
+    """Read a file's text; None where there is no file. Raises `BadData` for what is no text."""
+    there = read_file(os.fsencode(os.path.realpath(path)), MOST_TEXT)
+    return None if there is None else _decode(path, there)
 
 
 def _decode(path: str, data: bytes | None) -> str:
