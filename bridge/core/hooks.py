@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from bridge.core.edits import CannotTell
 from bridge.core.hooktools import CLAUDE_TOOLS, CODEX_TOOLS, GEMINI_TOOLS, Given, Tool, WouldBe
-from bridge.core.hunks import unified
-from bridge.core.reviews import Change, Review, Trigger
+from bridge.core.reviews import Change, Comment, Outcome, Review, Trigger
+from bridge.core.summary import changes_made, name_within
 
 __all__ = ["AGENTS", "Agent", "Call", "Say", "Unasked", "answer", "read", "stay_out", "undecided"]
 
-_SHOWN: Final = 8000  # characters of a diff that an agent is told; it may read the file
+_MOST_TOLD: Final = 8000  # characters of a diff; Claude Code cuts off what has more than 10,000 in all
 # What the user chose in these modes is not to be asked (acceptEdits, …), or that nothing is written (plan).
 _UNASKED: Final = frozenset({"acceptEdits", "auto", "bypassPermissions", "dontAsk", "plan"})
 
@@ -236,45 +235,38 @@ _UNDECIDED: Final = {
 }
 
 
-def answer(call: Call, review: Review, changed: Sequence[str]) -> Say:
-    """Tell the agent how its review ended; `changed` are the files that are not any more what the human saw."""
+def answer(call: Call, review: Review, there: Mapping[str, str | None], reviewed: Mapping[str, Change]) -> Say:
+    """Tell the agent how its review ended.
+
+    Args:
+        there: the text of each file that the call names, as it is now; None where there is no file.
+        reviewed: what the review says of each of them; those that would not have changed are not in it.
+    """
     agent = call.agent
-    if review.outcome is None:
-        return undecided(agent, "nobody decided")
-    if not review.accepted and review.trigger in _UNDECIDED:
-        return undecided(agent, _UNDECIDED[review.trigger])
+    if not review.accepted and review.outcome is not Outcome.REJECTED:
+        return undecided(agent, _UNDECIDED.get(review.trigger or Trigger.CANCELLED, "nobody decided"))
     if not review.accepted:
         return _refused(agent, "The human rejected this change.", review)
-    if changed:
-        return _refused(
-            agent,
-            f"The human accepted this change, but {', '.join(changed)} changed on disk meanwhile. Read it again, then "
-            "propose the change anew.",
-            review,
-        )
-    if all(change.final == change.base for change in review.files):
-        return _refused(agent, "The human took back all of this change, and keeps the file as it is.", review)
-    return _accepted(call, review)
+    if changed := [name for name, change in reviewed.items() if (there[name] or "") != change.base]:
+        why = f"The human accepted this change, but meanwhile {', '.join(changed)} changed on disk."
+        return _refused(agent, f"{why} Read it again, then propose the change anew.", review)
+    if all(change.final in (None, change.base) for change in reviewed.values()):
+        return _refused(agent, "The human took back all of this change: nothing is to be written.", review)
+    return _accepted(call, review, there, reviewed)
 
 
-def _accepted(call: Call, review: Review) -> Say:
+def _accepted(call: Call, review: Review, there: Mapping[str, str | None], reviewed: Mapping[str, Change]) -> Say:
     agent = call.agent
-    there = {name: _there(change) for name, change in zip(call.names, review.files, strict=True)}
-    finals = {name: change.final or "" for name, change in zip(call.names, review.files, strict=True)}
-    edited = any(change.final != change.proposed for change in review.files)
+    wanted = {name: change.final for name, change in reviewed.items()}
+    edited = any(change.final != change.proposed for change in reviewed.values())
     try:
         exact = not edited and call.would_be(there).exact
-        given = call.given if exact else call.tool.rewritten(call.given, there, finals)
+        given = call.given if exact else call.tool.rewritten(call.given, there, wanted)
     except CannotTell:  # what the human wants cannot be said in a call of this tool
         return _refused(agent, _with_texts(review), review)
-    told = (_edits(review) if edited else []) + _comments(review)
-    return Say(
-        stdout=_json(agent.go_on(None if exact and not agent.repeats_input else given, "\n\n".join(told))), taken=True
-    )
-
-
-def _there(change: Change) -> str | None:
-    return None if change.base_hash is None else change.base
+    told = [*(_edits(review) if edited else ()), *_comments(review)]
+    again = None if exact and not agent.repeats_input else given
+    return Say(stdout=_json(agent.go_on(again, "\n\n".join(told))), taken=True)
 
 
 def _refused(agent: Agent, why: str, review: Review) -> Say:
@@ -283,31 +275,34 @@ def _refused(agent: Agent, why: str, review: Review) -> Say:
 
 def _comments(review: Review) -> list[str]:
     """Give the human's comments, with the place that each is about."""
-    return [f"The human says{_place(review, said.file, said.line)}: {said.text}" for said in review.comments]
+    return [f"The human says{_place(review, said)}: {said.text}" for said in review.comments]
 
 
-def _place(review: Review, file: int | None, line: int | None) -> str:
-    if file is None or file >= len(review.files):
+def _place(review: Review, said: Comment) -> str:
+    if said.file is None:
         return ""
-    return f" about {os.fsdecode(review.files[file].path)}" + ("" if line is None else f", line {line + 1}")
+    name = name_within(review.workspace, review.files[said.file].path)
+    return f" about {name}" + ("" if said.line is None else f", line {said.line + 1}")
 
 
-def _edits(review: Review) -> list[str]:
+def _edits(review: Review) -> Iterator[str]:
     """Say what the human changed in the proposal."""
-    diffs = []
-    for change in review.files:
-        path = os.fsdecode(change.path)
-        diffs.append(unified(change.proposed, change.final or "", f"proposed{path}", f"accepted{path}"))
-    whole = "".join(diffs)
-    cut = whole if len(whole) <= _SHOWN else f"{whole[:_SHOWN]}\n… (read the file for the rest)\n"
-    return [f"The human changed the proposal, then accepted it. What is written is theirs; it differs so:\n\n{cut}"]
+    if changes := changes_made(review, _MOST_TOLD):
+        yield f"The human changed the proposal, then accepted it. From it to what is written now:\n\n{changes}"
+    rejected = [name_within(review.workspace, change.path) for change in review.files if change.final is None]
+    if rejected:
+        yield f"The human rejected what was proposed for {', '.join(rejected)}, which stays as it is."
 
 
 def _with_texts(review: Review) -> str:
-    texts = (f"{os.fsdecode(change.path)}:\n\n{change.final or ''}" for change in review.files)
-    return "\n\n".join(
-        ["The human accepted this change with edits that this call cannot make. Write exactly this instead:", *texts]
+    """Say what the human wants to be written; the agent has to propose it."""
+    texts = (
+        f"{name_within(review.workspace, change.path)}:\n\n{change.final}"
+        for change in review.files
+        if change.final is not None
     )
+    why = "The human accepted this change with edits that this call cannot make. Write exactly this instead:"
+    return "\n\n".join([why, *texts])
 
 
 def _json(value: dict[str, Any]) -> str:

@@ -36,8 +36,8 @@ class Tool(Protocol):
     def would_be(self, given: Given, there: There) -> WouldBe:
         """Say what it would write."""
 
-    def rewritten(self, given: Given, there: There, wanted: Mapping[str, str]) -> Given:
-        """Give the input with which it writes exactly what is wanted."""
+    def rewritten(self, given: Given, there: There, wanted: There) -> Given:
+        """Give the input with which it writes exactly what is wanted; None: that file stays as it is."""
 
 
 def _text(given: Given, key: str) -> str:
@@ -61,10 +61,11 @@ class _OneFile:
         text, exact = self._made(given, there[name])
         return WouldBe({name: text}, exact)
 
-    def rewritten(self, given: Given, there: There, wanted: Mapping[str, str]) -> Given:
+    def rewritten(self, given: Given, there: There, wanted: There) -> Given:
         (name,) = self.names(given)
-        again = self._again(given, there[name], wanted[name])
-        if self._made(again, there[name]) != (wanted[name], True):
+        text = wanted[name]
+        again = given if text is None else self._again(given, there[name], text)
+        if self._made(again, there[name]) != (text, True):
             raise CannotTell("no input of this tool makes that")
         return again
 
@@ -194,12 +195,10 @@ class _CodexPatch:
         texts = {path: applied.text for path, applied in made.items()}
         return WouldBe(texts, all(applied.exact for applied in made.values()))
 
-    def rewritten(self, given: Given, there: There, wanted: Mapping[str, str]) -> Given:
-        sections = [one for one in self._sections(given) if there[one.path] != wanted[one.path]]
-        written = [patches.write(one, there[one.path], wanted[one.path]) for one in sections]
-        if None in written:
-            raise CannotTell("no patch makes that")
-        return given | {"command": patches.whole([section for section in written if section is not None])}
+    def rewritten(self, given: Given, there: There, wanted: There) -> Given:
+        texts = ((one, there[one.path], wanted.get(one.path)) for one in self._sections(given))
+        sections = [patches.write(one, old, new) for one, old, new in texts if new not in (None, old)]
+        return given | {"command": patches.whole(sections)}
 
     def _sections(self, given: Given) -> list[patches.Section]:
         return patches.parse(_text(given, "command"))

@@ -242,10 +242,10 @@ def _put(lines: list[str], places: Sequence[tuple[int, int, list[str]]]) -> list
 # ---- writing
 
 
-def write(section: Section, there: str | None, wanted: str) -> str | None:
-    """Write the section anew so that it makes `wanted` of the file; None where no patch can.
+def write(section: Section, there: str | None, wanted: str) -> str:
+    """Write the section anew so that it makes `wanted` of the file; what is written was applied to see that it does.
 
-    What it writes was applied to see that it does. A patch can make no file without a newline at its end.
+    Raises `CannotTell` where no patch can: for a text without a newline at its end, for example.
     """
     for lines in _candidates(section, there, wanted):
         try:
@@ -254,7 +254,7 @@ def write(section: Section, there: str | None, wanted: str) -> str | None:
                 return "\n".join(lines)
         except CannotTell:
             pass
-    return None
+    raise CannotTell("no patch makes that")
 
 
 def whole(sections: Sequence[str]) -> str:

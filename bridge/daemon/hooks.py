@@ -26,9 +26,9 @@ from bridge.core.status import StayedOut
 from bridge.core.text import visible
 from bridge.daemon.engine import Engine
 from bridge.daemon.lookout import Lookout
-from bridge.daemon.proposals import change_of, file_meant, new_review, text_there
+from bridge.daemon.proposals import changes_of, file_meant, new_review, text_there
 from bridge.daemon.publications import Publications
-from bridge.errors import BadData, BridgeError, Usage
+from bridge.errors import BadData, Usage
 from bridge.ides.ports import snapshot
 from bridge.store.journal import Journal
 
@@ -96,7 +96,7 @@ class Hooks:
             return _said(hooks.stay_out(str(why)))
         except CannotTell as why:
             return _said(hooks.stay_out(str(why)))
-        except BadData as error:  # binary, or nothing would change: for the agent's own tool to say
+        except (BadData, Usage) as error:  # binary, or nothing would change: for the agent's own tool to say
             return _said(hooks.stay_out(error.message))
 
     async def _propose(self, session: Session, id_: RequestId, call: Call) -> Any:
@@ -107,7 +107,7 @@ class Hooks:
         changes = await asyncio.to_thread(_changes, session.cwd, call)
         scene = await self._lookout.scene(session, os.fsdecode(changes[0].path))
         review = new_review(
-            changes[0],
+            changes,
             workspace,
             title=call.title,
             agent=call.agent.name,
@@ -121,8 +121,7 @@ class Hooks:
         """Say what became of a review."""
         call = hooks.read(_agent(params.agent), params.said, always=True)
         review = await self._engine.journal.run(Journal.get, params.id)
-        changed = await asyncio.to_thread(_changed, review)
-        return _said(hooks.answer(call, review, changed))
+        return _said(await asyncio.to_thread(_answer_to, session.cwd, call, review))
 
     async def _leave_to_ide(self, session: Session, agent: Agent, environ: Mapping[str, str]) -> None:
         """Raise `CannotTell` where the agent shows its changes in an IDE itself, or in the bridge as its IDE."""
@@ -157,29 +156,35 @@ def _said(say: Say) -> dict[str, Any]:
     return {"stdout": say.stdout, "stderr": visible(say.stderr), "code": say.code, "taken": say.taken}
 
 
-def _changes(cwd: str, call: Call) -> list[Change]:
-    """Read the files, and say what the call would make of them. Raises `BadData` and `CannotTell`."""
+def _paths(cwd: str, call: Call) -> dict[str, str]:
+    """Find the files that the call names, absolute. Raises `CannotTell`."""
     paths = {name: file_meant(call.cwd or cwd, name, False) for name in call.names}
-    if None in paths.values():
-        raise CannotTell("it names no file that there can be")
     found = {name: path for name, path in paths.items() if path is not None}
-    there = {name: text_there(path) for name, path in found.items()}
+    if len(found) < len(paths):
+        raise CannotTell("it names a file that there cannot be")
+    return found
+
+
+def _changes(cwd: str, call: Call) -> tuple[Change, ...]:
+    """Read the files, and say what the call would make of them. Raises `BadData`, `Usage` and `CannotTell`."""
+    paths = _paths(cwd, call)
+    there = {name: text_there(path) for name, path in paths.items()}
     made = call.would_be(there).texts
-    changes = [change_of(found[name], made[name], there[name] or None, new_directories=True) for name in call.names]
-    if len(changes) > 1:
-        raise CannotTell("it changes several files at once")
-    return changes
+    files = [requests.File(path, made[name], there[name] or None) for name, path in paths.items()]
+    return changes_of(files, new_directories=True)
 
 
-def _changed(review: Review) -> list[str]:
-    """Name the files that are not what the human saw any more."""
-    changed = []
-    for change in review.files:
-        path = os.fsdecode(change.path)
-        try:
-            same = (text_there(path) or "") == change.base
-        except BridgeError:
-            same = False
-        if not same:
-            changed.append(path)
-    return changed
+def _answer_to(cwd: str, call: Call, review: Review) -> Say:
+    """Read the files once more, and say what became of the review."""
+    paths = _paths(cwd, call)
+    changes = {change.path: change for change in review.files}
+    names = {name: changes.get(os.fsencode(os.path.realpath(path))) for name, path in paths.items()}
+    reviewed = {name: change for name, change in names.items() if change is not None}
+    return hooks.answer(call, review, {name: _text_now(path) for name, path in paths.items()}, reviewed)
+
+
+def _text_now(path: str) -> str | None:
+    try:
+        return text_there(path)
+    except BadData:
+        return "\0"  # no text that anybody saw
