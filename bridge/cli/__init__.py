@@ -30,6 +30,7 @@ COMMANDS = {
     "publish": ("bridge.cli.publish", "be the IDE of every agent, or no longer"),
     "open": ("bridge.cli.open", "open a file, at a line, in the IDE that you work in"),
     "diff": ("bridge.cli.diff", "show a change to the human and print the decision"),
+    "hook": ("bridge.cli.hook", "answer an agent's hook: the human reviews what it is about to write"),
     "selection": ("bridge.cli.selection", "print what is selected in the IDE"),
     "diagnostics": ("bridge.cli.diagnostics", "print the problems that the IDE knows of, of a file or of all"),
     "mcp": ("bridge.cli.mcp", "speak MCP on stdin and stdout, for an agent that is told to start this"),

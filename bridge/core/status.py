@@ -28,6 +28,7 @@ __all__ = [
     "Published",
     "ReviewRow",
     "Status",
+    "StayedOut",
     "ide_row",
     "machine_row",
     "render",
@@ -114,6 +115,14 @@ class Published(TypedDict):
     agents: int  # that are connected
 
 
+class StayedOut(TypedDict):
+    """A hook that lately did not review because of its agent's permission mode."""
+
+    agent: str
+    reason: str
+    at: float  # epoch seconds
+
+
 class Status(TypedDict):
     """Everything."""
 
@@ -126,6 +135,7 @@ class Status(TypedDict):
     ignored: list[Ignored]
     reviews: list[ReviewRow]
     published: list[Published]
+    stayed_out: list[StayedOut]
     warnings: list[str]
     counters: dict[str, int]
 

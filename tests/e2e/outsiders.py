@@ -84,6 +84,11 @@ def _link(review_id: str) -> str:
     return link
 
 
+def visit(link: str, decision: dict[str, Any] | None) -> dict[str, Any]:
+    """Open the page that a link leads to, decide there if that is wanted, and give the review as it is shown then."""
+    return asyncio.run(_visit(link, decision))
+
+
 async def _visit(link: str, decision: dict[str, Any] | None) -> dict[str, Any]:
     address, _, code = link.partition("#code=")
     async with aiohttp.ClientSession(
