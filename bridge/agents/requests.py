@@ -29,9 +29,12 @@ __all__ = [
     "CAPABILITIES",
     "MOST_TEXT",
     "Call",
+    "Cancel",
     "Dirty",
     "File",
     "Hello",
+    "HookAnswer",
+    "HookBegin",
     "List",
     "Nothing",
     "One",
@@ -54,7 +57,7 @@ __all__ = [
 # (`bridge.connection.Daemon.require`).
 CAPABILITIES: Final = (
     *("open", "call", "dirty", "review", "page", "status"),
-    *("events", "request", "publish", "replace", "terminal", "use", "mcp"),
+    *("events", "request", "publish", "replace", "terminal", "use", "mcp", "hook"),
 )
 
 
@@ -131,7 +134,10 @@ class File(msgspec.Struct):
 
 
 class Propose(msgspec.Struct):
-    """``review/propose``."""
+    """``review/propose``: one review of all `files`, which is decided once.
+
+    One that would not change is left out of several. Several are shown on the page: no IDE's diff shows them as one.
+    """
 
     files: list[File]
     title: Name = ""
@@ -142,15 +148,46 @@ class Propose(msgspec.Struct):
 
 
 class Wait(msgspec.Struct):
-    """``review/wait``: `timeout` in seconds, none by default."""
+    """``review/wait``: `timeout` in seconds, none by default; a `bound` review ends when the session does."""
 
     id: ReviewId
     timeout: float | None = None
+    bound: bool = False
 
 
 class One(msgspec.Struct):
-    """``review/cancel``, ``review/get``, ``review/link`` and ``review/delivered``: one review."""
+    """``review/get``, ``review/link`` and ``review/delivered``: one review."""
 
+    id: ReviewId
+
+
+class Cancel(msgspec.Struct):
+    """``review/cancel``; `moved`: because the agent asks its user in its terminal instead."""
+
+    id: ReviewId
+    moved: bool = False
+
+
+Agent = Annotated[str, msgspec.Meta(pattern=r"^[a-z]{1,20}\Z")]
+
+
+class HookBegin(msgspec.Struct):
+    """``hook/begin``: what an agent said to ``bridge hook``, and what matters of its environment.
+
+    `with_ide`: also where the agent shows the change in an IDE itself.
+    """
+
+    agent: Agent
+    said: str
+    environ: dict[str, str] = {}
+    with_ide: bool = False
+
+
+class HookAnswer(msgspec.Struct):
+    """``hook/answer``: the review has ended; what is the agent told?"""
+
+    agent: Agent
+    said: str
     id: ReviewId
 
 

@@ -27,6 +27,7 @@ from bridge.core.router import Router
 from bridge.core.status import Daemon
 from bridge.core.text import visible
 from bridge.daemon.engine import Engine
+from bridge.daemon.hooks import Hooks
 from bridge.daemon.instance import AlreadyRunning, Instance, claim
 from bridge.daemon.lookout import Lookout
 from bridge.daemon.mcp import McpFront
@@ -36,7 +37,7 @@ from bridge.daemon.pages import Pages
 from bridge.daemon.pins import SETTING, Pins
 from bridge.daemon.poses import Poses
 from bridge.daemon.publications import Publications
-from bridge.daemon.settings import Settings, read_settings, surroundings_of
+from bridge.daemon.settings import Settings, jetbrains_of, read_settings, surroundings_of
 from bridge.daemon.tasks import Tasks
 from bridge.errors import BridgeError, ExitCode
 from bridge.ides.dialing import Dialer
@@ -152,6 +153,7 @@ class _Life:
 
     async def _drain(self, control: ControlServer) -> None:
         logger.info("stopping")
+        self.hooks.stop()
         await control.stop(self._restart)
         self.engine.stop()
         with suppress(TimeoutError):
@@ -168,7 +170,9 @@ class _Life:
         surroundings = surroundings_of(self._settings)
         dialer = Dialer(leads=surroundings.leads)
         pins = Pins(await self._journal.run(Journal.setting, SETTING))
-        lookout = Lookout(Path(places.home), self._settings.takeover, surroundings, dialer, pins=pins)
+        machine = surroundings, dialer
+        takeover, jetbrains = self._settings.takeover, jetbrains_of(self._settings)
+        lookout = Lookout(Path(places.home), takeover, *machine, pins=pins, jetbrains=jetbrains)
         sockets = partial(Sockets, dialer=dialer, open_relay=surroundings.open_relay)
         self.engine = Engine(tasks, router, self._journal, lookout.scene_of, self._saved, self._ended, sockets)
         lookout.links = self.engine.sockets
@@ -176,8 +180,10 @@ class _Life:
         self.engine.joined(self.pages)
         self.publications = Publications(tasks, Poses(self.engine, lookout), self._journal, places.home, places.state)
         lookout.own = self.publications
+        self.hooks = Hooks(self.engine, lookout, self.publications, always=self._settings.hook_always)
         methods = Methods(
-            self.engine, lookout, self.pages, self.publications, self._about, self._warnings, self.stop, self._needed
+            *(self.engine, lookout, self.pages, self.publications, self.hooks),
+            *(self._about, self._warnings, self.stop, self._needed),
         )
         front = McpFront(tasks, self.engine, lookout, self.pages)
         self.mcp_http = McpHttp(tasks, self.engine, front, self._settings.mcp_http, places.mcp_token, self._warn)
@@ -226,6 +232,7 @@ class _Life:
         """A session ended: from now on the daemon may be idle."""
         self._note_use()
         self.engine.left(session)
+        self.hooks.left(session)
         await self.publications.left(session)
 
     def _note_use(self) -> None:
