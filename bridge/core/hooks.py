@@ -247,7 +247,7 @@ def answer(call: Call, review: Review, there: Mapping[str, str | None], reviewed
         return undecided(agent, _UNDECIDED.get(review.trigger or Trigger.CANCELLED, "nobody decided"))
     if not review.accepted:
         return _refused(agent, "The human rejected this change.", review)
-    if changed := [name for name, change in reviewed.items() if (there[name] or "") != change.base]:
+    if changed := [name for name, one in reviewed.items() if one.final is not None and (there[name] or "") != one.base]:
         why = f"The human accepted this change, but meanwhile {', '.join(changed)} changed on disk."
         return _refused(agent, f"{why} Read it again, then propose the change anew.", review)
     if all(change.final in (None, change.base) for change in reviewed.values()):
@@ -260,13 +260,20 @@ def _accepted(call: Call, review: Review, there: Mapping[str, str | None], revie
     wanted = {name: change.final for name, change in reviewed.items()}
     edited = any(change.final != change.proposed for change in reviewed.values())
     try:
-        exact = not edited and call.would_be(there).exact
+        exact = not edited and _leaves_no_doubt(call, there, reviewed)
         given = call.given if exact else call.tool.rewritten(call.given, there, wanted)
     except CannotTell:  # what the human wants cannot be said in a call of this tool
         return _refused(agent, _with_texts(review), review)
     told = [*(_edits(review) if edited else ()), *_comments(review)]
     again = None if exact and not agent.repeats_input else given
     return Say(stdout=_json(agent.go_on(again, "\n\n".join(told))), taken=True)
+
+
+def _leaves_no_doubt(call: Call, there: Mapping[str, str | None], reviewed: Mapping[str, Change]) -> bool:
+    """Tell whether the call as it is does what the human saw, and nothing else, in any version of the agent."""
+    made = call.would_be(there)
+    others = (name for name in call.names if name not in reviewed)
+    return made.exact and all(made.texts[name] == there[name] for name in others)
 
 
 def _refused(agent: Agent, why: str, review: Review) -> Say:
@@ -288,10 +295,12 @@ def _place(review: Review, said: Comment) -> str:
 def _edits(review: Review) -> Iterator[str]:
     """Say what the human changed in the proposal."""
     if changes := changes_made(review, _MOST_TOLD):
-        yield f"The human changed the proposal, then accepted it. From it to what is written now:\n\n{changes}"
+        yield f"The human changed the proposal, then accepted it. From it to what is written now:\n\n{changes}".rstrip(
+            "\n"
+        )
     rejected = [name_within(review.workspace, change.path) for change in review.files if change.final is None]
     if rejected:
-        yield f"The human rejected what was proposed for {', '.join(rejected)}, which stays as it is."
+        yield f"The human rejected what was proposed for {', '.join(rejected)}: that is not written."
 
 
 def _with_texts(review: Review) -> str:

@@ -74,7 +74,8 @@ class Hooks:
     def left(self, session: Session) -> None:
         """Learn that a session ended. One whose daemon is stopping will ask the next daemon."""
         bound = self._bound.pop(session, set())
-        for review_id in () if self._stopped else bound:
+        waiting = () if self._stopped else bound.intersection(self._engine.router.desk.seats)
+        for review_id in waiting:
             self._engine.report(Asked(time.time(), session.number, 0, Cancel(review_id=review_id)))
 
     def stop(self) -> None:
