@@ -18,7 +18,8 @@ from bridge.core import hooks
 from bridge.core.asks import Cancel, Propose
 from bridge.core.edits import CannotTell
 from bridge.core.events import Asked
-from bridge.core.hooks import AGENTS, Agent, Call, Say
+from bridge.core.hookagents import AGENTS, Agent
+from bridge.core.hooks import Call, Say
 from bridge.core.jsonrpc import RequestId
 from bridge.core.ranking import Listener
 from bridge.core.reviews import Change, Review

@@ -11,7 +11,8 @@ import pytest
 
 from bridge.core import hooks
 from bridge.core.edits import CannotTell
-from bridge.core.hooks import AGENTS, Call, Say
+from bridge.core.hookagents import AGENTS
+from bridge.core.hooks import Call, Say
 from bridge.core.hooktools import CLAUDE_TOOLS, CODEX_TOOLS, GEMINI_TOOLS, Tool
 from bridge.core.reviews import Change, Comment, Review, Step, Trigger, advance, decide, digest
 from bridge.core.text import settle
@@ -296,6 +297,19 @@ def test_a_review_that_has_not_ended_is_undecided() -> None:
     call = call_of(EDIT)
     changes = changes_of(call, {"/w/f.txt": "two"})
     assert '"ask"' in hooks.answer(call, begun(changes), {"/w/f.txt": "two"}, changes).stdout
+
+
+def test_what_was_rejected_alone_is_told_and_not_written() -> None:
+    case = next(case for case in REVIEWED if str(case) == "codex/apply_patch/many_files")
+    call = call_of(case)
+    changes = changes_of(call, {"f.txt": "one\ntwo\nthree\n", "g.txt": None})
+    proposed = changes["f.txt"].proposed
+    review = decide(begun(changes), 1, finals=(proposed, None), trigger=Trigger.ACCEPTED_ON_PAGE)
+    reviewed = dict(zip(changes, review.files, strict=True))
+    there = {"f.txt": "one\ntwo\nthree\n", "g.txt": "by somebody else\n"}  # which changes nothing: it stays so
+    told = json.loads(hooks.answer(call, review, there, reviewed).stdout)["hookSpecificOutput"]
+    assert told["additionalContext"] == "The human rejected what was proposed for g.txt: that is not written."
+    assert call.tool.would_be(told["updatedInput"], there).texts == {"f.txt": proposed}
 
 
 def test_what_the_review_left_out_must_still_be_left_alone() -> None:
