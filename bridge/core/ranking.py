@@ -17,7 +17,7 @@ from enum import IntEnum, StrEnum
 from itertools import takewhile
 from typing import Final, NamedTuple
 
-from bridge.core.lockfile import LockFile
+from bridge.core.lockfile import Family, LockFile
 from bridge.core.reach import HERE, Diagnosis, Route
 from bridge.core.terminal import Terminal, family_of_name, related
 from pathconv import PathMapper
@@ -156,6 +156,9 @@ class Own(IntEnum):
     NOTHING = 4
 
 
+_FAMILIES: Final = (Family.CLAUDE, Family.GEMINI, Family.QWEN, Family.JETBRAINS)  # by what their tools can do
+
+
 class Fit(NamedTuple):
     """The best match of a workspace; less is better."""
 
@@ -171,6 +174,7 @@ class Rank(NamedTuple):
     gone: bool  # a dead or reused PID comes last, and so does what may not be there at all
     own: Own
     fit: tuple[Tier, How, int]
+    family: int  # a window that runs several plugins is there several times: before focus, which is the window's
     unfocused: float
     age: float
     port: int
@@ -202,6 +206,7 @@ def stand(candidate: Candidate, place: Place, terminal: Terminal) -> Standing:
         gone=candidate.pid in (Pid.DEAD, Pid.REUSED) or candidate.listener is Listener.HIDDEN,
         own=own,
         fit=(fit.tier, fit.how, fit.apart),
+        family=_FAMILIES.index(candidate.lock.family),
         unfocused=math.inf if candidate.last_focus is None else -candidate.last_focus,
         age=-candidate.modified,
         port=candidate.lock.port,
@@ -213,7 +218,7 @@ def stand(candidate: Candidate, place: Place, terminal: Terminal) -> Standing:
 def _own(candidate: Candidate, terminal: Terminal) -> Own:
     family = family_of_name(candidate.lock.ide_name)
     signs = {
-        Own.PORT: candidate.lock.port == terminal.port,
+        Own.PORT: candidate.lock.port == terminal.port or candidate.lock.port in terminal.companions,
         Own.ANCESTRY: candidate.ancestor,
         Own.FAMILY: family is not None and family is terminal.family,
         Own.GROUP: related(family, terminal.group),
