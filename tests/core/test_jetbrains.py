@@ -24,6 +24,8 @@ _SEEN = ide(4005, name="JetBrains IDE", family=Family.JETBRAINS)
 JB = replace(_SEEN, lock=_SEEN.lock.model_copy(update={"transport": Transport.SSE, "pid": None}))
 OTHER = replace(JB, lock=JB.lock.model_copy(update={"port": 4006}))
 
+PYCHARM = replace(JB, lock=JB.lock.model_copy(update={"ide_name": "JetBrains PyCharm"}))
+
 OPEN = OpenFile(path="/w/a.py", line=2, text="one\ntwo\n")
 EDITORS = CallTool(tool="getOpenEditors", arguments=b"{}")
 PROBLEMS = CallTool(tool="getDiagnostics", arguments=b"{}", file="/w/a.py")
@@ -300,6 +302,13 @@ def test_a_call_of_its_only_link_that_is_lost_is_told(live: Playbook) -> None:
             ),
         )
     )
+
+
+def test_another_client_takes_no_place_of_ours(live: Playbook) -> None:
+    busy = replace(JB, occupied=True)
+    live >> closed(LinkState.SLOT_LOST, "another client took its one place", JB)
+    assert live.router.links.state_of(JB) == (LinkState.LISTENING, "")
+    live >> asks(OPEN, scene=scene(busy), at=2000.0) << dials(PYCHARM)
 
 
 def test_what_it_has_no_tool_for_is_refused_unasked(story: Playbook) -> None:
