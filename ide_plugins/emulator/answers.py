@@ -9,6 +9,7 @@ from typing import Any, Final
 from . import rpc
 from .diffs import Diff, DiffTabs
 from .faults import Fault, Faults
+from .jetbrains import refusal
 from .personality import Personality
 from .tools import Arguments, Tool, file_not_found, text_result
 from .window import Window
@@ -66,6 +67,8 @@ class Answers:
         tool.check(arguments)
         if tool.run is None:
             return self._open_diff(client, request.id, arguments)
+        if (wrong := refusal(self.faults)) is not None:
+            return wrong
         if name == "openFile" and Fault.OPENFILE_LIES in self.faults:
             return text_result(f"Error opening file: {_named_file(arguments).get('path')}")
         return tool.run(self.window, self.tabs.of(client) if self.plugin.own_diffs else self.tabs, arguments)

@@ -262,6 +262,8 @@ class Emulator:
         )
 
     def _write_lock(self) -> None:
+        if not self._plugin.announces:
+            return
         if Fault.HALF_LOCK in self._faults:
             self._lock.write_half()
         elif self._plugin.loose_lock or Fault.LOOSE_LOCK in self._faults:

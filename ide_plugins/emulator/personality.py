@@ -1,8 +1,8 @@
 """Whose plugin is played: what differs from the official extension, one row for each plugin.
 
-What their tools do otherwise is in `deviations` and `companions`; all else that differs is a column here. Source:
-docs/protocol.md and the facts that it cites; claude-code-ide.el (``el``) and monet were run, claudecode.nvim and the
-companions of Gemini CLI and Qwen Code were read.
+What their tools do otherwise is in `deviations`, `companions` and `jetbrains`; all else that differs is a column here.
+Source: docs/protocol.md and the facts that it cites; claude-code-ide.el (``el``) and monet were run, claudecode.nvim,
+the companions of Gemini CLI and Qwen Code and JetBrains' own server were read.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
-from . import companions
+from . import companions, jetbrains
 from .debts import Outcome
 from .deviations import el_selection, el_tools, monet_tools, nvim_tools
 from .listener import KEEP_ALIVE_S, MAX_FRAME_BYTES, Endpoint, Newcomer
@@ -23,7 +23,7 @@ from .window import Window
 
 __all__ = ["PERSONALITIES", "Personality", "PersonalityName"]
 
-PersonalityName = Literal["official", "nvim", "el", "monet", "gemini", "qwen"]
+PersonalityName = Literal["official", "nvim", "el", "monet", "gemini", "qwen", "jetbrains"]
 
 COMMUNITY_VERSION: Final = "2024-11-05"  # what each of them answers to whichever version
 COMPANION_BYTES: Final = 10 * 1024 * 1024
@@ -37,6 +37,7 @@ class Personality:
     ide_name: str = "Visual Studio Code"
     transport: Transport = "ws"
     announcement: type[LockFile] = LockFile
+    announces: bool = True  # else there is no such file
     endpoint: Endpoint = field(default_factory=Endpoint)  # over streamable HTTP
     max_frame_bytes: int = MAX_FRAME_BYTES
     keep_alive_s: float = KEEP_ALIVE_S  # over HTTP, between comments or pings
@@ -126,5 +127,15 @@ PERSONALITIES: Final[Mapping[PersonalityName, Personality]] = {
         tools=companions.qwen_tools,
         outcome=companions.qwen_outcome,
         server=companions.server("qwen-code-companion-mcp-server"),
+    ),
+    "jetbrains": Personality(
+        ide_name="IntelliJ IDEA",
+        transport="sse",
+        announces=False,
+        endpoint=Endpoint(path="/stream"),
+        new_token=lambda: None,
+        newcomer="joins",
+        server=jetbrains.SERVER,
+        tools=jetbrains.tools,
     ),
 }
