@@ -15,6 +15,7 @@ from bridge.core.ranking import UNANNOUNCED
 from bridge.core.reach import Mode, Terrain
 from bridge.core.reviews import Review
 from bridge.core.selection import UNPIN, Candidate, Pid, Pinned, Verdict
+from bridge.core.summary import some_names
 from bridge.core.text import visible
 from pathconv import WSL
 
@@ -27,6 +28,7 @@ __all__ = [
     "Published",
     "ReviewRow",
     "Status",
+    "StayedOut",
     "ide_row",
     "machine_row",
     "render",
@@ -113,6 +115,14 @@ class Published(TypedDict):
     agents: int  # that are connected
 
 
+class StayedOut(TypedDict):
+    """A hook that lately did not review because of its agent's permission mode."""
+
+    agent: str
+    reason: str
+    at: float  # epoch seconds
+
+
 class Status(TypedDict):
     """Everything."""
 
@@ -125,6 +135,7 @@ class Status(TypedDict):
     ignored: list[Ignored]
     reviews: list[ReviewRow]
     published: list[Published]
+    stayed_out: list[StayedOut]
     warnings: list[str]
     counters: dict[str, int]
 
@@ -286,7 +297,7 @@ def _review_lines(reviews: Iterable[ReviewRow], directory: str, now: float) -> I
     """Say what waits, and on a line of its own, which no long path cuts off, where to find it."""
     here = directory.rstrip("/") + "/"
     for review in reviews:
-        paths = ", ".join(visible(path.removeprefix(here)) for path in review["paths"])
+        paths = some_names([visible(path.removeprefix(here)) for path in review["paths"]])
         yield f"review {review['id']} waits: {paths}"
         place = _PLACES[review["where"]].format(ide=visible(review["ide"] or ""), id=review["id"])
         yield f"    proposed {_ago(review['created'], now)}; {place}"

@@ -27,8 +27,10 @@ from bridge.core.router import Router
 from bridge.core.status import Daemon
 from bridge.core.text import visible
 from bridge.daemon.engine import Engine
+from bridge.daemon.hooks import Hooks
 from bridge.daemon.instance import AlreadyRunning, Instance, claim
 from bridge.daemon.lookout import Lookout
+from bridge.daemon.mcp import McpFront
 from bridge.daemon.methods import Methods
 from bridge.daemon.pages import Pages
 from bridge.daemon.pins import SETTING, Pins
@@ -108,7 +110,7 @@ def _log_to(path: str) -> None:
     handler = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
     handler.setFormatter(_Visible("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for chatty in ("websockets", "watchfiles", "uvicorn", "filelock", "aiohttp", "sse_starlette"):
+    for chatty in ("websockets", "watchfiles", "uvicorn", "filelock", "aiohttp", "sse_starlette", "mcp"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
@@ -150,6 +152,7 @@ class _Life:
 
     async def _drain(self, control: ControlServer) -> None:
         logger.info("stopping")
+        self.hooks.stop()
         await control.stop(self._restart)
         self.engine.stop()
         with suppress(TimeoutError):
@@ -176,10 +179,13 @@ class _Life:
         self.engine.joined(self.pages)
         self.publications = Publications(tasks, Poses(self.engine, lookout), self._journal, places.home, places.state)
         lookout.own = self.publications
+        self.hooks = Hooks(self.engine, lookout, self.publications, always=self._settings.hook_always)
         methods = Methods(
-            self.engine, lookout, self.pages, self.publications, self._about, self._warnings, self.stop, self._needed
+            *(self.engine, lookout, self.pages, self.publications, self.hooks),
+            *(self._about, self._warnings, self.stop, self._needed),
         )
-        control = ControlServer(tasks, methods.table(), self, self._instance.token)
+        front = McpFront(tasks, self.engine, lookout, self.pages)
+        control = ControlServer(tasks, methods.table() | front.table(), self, self._instance.token)
         await self._journal.run(Journal.purge, time.time() - EXPIRES_AFTER_S)
         await self.pages.resume()
         self.engine.feed(Restored(time.time(), await self._journal.run(Journal.undecided)))
@@ -222,6 +228,7 @@ class _Life:
         """A session ended: from now on the daemon may be idle."""
         self._note_use()
         self.engine.left(session)
+        self.hooks.left(session)
         await self.publications.left(session)
 
     def _note_use(self) -> None:

@@ -28,6 +28,7 @@ __all__ = [
     "key_of",
     "new_review",
     "text_of",
+    "text_there",
     "text_to_search",
 ]
 
@@ -153,7 +154,13 @@ def _compare(path: str, proposed: str, base: str | None, new_directories: bool) 
 
 def text_of(path: str) -> str:
     """Read a file's text; "" where there is none. Raises `BadData` for what is no text."""
-    return _decode(path, read_file(os.fsencode(os.path.realpath(path)), MOST_TEXT))
+    return text_there(path) or ""
+
+
+def text_there(path: str) -> str | None:
+    """Read a file's text; None where there is no file. Raises `BadData` for what is no text."""
+    there = read_file(os.fsencode(os.path.realpath(path)), MOST_TEXT)
+    return None if there is None else _decode(path, there)
 
 
 def _decode(path: str, data: bytes | None) -> str:

@@ -28,6 +28,7 @@ class Settings(BaseModel):
     takeover: bool = Field(default=False, description="Take an IDE's only place although an agent holds it.")
     idle_minutes: float = Field(default=30.0, gt=0, description="How long an unused daemon stays.")
     ide_host: str | None = Field(default=None, description="The only host on which IDEs are looked for.")
+    hook_always: bool = Field(default=False, description="Review what hooks see also where agents ask nobody.")
     container_host: bool = Field(default=False, description="In a container, look for IDEs on its host too.")
     jetbrains_mcp: bool | tuple[int, ...] = Field(
         default=False, description="Use the MCP server of JetBrains IDEs: true, or a list of its ports."

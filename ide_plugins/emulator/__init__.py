@@ -3,8 +3,8 @@
 For tests, in process (`Emulator`) or as a process (``python -m ide_plugins.emulator --help``), and as a
 template for authors of plugins: `lock` announces, `listener` lets clients in over `websocket`, `sse` or `streamable`,
 `answers` and `tools` answer, `diffs` holds what a human decides, `ide` joins them. `human` and `faults` are for tests
-alone, `personality`, `deviations` and `companions` play other plugins. Nothing of `bridge` is used here, so that a
-mistake there cannot hide behind the same mistake on this side.
+alone, `personality`, `deviations` and `companions` play other plugins, `jetbrains` a server. Nothing of `bridge`
+is used here, so that a mistake there cannot hide behind the same mistake on this side.
 """
 
 from .diffs import Diff

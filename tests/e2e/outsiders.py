@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -64,12 +64,18 @@ def ignored(said: dict[str, Any]) -> dict[str, str]:
 
 def look_at_page(review_id: str) -> dict[str, Any]:
     """Open the review's page as the browser does; give the review as the page shows it."""
-    return asyncio.run(visit_page(_link(review_id), None))
+    return asyncio.run(_visit(_link(review_id), None))
 
 
-def decide_on_page(review_id: str, *, accept: bool = True, text: str | None = None) -> dict[str, Any]:
-    """Decide on the review's page, accepting `text` if it was edited; give the review as the page shows it then."""
-    return asyncio.run(visit_page(_link(review_id), {"accept": accept, "files": None if text is None else [text]}))
+def decide_on_page(
+    review_id: str, *, accept: bool = True, text: str | None = None, texts: list[str | None] | None = None
+) -> dict[str, Any]:
+    """Decide on the review's page, accepting `text` if it was edited; give the review as the page shows it then.
+
+    `texts` is for several files: None stands for one that is rejected.
+    """
+    files = texts if text is None else [text]
+    return asyncio.run(_visit(_link(review_id), {"accept": accept, "files": files}))
 
 
 def _link(review_id: str) -> str:
@@ -78,8 +84,12 @@ def _link(review_id: str) -> str:
     return link
 
 
-async def visit_page(link: str, decision: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Open a link as the browser does, and perhaps decide; give the review as the page shows it then."""
+def visit(link: str, decision: dict[str, Any] | None) -> dict[str, Any]:
+    """Open the page that a link leads to, decide there if that is wanted, and give the review as it is shown then."""
+    return asyncio.run(_visit(link, decision))
+
+
+async def _visit(link: str, decision: dict[str, Any] | None) -> dict[str, Any]:
     address, _, code = link.partition("#code=")
     async with aiohttp.ClientSession(
         cookie_jar=aiohttp.CookieJar(unsafe=True),  # the others keep nothing for a host without a name

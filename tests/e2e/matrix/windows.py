@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from bridge.client import Client
 from ide_plugins.emulator import PERSONALITIES, Emulator
-from tests.e2e.outsiders import visit_page
+from tests.e2e.outsiders import visit
 from tests.e2e.support import PATIENCE_S, Home
 
 __all__ = ["MINE", "NEW", "OLD", "Window", "World", "window", "world"]
@@ -103,7 +103,7 @@ class Page:
         self._link = await asyncio.to_thread(self._find, file)
 
     async def decide(self, deed: str) -> None:
-        await visit_page(self._link, DECISIONS[deed])
+        await asyncio.to_thread(visit, self._link, DECISIONS[deed])
 
     def _find(self, file: Path) -> str:
         """Find the review of `file` in what waits, as ``bridge review list`` does, and ask for its link."""
