@@ -39,6 +39,7 @@ class Paths:
         self.address = f"{state}/daemon.json"  # what the running daemon says of itself
         self.log = f"{state}/log/daemon.log"
         self.doors = f"{state}/doors"  # 0600 files that lead a browser to a review
+        self.installed = f"{state}/installed"  # other programs' files as they were before `bridge install`
 
 
 def paths(environ: Mapping[str, str]) -> Paths:

@@ -76,6 +76,8 @@ PURE = frozenset(
         "re",
         "shlex",
         "string",
+        "tomllib",
+        "types",
         "typing",
         "unicodedata",
         "weakref",

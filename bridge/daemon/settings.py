@@ -54,7 +54,7 @@ class Settings(BaseModel):
     @classmethod
     def _are_ports(cls, value: object) -> object:
         """Refuse with one sentence what is neither; a strict union would say two things about it."""
-        if isinstance(value, list) and all(type(port) is int and 1 <= port <= 65535 for port in value):
+        if isinstance(value, list | tuple) and all(type(port) is int and 1 <= port <= 65535 for port in value):
             return tuple(dict.fromkeys(value))
         if not isinstance(value, bool):
             raise ValueError("neither true nor false nor a list of ports, such as [64342]")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from bridge.core.reviews import digest
 from bridge.errors import BadData, BridgeError, Conflict, WriteFailed
 
-__all__ = ["Accepted", "read_file", "write_accepted", "write_all"]
+__all__ = ["Accepted", "read_file", "write_accepted", "write_all", "write_whole"]
 
 
 def read_file(path: bytes, limit: int | None = None) -> bytes | None:
@@ -90,7 +90,7 @@ def write_all(files: Iterable[Accepted], review_id: str = "ID") -> list[bytes]:
                 _stage(one)
         for one in staged:
             with _told(one.path, review_id):
-                _refuse_another_s(one)
+                _refuse_another(one)
         for one in staged:
             with _told(one.path, review_id):
                 _put(one)
@@ -106,11 +106,49 @@ def write_all(files: Iterable[Accepted], review_id: str = "ID") -> list[bytes]:
     return written
 
 
+def write_whole(path: bytes, data: bytes, before: bytes | None) -> None:
+    """Write a file of another program's, which the human has seen as `before` (None: there was none).
+
+    As `write_all` writes one; a new file is this user's alone.
+
+    Raises:
+        Conflict: the file is not `before` any more, or has other names (hard links).
+        WriteFailed: the system refuses; nothing was changed.
+    """
+    target = os.path.realpath(path)
+    one = _Staged(path, target, data, _stamp(target), new_mode=0o600)
+    try:
+        if read_file(target) != before:
+            raise _Changed
+        if before is not None and os.stat(target).st_nlink > 1:
+            raise Conflict(
+                f"{os.fsdecode(path)} has other names (hard links): replacing it would part them",
+                "edit it by hand",
+            )
+        _stage(one)
+        _put(one)
+    except _Changed as exc:
+        raise Conflict(f"{os.fsdecode(path)} changed meanwhile: nothing was written", "look at it, try again") from exc
+    except OSError as exc:
+        raise WriteFailed(f"cannot write {os.fsdecode(path)}: {exc.strerror}", "mend the cause, try again") from exc
+    finally:
+        _clear(one)
+
+
+class _Changed(Exception):
+    """The file is not what it was a moment ago."""
+
+
 @contextmanager
 def _told(path: bytes, review_id: str) -> Iterator[None]:
     """Turn the system's refusal into ours."""
     try:
         yield
+    except _Changed as exc:
+        raise Conflict(
+            f"accepted, but {os.fsdecode(os.path.realpath(path))} changed a moment ago",
+            "the decision is kept: look, then apply it again",
+        ) from exc
     except OSError as exc:
         raise WriteFailed(
             f"accepted, but {os.fsdecode(path)} could not be written: {exc.strerror}",
@@ -126,6 +164,7 @@ class _Staged:
     target: bytes
     data: bytes
     seen: tuple[int, ...] | None
+    new_mode: int = 0o666  # of a file that was not there, less the umask
     temporary: bytes | None = None
 
 
@@ -171,13 +210,13 @@ def _stage(one: _Staged) -> None:
     with os.fdopen(fd, "wb") as file:
         file.write(one.data)
         file.flush()  # before the mode: a write takes set-user-id away
-        _look_like(one.target, fd)
+        _look_like(one.target, fd, one.new_mode)
         os.fsync(fd)
 
 
 def _put(one: _Staged) -> None:
     assert one.temporary is not None
-    _refuse_another_s(one)
+    _refuse_another(one)
     os.rename(one.temporary, one.target)
     one.temporary = None
     _sync_directory(os.path.dirname(one.target))
@@ -189,23 +228,20 @@ def _clear(one: _Staged) -> None:
             os.unlink(one.temporary)
 
 
-def _refuse_another_s(one: _Staged) -> None:
-    """Two may apply one decision at once; any other change of the last moment is a `Conflict`."""
+def _refuse_another(one: _Staged) -> None:
+    """Two may apply one decision at once; any other change of the last moment is refused (`_Changed`)."""
     if _stamp(one.target) != one.seen and read_file(one.target) != one.data:
-        raise Conflict(
-            f"accepted, but {os.fsdecode(one.target)} changed a moment ago",
-            "the decision is kept: look, then apply it again",
-        )
+        raise _Changed
 
 
-def _look_like(target: bytes, fd: int) -> None:
-    """Give the temporary file the owner, group and mode of the old one, or those that a new file would get."""
+def _look_like(target: bytes, fd: int, new_mode: int) -> None:
+    """Give the temporary file the owner, group and mode of the old one, or those of a new one."""
     try:
         old = os.stat(target)
     except FileNotFoundError:
         mask = os.umask(0o077)
         os.umask(mask)
-        os.fchmod(fd, 0o666 & ~mask)
+        os.fchmod(fd, new_mode & ~mask)
         return
     if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
         with suppress(PermissionError):  # only root may give files away; a group of ours we may set
