@@ -48,6 +48,7 @@ class Daemon(TypedDict):
     log: str
     capabilities: list[str]
     page: bool  # whether the page is being served
+    mcp_http: str | None  # the address of MCP over HTTP, if that is on
 
 
 class Machine(TypedDict):
@@ -213,6 +214,8 @@ def render(status: Status, now: float, *, color: bool = False, columns: int = 10
     lines += _machine_lines(status["machine"])
     lines += _ide_lines(status["ides"], now, color)
     lines += _published_lines(status["published"])
+    if daemon["mcp_http"] is not None:
+        lines.append(f"MCP over HTTP is on: {daemon['mcp_http']} (bridge mcp --http tells where the token is)")
     lines += _pin_lines(status)
     fixes = dict.fromkeys((ide["fix"], ide["state"] in _TAKEN) for ide in status["ides"] if ide["fix"])
     if not status["ides"]:
