@@ -8,7 +8,7 @@ asker hears what happened. Whoever takes an errand back, or leaves, gets no answ
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -21,13 +21,14 @@ from bridge.core.jsonrpc import Message, RequestId
 from bridge.core.link import UP, Link
 from bridge.core.links import CALL_S, Links
 from bridge.core.posing import offered
-from bridge.core.selection import no_ide
-from bridge.core.spots import find_spot
+from bridge.core.selection import Place, no_ide
 from bridge.core.translate import Unmappable
+from bridge.core.wording import disowned, opening, relayed, worded
 from bridge.errors import BadData, BridgeError, Unavailable, Usage
 
 __all__ = ["MOST_ARGUMENTS", "NOT_RELAYED", "RELAYED", "Errands"]
 
+_TOOLS: Final[dict[type, str]] = {OpenFile: "openFile", AskDirty: "checkDocumentDirty"}
 MOST_ARGUMENTS: Final = 2**20  # bytes, JSON; all of an IDE's agents share what it has not read yet
 
 # Tools that show or save, and decide nothing; a plugin's own tool might accept a diff in the human's place (D11).
@@ -84,7 +85,7 @@ class Errands:
         """Choose among the IDEs that are left."""
         asked = errand.asked
         assert asked.scene is not None
-        selection = self._links.choose(asked.scene, now)
+        selection = self._links.choose(asked.scene, now, errand.tool)
         if selection.chosen is not None:
             self._links.use(selection.chosen, errand, now)
         elif isinstance(asked.ask, AskDirty):
@@ -96,6 +97,9 @@ class Errands:
 
     def begin(self, errand: _Errand, link: Link, now: float) -> None:
         """Make the call that the errand is about, on a live link."""
+        if errand.tool and link.lacks(errand.tool) is not None:  # which its list of tools has shown only now
+            self.choose_again(errand, now)
+            return
         asked = errand.asked
         try:
             errand.sent = self._call(errand, link, now)
@@ -109,24 +113,23 @@ class Errands:
         asked = errand.asked
         call = partial(self._links.call, link, now=now)
         match asked.ask:
-            case CallTool(tool=tool, meta=meta) as ask:
+            case CallTool(meta=meta) as ask:
                 done = partial(self._relay, errand, ask)
-                arguments = _arguments(link, ask)
+                tool, arguments, _ = worded(link, ask, errand.place)
                 errand.until = errand.until or now + CALL_S
                 wanted = partial(call, patience=errand.until - now, session=asked.session, raw=True)
                 return link, wanted(tool, arguments, done, meta=meta)
             case AskDirty(path=path):
                 arguments = jsonrpc.dump(dialects.file_arguments(link.tools, "checkDocumentDirty", path))
                 return link, call("checkDocumentDirty", arguments, partial(self._dirty, errand))
-            case OpenFile(path=path, line=line, column=column, text=text):
-                spot = find_spot(text, line, column) if text is not None and line else None
-                given, positioned = dialects.open_file_arguments(link.tools, path, line=line, spot=spot)
-                return link, call("openFile", jsonrpc.dump(given), partial(self._opened, errand, positioned))
+            case OpenFile() as ask:
+                tool, arguments, positioned = opening(link, ask)
+                return link, call(tool, arguments, partial(self._opened, errand, positioned))
         self._list(errand, link)
         return None
 
-    def choose_again(self, errand: _Errand, link: Link, now: float) -> None:
-        """Try the next IDE: the link to this one could not be opened."""
+    def choose_again(self, errand: _Errand, now: float) -> None:
+        """Try the next IDE: the link to this one could not be opened, or cannot do it."""
         try:
             self._try(errand, now)
         except BridgeError as error:
@@ -167,6 +170,8 @@ class Errands:
     ) -> None:
         """Pass a tool's result on as it is; only positions that count from 1 are shifted."""
         failure = answer.error
+        if self._disowned(errand, link, message, now):
+            return
         if message is None and link.state not in UP and not errand.again:
             if self._sent_again(errand, now):
                 return
@@ -176,7 +181,7 @@ class Errands:
             if ask.posed and ask.tool == "openFile":
                 failure = answers.read_open_file(answers.read_answer(message))[0]
             try:
-                result = _relayed(link, message)
+                result = relayed(link, ask, errand.place, message)
             except (ValueError, RecursionError):
                 failure = "its answer is not JSON that can be passed on"
             if failure is None:
@@ -198,14 +203,29 @@ class Errands:
     def _opened(
         self, errand: _Errand, positioned: bool, link: Link, answer: Answer, message: Message | None, now: float
     ) -> None:
+        if self._disowned(errand, link, message, now):
+            return
         failure, found = answers.read_open_file(answer)
         if failure is not None:
             self._fail(errand, link, failure)
             return
         self._reply(errand, {"ide": link.name, "port": link.lock.port, "positioned": positioned and found})
 
+    def _disowned(self, errand: _Errand, link: Link, message: Message | None, now: float) -> bool:
+        """Try the next IDE, if this one says that what was asked about is none of its own."""
+        if (reason := disowned(link, message)) is None:
+            return False
+        scene = errand.asked.scene
+        assert scene is not None
+        others = tuple(
+            replace(seen, foreign=reason) if seen.lock.ide_id == link.id else seen for seen in scene.candidates
+        )
+        errand.asked, errand.sent = replace(errand.asked, scene=replace(scene, candidates=others)), None
+        self.choose_again(errand, now)
+        return True
+
     def _list(self, errand: _Errand, link: Link | None) -> None:
-        names = None if link is None else list(link.tools.schemas)
+        names = None if link is None else list(link.offers)
         self._followers.asked_for_tools(errand.asked.session, offered(names))
         self._reply(errand, names)
 
@@ -226,20 +246,6 @@ class Errands:
         self._refuse(errand, Unavailable(f"{link.name} could not do it: {reason}", "bridge status"))
 
 
-def _arguments(link: Link, ask: CallTool) -> bytes:
-    """Give a call's arguments as this IDE's plugin names them."""
-    if ask.file is not None:
-        return jsonrpc.dump(dialects.file_arguments(link.tools, ask.tool, ask.file))
-    return dialects.fitted(link.tools, ask.tool, ask.arguments) if ask.posed else ask.arguments
-
-
-def _relayed(link: Link, message: Message) -> bytes:
-    """Give the result on one line, as the agents' sockets want it; raises `ValueError` or `RecursionError`."""
-    if link.traits.one_based:
-        return jsonrpc.dump(answers.zero_based_result(jsonrpc.load(message.result)))
-    return jsonrpc.compact(message.result)
-
-
 @dataclass(slots=True, eq=False)
 class _Errand:
     """The job of asking one IDE one thing for one session."""
@@ -252,6 +258,18 @@ class _Errand:
     withdrawn: bool = False
 
     @property
+    def tool(self) -> str:
+        """The official tool that it needs; empty for none."""
+        ask = self.asked.ask
+        return ask.tool if isinstance(ask, CallTool) else _TOOLS.get(type(ask), "")
+
+    @property
+    def place(self) -> Place:
+        """Where its asker is, and what it is about."""
+        assert self.asked.scene is not None
+        return self.asked.scene.place
+
+    @property
     def seeks_until(self) -> float | None:
         """When it must have found another IDE, if it is on its way to one again."""
         return self.until if self.again and self.sent is None else None
@@ -262,4 +280,4 @@ class _Errand:
 
     def failed(self, link: Link, now: float) -> None:
         if not self.withdrawn:
-            self.errands.choose_again(self, link, now)
+            self.errands.choose_again(self, now)
