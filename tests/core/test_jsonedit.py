@@ -105,6 +105,10 @@ def test_an_element_is_appended(before: str, after: str) -> None:
         ('{"n": 2,}', ["n"], "{}"),
         ('{ /* kept */ "n": 2\n}', ["n"], "{ /* kept */\n}"),
         ('{"n": 2 // kept\n}', ["n"], "{ // kept\n}"),
+        ('{ // {\n  "n": 2\n}', ["n"], "{ // {\n}"),
+        ('{ // {\n  "n": 2 }', ["n"], "{ // {\n   }"),
+        ('{ /* { */ "n": 2 }', ["n"], "{ /* { */ }"),
+        ('{"n": 2 /* of it */ , }', ["n"], "{ /* of it */ }"),
         ('{"a": [1, 2, 3]}', ["a", 1], '{"a": [1, 3]}'),
         ('{"a": [{"b": [7]}]}', ["a", 0, "b", 0], '{"a": [{"b": []}]}'),
     ],
@@ -126,6 +130,9 @@ def test_what_is_not_there_cannot_be_changed(path: list[str | int]) -> None:
         remove(text, path)
     with pytest.raises(KeyError):
         replace(text, path, 1)
+    for nothing in ("", "// none"):
+        with pytest.raises(KeyError):
+            remove(nothing, path)
 
 
 @pytest.mark.parametrize(
