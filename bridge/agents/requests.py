@@ -7,18 +7,20 @@ relative one counts from the session's directory.
 On a TCP socket ``prove`` comes before everything else (`bridge.proof`). An error's ``code`` is an exit code of
 `bridge.errors`, and its ``data`` has ``code`` (a name) and ``hint``; a line that is no request gets -32700. The daemon
 also notifies: ``review/surface`` ``{id, surface, ide, reason}`` to whoever waits for a review, each time it moves,
-``daemon/stopping`` ``{restart}`` to everybody, and ``event`` to those who subscribed (`bridge.news`). Results of what
-`bridge.asking` describes are those of the clients' methods; the others are for the command line.
+``daemon/stopping`` ``{restart}`` to everybody, and ``event`` to those who subscribed (`bridge.news`). After
+``mcp/serve`` the connection speaks MCP; two notifications on it are for `bridge.forwarder` and not for the agent:
+``daemon/stopping``, and ``review/page`` ``{id, door}`` when a review of the agent's is on the page (`door`: a file for
+the browser). Results of what `bridge.asking` describes are those of the clients' methods; the others are for the
+command line.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from bridge.core import jsonrpc
-from bridge.core.lockfile import Transport
 from bridge.core.reviews import Surface
 from bridge.errors import Usage
 
@@ -54,10 +56,11 @@ __all__ = [
 # (`bridge.connection.Daemon.require`).
 CAPABILITIES: Final = (
     *("open", "call", "dirty", "review", "page", "status"),
-    *("events", "request", "publish", "replace", "terminal", "use", "hook"),
+    *("events", "request", "publish", "replace", "terminal", "use", "mcp", "hook"),
 )
 
 
+Published = Literal["ws", "sse"]  # how the bridge is spoken to as an IDE; agents know no other way
 ReviewId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 Name = Annotated[str, msgspec.Meta(max_length=4096)]  # titles, keys, names: for eyes, and kept in memory
 MOST_TEXT: Final = 8 * 2**20  # characters of one file's text
@@ -206,7 +209,7 @@ class List(msgspec.Struct):
 class PublishRun(msgspec.Struct):
     """``publish/run``: be an IDE for a child that is about to start; `port` is the one of the last time, or 0."""
 
-    transport: Transport = Transport.WEBSOCKET
+    transport: Published = "ws"
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
 
 
@@ -221,7 +224,7 @@ class PublishSet(msgspec.Struct):
     """``publish/set``: be an IDE for every agent, or no longer."""
 
     on: bool
-    transport: Transport = Transport.WEBSOCKET
+    transport: Published = "ws"
 
 
 class TakeBack(msgspec.Struct):

@@ -33,9 +33,12 @@ COMMANDS = {
     "hook": ("bridge.cli.hook", "answer an agent's hook: the human reviews what it is about to write"),
     "selection": ("bridge.cli.selection", "print what is selected in the IDE"),
     "diagnostics": ("bridge.cli.diagnostics", "print the problems that the IDE knows of, of a file or of all"),
+    "mcp": ("bridge.cli.mcp", "speak MCP on stdin and stdout, for an agent that is told to start this"),
     "review": ("bridge.cli.review", "list, show, open, wait for, print, apply or cancel reviews"),
     "path": ("bridge.cli.path", "translate paths between Windows and WSL, like wslpath, and say why"),
     "shell-hook": ("bridge.cli.shell_hook", "print what a shell evaluates, so that agents attach to its IDE"),
+    "install": ("bridge.cli.install", "register the bridge with an agent or an editor: MCP server and hook"),
+    "uninstall": ("bridge.cli.install", "take that out again"),
     "doctor": ("bridge.cli.doctor", "check everything and say how to mend it"),
     "up": ("bridge.cli.daemon", "start the bridge (any command does that by itself)"),
     "down": ("bridge.cli.daemon", "stop the bridge; undecided reviews stay"),
@@ -48,7 +51,8 @@ COMMANDS = {
 
 # They start and stop it, need none, or must not start one: there is nothing to forbid.
 _NO_DAEMON = frozenset(
-    f"bridge.cli.{name}" for name in ("bugreport", "completions", "daemon", "logs", "man", "path", "shell_hook")
+    f"bridge.cli.{name}"
+    for name in ("bugreport", "completions", "daemon", "install", "logs", "man", "path", "shell_hook")
 )
 _BAD_HOOK = 64  # EX_USAGE: from a hook an agent takes 2 for a no, and a mistyped option would forbid every edit
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room where our output goes; other writes say so themselves

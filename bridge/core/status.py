@@ -15,6 +15,7 @@ from bridge.core.ranking import UNANNOUNCED
 from bridge.core.reach import Mode, Terrain
 from bridge.core.reviews import Review
 from bridge.core.selection import UNPIN, Candidate, Pid, Pinned, Verdict
+from bridge.core.summary import some_names
 from bridge.core.text import visible
 from pathconv import WSL
 
@@ -47,6 +48,7 @@ class Daemon(TypedDict):
     log: str
     capabilities: list[str]
     page: bool  # whether the page is being served
+    mcp_http: str | None  # the address of MCP over HTTP, if that is on
 
 
 class Machine(TypedDict):
@@ -212,6 +214,8 @@ def render(status: Status, now: float, *, color: bool = False, columns: int = 10
     lines += _machine_lines(status["machine"])
     lines += _ide_lines(status["ides"], now, color)
     lines += _published_lines(status["published"])
+    if daemon["mcp_http"] is not None:
+        lines.append(f"MCP over HTTP is on: {daemon['mcp_http']} (bridge mcp --http tells where the token is)")
     lines += _pin_lines(status)
     lines += _stayed_out_lines(status["stayed_out"], now)
     fixes = dict.fromkeys((ide["fix"], ide["state"] in _TAKEN) for ide in status["ides"] if ide["fix"])
@@ -302,7 +306,7 @@ def _review_lines(reviews: Iterable[ReviewRow], directory: str, now: float) -> I
     """Say what waits, and on a line of its own, which no long path cuts off, where to find it."""
     here = directory.rstrip("/") + "/"
     for review in reviews:
-        paths = ", ".join(visible(path.removeprefix(here)) for path in review["paths"])
+        paths = some_names([visible(path.removeprefix(here)) for path in review["paths"]])
         yield f"review {review['id']} waits: {paths}"
         place = _PLACES[review["where"]].format(ide=visible(review["ide"] or ""), id=review["id"])
         yield f"    proposed {_ago(review['created'], now)}; {place}"

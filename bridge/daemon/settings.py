@@ -42,6 +42,10 @@ class Settings(BaseModel):
         default=None, description='In WSL, your Windows profile, if it is not found by itself; "" for none.'
     )
 
+    mcp_http: int | None = Field(
+        default=None, ge=1, le=65535, description="The port of 127.0.0.1 for MCP over HTTP; none: it is off."
+    )
+
     @field_validator("ide_host")
     @classmethod
     def _is_a_host(cls, host: str | None) -> str | None:
@@ -54,7 +58,7 @@ class Settings(BaseModel):
     @classmethod
     def _are_ports(cls, value: object) -> object:
         """Refuse with one sentence what is neither; a strict union would say two things about it."""
-        if isinstance(value, list) and all(type(port) is int and 1 <= port <= 65535 for port in value):
+        if isinstance(value, list | tuple) and all(type(port) is int and 1 <= port <= 65535 for port in value):
             return tuple(dict.fromkeys(value))
         if not isinstance(value, bool):
             raise ValueError("neither true nor false nor a list of ports, such as [64342]")
