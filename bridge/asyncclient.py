@@ -94,6 +94,7 @@ class AsyncClient:
     call_tool = _asks(asking.call_tool)
     is_dirty = _asks(asking.is_dirty)
     propose = _asks(asking.propose)
+    propose_files = _asks(asking.propose_files)
     cancel = _asks(asking.cancel)
     delivered = _asks(asking.delivered)
     status = _asks(asking.status)

@@ -30,6 +30,7 @@ from bridge.core.events import (
     Withdrawn,
 )
 from bridge.core.link import Link
+from bridge.core.lockfile import Family
 from bridge.core.ranking import Candidate, Place
 from bridge.core.reviews import Change, Review, digest
 from bridge.core.router import Router
@@ -41,6 +42,7 @@ PAGE = SessionId(0)
 
 CODE = ide(4001, "/w", token="secret-code")
 IDEA = ide(4002, "/w", name="IntelliJ IDEA", token="secret-idea", modified=900.0)
+GEMINI = ide(4004, "/w", name="VS Code", token="secret-gemini", family=Family.GEMINI)
 NVIM = ide(4003, "/w", name="Neovim", token="secret-nvim")
 WIDE = "openFile openDiff close_tab checkDocumentDirty"
 

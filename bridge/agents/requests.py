@@ -128,7 +128,10 @@ class File(msgspec.Struct):
 
 
 class Propose(msgspec.Struct):
-    """``review/propose``."""
+    """``review/propose``: one review of all `files`, which is decided once.
+
+    One that would not change is left out of several. Several are shown on the page: no IDE's diff shows them as one.
+    """
 
     files: list[File]
     title: Name = ""

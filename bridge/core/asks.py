@@ -124,10 +124,13 @@ class Reopen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decide:
-    """The human's decision on the page; `finals` None is a rejection. No front for agents builds this."""
+    """The human's decision on the page; no front for agents builds this.
+
+    `finals` has the accepted text of each file, None for one that is rejected; None rejects all.
+    """
 
     review_id: str
-    finals: tuple[str, ...] | None
+    finals: tuple[str | None, ...] | None
     comments: tuple[Comment, ...] = ()
 
 

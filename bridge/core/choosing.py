@@ -1,6 +1,7 @@
 """Choosing an IDE: what the shell saw of each, and what the links know of it, put before `select`.
 
-A choice is remembered with its scene, which a hundred agents may share, for as long as the links know the same.
+What is asked for is part of the question: an IDE that lacks the tool for it is passed over. A choice is remembered with
+its scene, which a hundred agents may share, and with that tool, for as long as the links know the same.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from dataclasses import replace
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from bridge.core import dialects, relays
+from bridge.core import relays
 from bridge.core.dialects import Tools
 from bridge.core.events import LinkState, Scene
 from bridge.core.link import UP, Link
 from bridge.core.selection import Candidate, Listener, Selection, select
+from bridge.core.traits import SHORTFALLS, Traits, lacks, traits_of
 
 __all__ = ["Choices"]
 
@@ -27,6 +29,7 @@ class _Known(NamedTuple):
     last_focus: float | None
     trouble: str | None
     occupied: bool
+    lacks: str | None
 
     def informed(self) -> Candidate:
         """Give the candidate, with all that is known of it."""
@@ -36,6 +39,7 @@ class _Known(NamedTuple):
             last_focus=self.last_focus,
             trouble=self.trouble,
             occupied=self.occupied,
+            lacks=self.lacks,
         )
 
 
@@ -51,18 +55,21 @@ class Choices:
 
     def __init__(self, links: Mapping[str, Link]) -> None:
         self._links = links
-        self._choices: WeakKeyDictionary[Scene, _Choice] = WeakKeyDictionary()
+        self._choices: WeakKeyDictionary[Scene, dict[str, _Choice]] = WeakKeyDictionary()
 
-    def choose(self, scene: Scene, now: float, *, again: bool = False) -> Selection:
+    def choose(self, scene: Scene, now: float, tool: str = "", *, again: bool = False) -> Selection:
         """Choose among the scene's IDEs, with what the links know added to what the shell saw.
+
+        `tool`: the official tool that the work needs, ``openDiff`` for a review; empty if it needs none.
 
         `again`: nobody asks for it just now. Then an IDE that refused us, or gave our place to another client, is let
         alone even if the user named it: two that take it back by themselves would fight for ever.
         """
         spent = relays.spent_since(self._links.values(), now)
         named = bool(scene.named) and not again
-        known = [self._known(candidate, named, spent, now) for candidate in scene.candidates]
-        choice = self._choices.get(scene)
+        known = [self._known(candidate, tool, named, spent, now) for candidate in scene.candidates]
+        choices = self._choices.setdefault(scene, {})
+        choice = choices.get(tool)
         if choice is None or choice.known != known:
             selection = select(
                 [each.informed() for each in known],
@@ -72,23 +79,39 @@ class Choices:
                 pinned=scene.pinned,
                 takeover=scene.takeover,
             )
-            choice = self._choices[scene] = _Choice(known, selection)
+            choice = choices[tool] = _Choice(known, selection)
         return choice.selection
 
-    def _known(self, candidate: Candidate, named: bool, spent: float | None, now: float) -> _Known:
+    def _known(self, candidate: Candidate, tool: str, named: bool, spent: float | None, now: float) -> _Known:
         link = self._links.get(candidate.lock.ide_id)
         if candidate.listener is Listener.HIDDEN:
             candidate = relays.sought(candidate, link, spent, now)
+        if link is not None and link.product:
+            candidate = replace(candidate, lock=candidate.lock.model_copy(update={"ide_name": link.product}))
         if link is None:
-            traits = dialects.traits_of(candidate.lock.ide_name, Tools())
-            return _Known(candidate, traits.several_clients, None, None, candidate.occupied)
+            traits = _traits(candidate)
+            return _Known(
+                candidate,
+                shareable=traits.several_clients,
+                last_focus=None,
+                trouble=None,
+                occupied=candidate.occupied,
+                lacks=lacks(traits, None, tool) if tool else None,
+            )
         return _Known(
             candidate,
             shareable=link.traits.several_clients,
             last_focus=link.last_focus,
             trouble=link.trouble(candidate, now, named),
             occupied=candidate.occupied and link.state not in UP,  # it is we who are connected, or about to be
+            lacks=link.lacks(tool) if tool else None,
         )
+
+    def lacking(self, candidate: Candidate) -> list[str]:
+        """Say in words what an IDE cannot do, as far as is known before it is asked for its tools."""
+        link = self._links.get(candidate.lock.ide_id)
+        words = (lacks(_traits(candidate), None, tool) if link is None else link.lacks(tool) for tool in SHORTFALLS)
+        return [each for each in words if each is not None]
 
     def state_of(self, candidate: Candidate) -> tuple[LinkState, str]:
         """Tell what `status` says of an IDE, and why."""
@@ -107,3 +130,8 @@ class Choices:
         if candidate.occupied:
             return LinkState.OCCUPIED, "another client is connected"
         return LinkState.LISTENING, ""
+
+
+def _traits(candidate: Candidate) -> Traits:
+    """Know the plugin by its name alone: its tools are not known without a link."""
+    return traits_of(candidate.lock.family, candidate.lock.ide_name, Tools())

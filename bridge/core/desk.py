@@ -18,8 +18,8 @@ from bridge.core.links import Links
 from bridge.core.reviews import EXPIRES_AFTER_S, Review, State, Step, Surface, Trigger, advance, decide, same_proposal
 from bridge.core.seats import Seat, Seats, Waiter
 from bridge.core.selection import no_ide
-from bridge.core.showing import Presenter, settled
-from bridge.errors import Conflict, Unavailable
+from bridge.core.showing import Presenter, settled, why_no_diff
+from bridge.errors import Conflict, Unavailable, Usage
 
 __all__ = ["MOST_BYTES", "MOST_REVIEWS", "Desk"]
 
@@ -63,11 +63,16 @@ class Desk:
     ) -> None:
         """Take a new review; those who proposed it are answered when it is on disk, those who wait when it has ended.
 
-        Raises `Unavailable` when there are too many, or when it wants an IDE and there is none.
+        Raises `Unavailable` when there are too many, or when it wants an IDE and there is none; `Usage` when it wants
+        one and none could show it.
         """
         self._refuse_a_flood()
         assert asked.scene is not None
         if review.surface is Surface.IDE:
+            if why := why_no_diff(review):
+                raise Usage(
+                    f"an IDE cannot show this review: {why}", "let it be shown on the page, or propose file by file"
+                )
             self._insist_on_an_ide(asked.scene, asked.now)
         seat = Seat(review, asked.scene, kept=False, proposers=proposers or {}, waiters=waiters or [])
         self._seats.by_id[review.id] = seat
@@ -103,7 +108,7 @@ class Desk:
             raise Unavailable(f"{len(self.seats)} reviews wait for a decision: no more are taken", "bridge review ls")
 
     def _insist_on_an_ide(self, scene: Scene, now: float) -> None:
-        selection = self._links.choose(scene, now)
+        selection = self._links.choose(scene, now, "openDiff")
         if selection.chosen is None:
             raise no_ide(selection, scene.named)
 
@@ -165,7 +170,8 @@ class Desk:
         seat = self._undecided(asked, ask.review_id)
         if seat is None:
             return
-        trigger = Trigger.REJECTED_ON_PAGE if ask.finals is None else Trigger.ACCEPTED_ON_PAGE
+        rejected = all(text is None for text in ask.finals or ())
+        trigger = Trigger.REJECTED_ON_PAGE if rejected else Trigger.ACCEPTED_ON_PAGE
         finals = None if ask.finals is None else settled(seat.review, ask.finals)
         record = decide(seat.review, asked.now, finals=finals, trigger=trigger, comments=ask.comments)
         seat.deciders.append(Waiter(asked.session, asked.id))
@@ -218,6 +224,7 @@ class Desk:
             if seat.kept
             and seat.where not in ("ide", "queued")
             and seat.review.surface is not Surface.PAGE
+            and not why_no_diff(seat.review)
             and seat.review.is_open
         )
 

@@ -1,7 +1,7 @@
-"""How each IDE's plugin wants to be asked: argument names, required arguments, traits.
+"""How each IDE's plugin wants to be asked: argument names, required arguments.
 
 Nothing here asks *which* plugin it talks to if the plugin's own words tell: arguments are filled from each
-tool's ``inputSchema`` (`Tools`). Only what no schema says stands in `TRAITS`, one row per plugin. What they
+tool's ``inputSchema`` (`Tools`). Only what no schema says stands in `bridge.core.traits`, one row per plugin. What they
 answer is read by `bridge.core.answers`. Facts and their certainty: docs/protocol.md.
 """
 
@@ -15,13 +15,11 @@ from typing import Any, Final
 from bridge.core import jsonrpc
 from bridge.core.official import TOOLS
 from bridge.core.spots import Spot
-from bridge.errors import BadData, Unavailable
+from bridge.errors import BadData
 from pathconv import PathConvError, to_uri
 
 __all__ = [
-    "OFFICIAL",
     "Tools",
-    "Traits",
     "call",
     "close_tab_arguments",
     "file_arguments",
@@ -30,39 +28,10 @@ __all__ = [
     "open_diff_arguments",
     "open_file_arguments",
     "tab_name",
-    "traits_of",
+    "utf8",
 ]
 
 PROTOCOL_VERSION: Final = "2025-06-18"  # echoed by the official plugin; community plugins answer 2024-11-05 [RUN]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Traits:
-    """What a plugin does that its schema does not say."""
-
-    several_clients: bool = False  # a second client is served beside the first
-    several_diffs: bool = False  # a second openDiff leaves the first one open
-    keep_open: bool = False  # a client that leaves makes the plugin undiscoverable
-    one_based: bool = False  # positions in its results count from 1
-
-
-OFFICIAL: Final = Traits()
-# (name of the IDE, argument of openFile that gives it away or None, traits); the first row that fits
-TRAITS: Final[tuple[tuple[str, str | None, Traits], ...]] = (
-    ("neovim", None, Traits(several_clients=True, several_diffs=True)),  # claudecode.nvim [CODE]
-    ("emacs", "uri", Traits(keep_open=True)),  # monet deletes its lock when a client leaves [RUN]
-    ("emacs", None, Traits(one_based=True)),  # claude-code-ide.el [CODE]
-)
-
-
-def traits_of(ide_name: str, tools: Tools) -> Traits:
-    """Find the plugin's row by the name in its lock file and the tools that it lists."""
-    name = ide_name.casefold()
-    known = tools.properties("openFile")
-    return next(
-        (traits for ide, mark, traits in TRAITS if name.startswith(ide) and (mark is None or mark in known)),
-        OFFICIAL,
-    )
 
 
 @dataclass(frozen=True)
@@ -185,12 +154,10 @@ def open_file_arguments(
         line: 1-based, as ``startLine`` is in the plugins that have it [CODE].
         spot: the same place as text, for plugins without ``startLine``.
 
-    Raises `BadData` for a path that is not UTF-8, `Unavailable` when the IDE has no ``openFile``.
+    Raises `BadData` for a path that is not UTF-8.
     """
-    if tools.schemas and "openFile" not in tools.schemas:
-        raise Unavailable("this IDE cannot open files", "use an IDE whose plugin offers openFile")
     known = tools.properties("openFile")
-    arguments: dict[str, Any] = {"filePath": _utf8(path), "preview": False, "makeFrontmost": True}
+    arguments: dict[str, Any] = {"filePath": utf8(path), "preview": False, "makeFrontmost": True}
     if "uri" in known and "filePath" not in known:
         arguments["uri"] = _uri(path)
     positioned = line is None
@@ -203,7 +170,8 @@ def open_file_arguments(
     return tools.fit("openFile", arguments), positioned
 
 
-def _utf8(path: str) -> str:
+def utf8(path: str) -> str:
+    """Give a path that an IDE can be told; raises `BadData` for one that is not UTF-8."""
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -229,7 +197,7 @@ def file_arguments(tools: Tools, tool: str, path: str) -> dict[str, Any]:
     Raises `BadData` for a path that is not UTF-8.
     """
     known = tools.properties(tool) or _USUAL.get(tool, frozenset({"filePath"}))
-    name, value = ("uri", _uri(path)) if "uri" in known and "filePath" not in known else ("filePath", _utf8(path))
+    name, value = ("uri", _uri(path)) if "uri" in known and "filePath" not in known else ("filePath", utf8(path))
     return tools.fit(tool, {name: value})
 
 
@@ -242,7 +210,7 @@ def tab_name(path: str, review_id: str) -> str:
 
 def open_diff_arguments(tools: Tools, path: str, contents: str, tab: str) -> dict[str, Any]:
     """Build the arguments of ``openDiff``. Raises `BadData` for a path that is not UTF-8."""
-    path = _utf8(path)
+    path = utf8(path)
     arguments = {"old_file_path": path, "new_file_path": path, "new_file_contents": contents, "tab_name": tab}
     return tools.fit("openDiff", arguments)
 

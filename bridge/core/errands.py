@@ -8,11 +8,11 @@ asker hears what happened. Whoever takes an errand back, or leaves, gets no answ
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
-from bridge.core import answers, dialects, jsonrpc
+from bridge.core import answers, dialects, jetbrains, jsonrpc
 from bridge.core.answers import Answer
 from bridge.core.asks import AskDirty, CallTool, ListTools, OpenFile
 from bridge.core.events import Asked, Command, Refuse, Reply, SessionId
@@ -20,14 +20,16 @@ from bridge.core.following import Followers
 from bridge.core.jsonrpc import Message, RequestId
 from bridge.core.link import UP, Link
 from bridge.core.links import CALL_S, Links
+from bridge.core.lockfile import Family
 from bridge.core.posing import offered
-from bridge.core.selection import no_ide
+from bridge.core.selection import Place, no_ide
 from bridge.core.spots import find_spot
 from bridge.core.translate import Unmappable
 from bridge.errors import BadData, BridgeError, Unavailable, Usage
 
 __all__ = ["MOST_ARGUMENTS", "NOT_RELAYED", "RELAYED", "Errands"]
 
+_TOOLS: Final[dict[type, str]] = {OpenFile: "openFile", AskDirty: "checkDocumentDirty"}
 MOST_ARGUMENTS: Final = 2**20  # bytes, JSON; all of an IDE's agents share what it has not read yet
 
 # Tools that show or save, and decide nothing; a plugin's own tool might accept a diff in the human's place (D11).
@@ -84,7 +86,7 @@ class Errands:
         """Choose among the IDEs that are left."""
         asked = errand.asked
         assert asked.scene is not None
-        selection = self._links.choose(asked.scene, now)
+        selection = self._links.choose(asked.scene, now, errand.tool)
         if selection.chosen is not None:
             self._links.use(selection.chosen, errand, now)
         elif isinstance(asked.ask, AskDirty):
@@ -96,6 +98,9 @@ class Errands:
 
     def begin(self, errand: _Errand, link: Link, now: float) -> None:
         """Make the call that the errand is about, on a live link."""
+        if errand.tool and link.lacks(errand.tool) is not None:  # which its list of tools has shown only now
+            self.choose_again(errand, now)
+            return
         asked = errand.asked
         try:
             errand.sent = self._call(errand, link, now)
@@ -111,7 +116,7 @@ class Errands:
         match asked.ask:
             case CallTool(tool=tool, meta=meta) as ask:
                 done = partial(self._relay, errand, ask)
-                arguments = _arguments(link, ask)
+                tool, arguments = _put(link, ask, errand.file, errand.place.directory)
                 errand.until = errand.until or now + CALL_S
                 wanted = partial(call, patience=errand.until - now, session=asked.session, raw=True)
                 return link, wanted(tool, arguments, done, meta=meta)
@@ -119,14 +124,17 @@ class Errands:
                 arguments = jsonrpc.dump(dialects.file_arguments(link.tools, "checkDocumentDirty", path))
                 return link, call("checkDocumentDirty", arguments, partial(self._dirty, errand))
             case OpenFile(path=path, line=line, column=column, text=text):
+                if link.lock.family is Family.JETBRAINS:
+                    tool, given = jetbrains.put(link.tools, "openFile", path, "/")
+                    return link, call(tool, jsonrpc.dump(given), partial(self._opened, errand, line is None))
                 spot = find_spot(text, line, column) if text is not None and line else None
                 given, positioned = dialects.open_file_arguments(link.tools, path, line=line, spot=spot)
                 return link, call("openFile", jsonrpc.dump(given), partial(self._opened, errand, positioned))
         self._list(errand, link)
         return None
 
-    def choose_again(self, errand: _Errand, link: Link, now: float) -> None:
-        """Try the next IDE: the link to this one could not be opened."""
+    def choose_again(self, errand: _Errand, now: float) -> None:
+        """Try the next IDE: the link to this one could not be opened, or cannot do it."""
         try:
             self._try(errand, now)
         except BridgeError as error:
@@ -167,6 +175,8 @@ class Errands:
     ) -> None:
         """Pass a tool's result on as it is; only positions that count from 1 are shifted."""
         failure = answer.error
+        if self._disowned(errand, link, message, now):
+            return
         if message is None and link.state not in UP and not errand.again:
             if self._sent_again(errand, now):
                 return
@@ -176,7 +186,7 @@ class Errands:
             if ask.posed and ask.tool == "openFile":
                 failure = answers.read_open_file(answers.read_answer(message))[0]
             try:
-                result = _relayed(link, message)
+                result = _relayed(link, ask, errand.file, message)
             except (ValueError, RecursionError):
                 failure = "its answer is not JSON that can be passed on"
             if failure is None:
@@ -198,14 +208,31 @@ class Errands:
     def _opened(
         self, errand: _Errand, positioned: bool, link: Link, answer: Answer, message: Message | None, now: float
     ) -> None:
+        if self._disowned(errand, link, message, now):
+            return
         failure, found = answers.read_open_file(answer)
         if failure is not None:
             self._fail(errand, link, failure)
             return
         self._reply(errand, {"ide": link.name, "port": link.lock.port, "positioned": positioned and found})
 
+    def _disowned(self, errand: _Errand, link: Link, message: Message | None, now: float) -> bool:
+        """Try the next IDE, if this one says that what was asked about is none of its own: only it can tell."""
+        scene = errand.asked.scene
+        assert scene is not None
+        if message is None or link.lock.family is not Family.JETBRAINS:
+            return False
+        if (reason := jetbrains.disowned(answers.read_answer(message))) is None:
+            return False
+        others = tuple(
+            replace(seen, foreign=reason) if seen.lock.ide_id == link.id else seen for seen in scene.candidates
+        )
+        errand.asked, errand.sent = replace(errand.asked, scene=replace(scene, candidates=others)), None
+        self.choose_again(errand, now)
+        return True
+
     def _list(self, errand: _Errand, link: Link | None) -> None:
-        names = None if link is None else list(link.tools.schemas)
+        names = None if link is None else list(link.offers)
         self._followers.asked_for_tools(errand.asked.session, offered(names))
         self._reply(errand, names)
 
@@ -226,15 +253,21 @@ class Errands:
         self._refuse(errand, Unavailable(f"{link.name} could not do it: {reason}", "bridge status"))
 
 
-def _arguments(link: Link, ask: CallTool) -> bytes:
-    """Give a call's arguments as this IDE's plugin names them."""
+def _put(link: Link, ask: CallTool, file: str | None, directory: str) -> tuple[str, bytes]:
+    """Give a call's tool and arguments as this IDE's plugin names them."""
+    if link.lock.family is Family.JETBRAINS:
+        tool, given = jetbrains.put(link.tools, ask.tool, file, directory)
+        return tool, jsonrpc.dump(given)
     if ask.file is not None:
-        return jsonrpc.dump(dialects.file_arguments(link.tools, ask.tool, ask.file))
-    return dialects.fitted(link.tools, ask.tool, ask.arguments) if ask.posed else ask.arguments
+        return ask.tool, jsonrpc.dump(dialects.file_arguments(link.tools, ask.tool, ask.file))
+    return ask.tool, dialects.fitted(link.tools, ask.tool, ask.arguments) if ask.posed else ask.arguments
 
 
-def _relayed(link: Link, message: Message) -> bytes:
+def _relayed(link: Link, ask: CallTool, file: str | None, message: Message) -> bytes:
     """Give the result on one line, as the agents' sockets want it; raises `ValueError` or `RecursionError`."""
+    if link.lock.family is Family.JETBRAINS and ask.tool == "getDiagnostics" and file is not None:
+        told = jetbrains.diagnostics(answers.read_answer(message), file)
+        return jsonrpc.compact(message.result) if told is None else jsonrpc.dump(told)
     if link.traits.one_based:
         return jsonrpc.dump(answers.zero_based_result(jsonrpc.load(message.result)))
     return jsonrpc.compact(message.result)
@@ -252,6 +285,25 @@ class _Errand:
     withdrawn: bool = False
 
     @property
+    def tool(self) -> str:
+        """The official tool that it needs; empty for none."""
+        ask = self.asked.ask
+        return ask.tool if isinstance(ask, CallTool) else _TOOLS.get(type(ask), "")
+
+    @property
+    def file(self) -> str | None:
+        """What it is about, absolute."""
+        ask = self.asked.ask
+        named = ask.file if isinstance(ask, CallTool) else None
+        return named or self.place.file
+
+    @property
+    def place(self) -> Place:
+        """Where its asker is, and what it is about."""
+        assert self.asked.scene is not None
+        return self.asked.scene.place
+
+    @property
     def seeks_until(self) -> float | None:
         """When it must have found another IDE, if it is on its way to one again."""
         return self.until if self.again and self.sent is None else None
@@ -262,4 +314,4 @@ class _Errand:
 
     def failed(self, link: Link, now: float) -> None:
         if not self.withdrawn:
-            self.errands.choose_again(self, link, now)
+            self.errands.choose_again(self, now)

@@ -128,7 +128,7 @@ class Followers:
 
     def _tell_tools(self, follower: Follower) -> None:
         """Say that the tools are others, if they are."""
-        tools = offered(None if follower.link is None else follower.link.tools.schemas)
+        tools = offered(None if follower.link is None else follower.link.offers)
         if follower.tools is not None and follower.tools != tools:
             follower.tools = tools
             self._out.append(Notify(follower.session, TOOLS_CHANGED, jsonrpc.EMPTY))

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from bridge.core.answers import Answer
-from bridge.core.dialects import OFFICIAL, Tools, Traits, traits_of
+from bridge.core.dialects import Tools
 from bridge.core.events import LinkState, SessionId
 from bridge.core.jsonrpc import Message
 from bridge.core.lockfile import LockFile
 from bridge.core.progress import Progress
 from bridge.core.ranking import Candidate
 from bridge.core.reach import HERE, Route
+from bridge.core.traits import Traits, lacks, offers, traits_of
 
 __all__ = ["FAILED", "FOR_GOOD", "RELAY_PAUSE_S", "SLOT_PAUSE_S", "UP", "Call", "Done", "Job", "Link"]
 
@@ -72,11 +74,13 @@ class Link:
     """What is known of one IDE's life (`ide_id`) and our connection to it."""
 
     lock: LockFile
+    product: str = ""  # what it calls itself, where its lock file does not
     route: Route = HERE
     state: LinkState = LinkState.LISTENING
     reason: str = ""
     tools: Tools = field(default_factory=Tools)
-    traits: Traits = OFFICIAL
+    listed: bool = False  # it was asked for its tools, and they are `tools`
+    traits: Traits = field(init=False)  # by its family alone, until its tools are known
     last_focus: float | None = None
     deadline: float | None = None  # of the handshake's step, set by `allow`
     allowed_s: float = 0.0  # for that step
@@ -97,6 +101,10 @@ class Link:
     live_since: float | None = None
     idle_since: float | None = None
 
+    def __post_init__(self) -> None:
+        """Know what all plugins of its family have in common."""
+        self.traits = traits_of(self.lock.family, "", self.tools)
+
     @property
     def id(self) -> str:
         """The IDE's identity: port and a hash of its token."""
@@ -104,8 +112,13 @@ class Link:
 
     @property
     def name(self) -> str:
-        """The IDE's name as its lock file has it: hostile text."""
-        return self.lock.ide_name
+        """The IDE's name as it, or its lock file, has it: hostile text."""
+        return self.product or self.lock.ide_name
+
+    @property
+    def offers(self) -> Collection[str]:
+        """The tools that an agent of this IDE is offered."""
+        return offers(self.traits, self.tools)
 
     @property
     def busy(self) -> bool:
@@ -118,7 +131,12 @@ class Link:
 
     def learn(self, tools: Tools) -> None:
         """Know its tools, and what kind of plugin has these."""
-        self.tools, self.traits = tools, traits_of(self.name, tools)
+        self.tools, self.listed = tools, True
+        self.traits = traits_of(self.lock.family, self.name, tools)
+
+    def lacks(self, tool: str) -> str | None:
+        """Say why it cannot serve an official tool, as `traits.lacks` does."""
+        return lacks(self.traits, self.tools if self.listed else None, tool)
 
     def note_idle(self, now: float) -> None:
         """See whether there is work left; if not, `Links` closes the link after a while."""

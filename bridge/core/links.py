@@ -13,13 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from bridge.core import dialects, jsonrpc, progress, translate
+from bridge.core import dialects, jetbrains, jsonrpc, progress, translate
 from bridge.core.answers import Answer, read_answer
 from bridge.core.choosing import Choices
 from bridge.core.dialects import Tools
 from bridge.core.events import Command, Dial, HangUp, LinkState, Log, Send, SessionId
 from bridge.core.jsonrpc import Message
 from bridge.core.link import FOR_GOOD, UP, Call, Done, Job, Link
+from bridge.core.lockfile import Family
 from bridge.core.selection import Candidate, Listener
 from bridge.errors import BadData
 
@@ -46,6 +47,7 @@ class Links:
         choices = Choices(self.links)
         self.choose = choices.choose
         self.state_of = choices.state_of
+        self.lacking = choices.lacking
 
     # ---- opening
 
@@ -96,15 +98,22 @@ class Links:
             return
         link.state, link.live_since = LinkState.LIVE, now
         link.allow(HANDSHAKE_S, now)
-        self._out += [
-            Send(link.id, jsonrpc.notification("notifications/initialized")),
-            Send(link.id, jsonrpc.notification("ide_connected", jsonrpc.dump({"pid": self._pid}))),
-        ]
+        self._out.append(Send(link.id, jsonrpc.notification("notifications/initialized")))
+        if link.lock.family is Family.JETBRAINS:
+            link.product = jetbrains.product_of(message)
+        else:
+            introduction = jsonrpc.dump({"pid": self._pid})
+            self._out.append(Send(link.id, jsonrpc.notification("ide_connected", introduction)))
         self._request(link, "tools/list", jsonrpc.EMPTY, self._listed)
 
     def _listed(self, link: Link, answer: Answer, message: Message | None, now: float) -> None:
-        if message is not None:
-            self._ready(link, Tools.parse(message), now)
+        if message is None:
+            return
+        tools = Tools.parse(message)
+        if (mark := link.traits.mark) and mark not in tools.schemas:
+            self.hang_up(link, LinkState.PORT_TAKEN, f"who listens there has no {mark}", now)
+        else:
+            self._ready(link, tools, now)
 
     def _ready(self, link: Link, tools: Tools, now: float) -> None:
         """Start what waited: the IDE's tools are known, or will not be."""
@@ -269,7 +278,7 @@ class Links:
 
     def _too_slow(self, link: Link, now: float) -> None:
         """End a handshake that stands still; an IDE that only withholds its tools is used without them."""
-        if link.state is LinkState.LIVE:
+        if link.state is LinkState.LIVE and not link.traits.mark:
             link.calls = {id_: call for id_, call in link.calls.items() if call.tool != "tools/list"}
             self._ready(link, Tools(), now)
         else:

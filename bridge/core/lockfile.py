@@ -93,8 +93,8 @@ class LockFile(BaseModel):
     port: int = Field(ge=1, le=65535)
     """On which the IDE listens; from the file's name, the JSON does not repeat it."""
 
-    pid: int = Field(ge=1, le=2**31 - 1)
-    """A hint: may be the listener's parent, shared by several windows, or live on Windows."""
+    pid: int | None = Field(ge=1, le=2**31 - 1)
+    """A hint: may be the listener's parent, shared by several windows, or live on Windows. None: nobody named one."""
 
     workspace_folders: tuple[_Path, ...] = Field(strict=False, max_length=MAX_FOLDERS)
     """As the IDE wrote them: the path style varies per string, whatever `running_in_windows` says."""

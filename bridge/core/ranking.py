@@ -19,10 +19,23 @@ from typing import Final, NamedTuple
 
 from bridge.core.lockfile import Family, LockFile
 from bridge.core.reach import HERE, Diagnosis, Route
-from bridge.core.terminal import Terminal, family_of_name, related
+from bridge.core.terminal import Group, Terminal, family_of_name, related
 from pathconv import PathMapper
 
-__all__ = ["Candidate", "Fit", "How", "Listener", "Own", "Pid", "Place", "Rank", "Standing", "Tier", "stand"]
+__all__ = [
+    "UNANNOUNCED",
+    "Candidate",
+    "Fit",
+    "How",
+    "Listener",
+    "Own",
+    "Pid",
+    "Place",
+    "Rank",
+    "Standing",
+    "Tier",
+    "stand",
+]
 
 
 class Pid(StrEnum):
@@ -77,6 +90,9 @@ class Candidate:
 
     trouble: str | None = None
     """Why its link cannot be used now, in words, e.g. ``its token was refused``."""
+
+    lacks: str | None = None
+    """Why it cannot do what is asked for, in words, e.g. ``it shows no diffs``."""
 
     weak: tuple[str, ...] = ()
     """What `status` should warn about, e.g. ``no token``; selection does not mind."""
@@ -135,7 +151,8 @@ class Tier(IntEnum):
     FILE = 0
     DIRECTORY = 1
     TERMINAL = 2
-    OUTSIDE = 3
+    ASKED = 3  # it does not say which folders it has, but knows whether a file is in one of them
+    OUTSIDE = 4
 
 
 class How(IntEnum):
@@ -195,13 +212,18 @@ class Standing(NamedTuple):
         return self.candidate.foreign is None and self.candidate.listener in (Listener.OURS, Listener.HIDDEN)
 
 
+UNANNOUNCED: Final = {Family.JETBRAINS: Group.JETBRAINS}
+"""Families whose IDEs do not say which folders they have, nor, before they are asked, which product they are."""
+
 _NO_FIT: Final = Fit(Tier.OUTSIDE, How.REPOSITORY, 0, "")
 
 
 def stand(candidate: Candidate, place: Place, terminal: Terminal) -> Standing:
     """Rank one candidate. The hints of `terminal` are taken as they are: they count only if it `lives`."""
     fit, own = _fit(candidate, place), _own(candidate, terminal)
-    terminals = Tier.TERMINAL if own <= Own.ANCESTRY else Tier.OUTSIDE
+    asked = candidate.lock.family in UNANNOUNCED
+    weakest = Own.GROUP if asked else Own.ANCESTRY  # that makes it the terminal's: its folders would say more
+    otherwise = Tier.ASKED if asked else Tier.OUTSIDE
     rank = Rank(
         gone=candidate.pid in (Pid.DEAD, Pid.REUSED) or candidate.listener is Listener.HIDDEN,
         own=own,
@@ -212,16 +234,17 @@ def stand(candidate: Candidate, place: Place, terminal: Terminal) -> Standing:
         port=candidate.lock.port,
         ide_id=candidate.lock.ide_id,
     )
-    return Standing(candidate, min(fit.tier, terminals), fit, rank)
+    return Standing(candidate, min(fit.tier, Tier.TERMINAL if own <= weakest else otherwise), fit, rank)
 
 
 def _own(candidate: Candidate, terminal: Terminal) -> Own:
     family = family_of_name(candidate.lock.ide_name)
+    kind = family or UNANNOUNCED.get(candidate.lock.family)
     signs = {
         Own.PORT: candidate.lock.port == terminal.port or candidate.lock.port in terminal.companions,
         Own.ANCESTRY: candidate.ancestor,
         Own.FAMILY: family is not None and family is terminal.family,
-        Own.GROUP: related(family, terminal.group),
+        Own.GROUP: related(kind, terminal.group),
     }
     return next((own for own, seen in signs.items() if seen), Own.NOTHING)
 

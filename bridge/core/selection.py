@@ -1,10 +1,11 @@
 """Which IDE gets the work: filter, then rank (design.md D8), and a reason for every IDE there is.
 
-Filter. An IDE *lives* if a listener that is ours holds its port. There are three tiers: the IDEs whose
+Filter. An IDE *lives* if a listener that is ours holds its port. There are four tiers: the IDEs whose
 workspace matches the file; those whose workspace matches the working directory; the one that the terminal
-belongs to. Only the first tier in which any IDE lives counts. One that is occupied or has trouble is passed
-over but lives: the others of its tier are tried, the next tier stays closed, for that would show the work in
-a window that has less to do with it, and the page is better than that. A named IDE is that one or none.
+belongs to; those that do not say which folders they have, and are asked. Only the first tier in which any IDE
+lives counts. One that is occupied, has trouble or lacks what is asked for is passed over but lives: the others
+of its tier are tried, the next tier stays closed, for that would show the work in a window that has less to do
+with it, and the page is better than that. A named IDE is that one or none.
 
 Rank. First difference wins: the fields of `bridge.core.ranking.Rank`.
 """
@@ -18,7 +19,20 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from bridge.core.lockfile import LockFile
-from bridge.core.ranking import Candidate, Fit, How, Listener, Own, Pid, Place, Rank, Standing, Tier, stand
+from bridge.core.ranking import (
+    UNANNOUNCED,
+    Candidate,
+    Fit,
+    How,
+    Listener,
+    Own,
+    Pid,
+    Place,
+    Rank,
+    Standing,
+    Tier,
+    stand,
+)
 from bridge.core.terminal import Terminal, family_of_name, family_of_process
 from bridge.errors import Unavailable
 
@@ -88,8 +102,8 @@ def select(
         terminal: the hints of the asking terminal, verified here: a port counts only for an IDE that lives.
         named: the IDE that the user wants: a port (``31439``), a product as its command or name spells it
             (``code``, ``pycharm``, ``cursor``), or the beginning of an IDE's name, whatever its case. Then an
-            occupied one is taken over, but neither trouble nor a listener that is not ours is overridden. If
-            nothing usable fits, nothing is chosen. None or empty: the user named none.
+            occupied one is taken over, but nothing else is overridden: trouble, what it lacks, a listener that is
+            not ours. If nothing usable fits, nothing is chosen. None or empty: the user named none.
         pinned: the user named it not now, but for this terminal or workspace.
         takeover: the user allows an occupied IDE to be taken over.
 
@@ -135,6 +149,8 @@ def _obstacle(standing: Standing, question: _Question, open_tier: Tier) -> str |
         return f"you {_way(question)[0]} another IDE{_way(question)[1]}"
     if named is None and (standing.tier > open_tier or open_tier is Tier.OUTSIDE):
         return _why_elsewhere(candidate, question.place, open_tier)
+    if candidate.lacks is not None:
+        return candidate.lacks
     if candidate.trouble is not None:
         return candidate.trouble
     if candidate.occupied and not (named is not None or question.takeover or candidate.shareable):
@@ -251,6 +267,8 @@ def _why_lifeless(candidate: Candidate) -> str:
 
 
 def _why_elsewhere(candidate: Candidate, place: Place, open_tier: Tier) -> str:
+    if candidate.lock.family in UNANNOUNCED:
+        return "it announces no folder, so it is asked only where no other IDE has the file or the directory"
     if not candidate.folders:
         return "none of its folders exists here" if candidate.lock.workspace_folders else "it has no folder open"
     first, *more = candidate.folders
@@ -272,6 +290,8 @@ def _why_chosen(usable: Sequence[Standing], question: _Question) -> str:
 
 
 def _why_in(standing: Standing) -> str:
+    if standing.tier is Tier.ASKED:
+        return "it announces no folder, and is asked whether the file is its own"
     return _OWN[standing.rank.own] if standing.tier is Tier.TERMINAL else _why_fit(standing.fit)
 
 

@@ -26,7 +26,7 @@ from bridge.core.seats import Seat, Seats
 from bridge.core.selection import why_none
 from bridge.errors import BadData
 
-__all__ = ["LOOK_AGAIN_S", "Presenter", "settled"]
+__all__ = ["LOOK_AGAIN_S", "Presenter", "settled", "why_no_diff"]
 
 LOOK_AGAIN_S: Final = 10.0  # a review that may be shown in an IDE only, and is shown nowhere
 
@@ -42,12 +42,18 @@ class Presenter:
     # ---- finding a place
 
     def place(self, seat: Seat, now: float, *, again: bool = False) -> None:
-        """Show the review: in the IDE that selection finds, else on the page; `again` as `Links.choose` has it."""
+        """Show the review: in the IDE that selection finds, else on the page; `again` as `Links.choose` has it.
+
+        One that no diff can show is on the page, wherever it is wanted.
+        """
         scene = seat.scene
         if scene is None or seat.review.surface is Surface.PAGE:
             self._seats.settle(seat, "page", None, seat.reason)
             return
-        selection = self._links.choose(scene, now, again=again)
+        if why := why_no_diff(seat.review):
+            self._seats.settle(seat, "page", None, why)
+            return
+        selection = self._links.choose(scene, now, "openDiff", again=again)
         if selection.chosen is not None:
             seat.job = _Show(self, seat)
             self._links.use(selection.chosen, seat.job, now)
@@ -80,7 +86,7 @@ class Presenter:
         """Tell whether an IDE has the review, and is the one that would be chosen now."""
         if seat.link is None or seat.scene is None or surface is Surface.PAGE:
             return False
-        chosen = self._links.choose(seat.scene, now).chosen
+        chosen = self._links.choose(seat.scene, now, "openDiff").chosen
         return chosen is None or chosen.lock.ide_id == seat.link.id
 
     def _withdraw(self, seat: Seat, now: float) -> None:
@@ -112,6 +118,9 @@ class Presenter:
     def show(self, seat: Seat, link: Link, now: float) -> None:
         """Show the review on a live link, or queue it behind the diff that is there."""
         seat.job = None
+        if link.lacks("openDiff") is not None:  # which its list of tools has shown only now
+            self.place(seat, now, again=True)
+            return
         if link.showing and not link.traits.several_diffs:
             link.queue.append(seat.id)
             self._seats.settle(seat, "queued", link, "another diff is open there")
@@ -237,14 +246,26 @@ class Presenter:
             self._links.close_tab(link, showing.tab_name, now)
 
 
-def settled(review: Review, finals: tuple[str, ...]) -> tuple[str, ...]:
+def why_no_diff(review: Review) -> str:
+    """Say why no IDE can show this review; "" if one can.
+
+    An IDE's diff is of one file and is answered for itself, but a review is decided once.
+    """
+    several = len(review.files)
+    return f"it has {several} files, which an IDE's diff cannot show as one" if several > 1 else ""
+
+
+def settled(review: Review, finals: tuple[str | None, ...]) -> tuple[str | None, ...]:
     """Give the texts that a surface returned their proposal's line endings, BOM and final newline back.
 
-    Raises `BadData` when they are not as many as the review's files.
+    None, for a file that was rejected, stays None. Raises `BadData` when they are not as many as the review's files.
     """
     if len(finals) != len(review.files):
         raise BadData(f"the review has {len(review.files)} files, the decision {len(finals)}")
-    return tuple(text.settle(change.proposed, final) for change, final in zip(review.files, finals, strict=True))
+    return tuple(
+        None if final is None else text.settle(change.proposed, final)
+        for change, final in zip(review.files, finals, strict=True)
+    )
 
 
 def _leave_queue(seat: Seat) -> None:

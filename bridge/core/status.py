@@ -11,6 +11,7 @@ from typing import Final, TypedDict
 
 from bridge.core.events import LinkState
 from bridge.core.lockfile import LockFile
+from bridge.core.ranking import UNANNOUNCED
 from bridge.core.reach import Mode, Terrain
 from bridge.core.reviews import Review
 from bridge.core.selection import UNPIN, Candidate, Pid, Pinned, Verdict
@@ -70,10 +71,11 @@ class Ide(TypedDict):
     chosen: bool  # for the asking directory and terminal
     reason: str  # why it is, or is not
     last_focus: float | None  # epoch seconds
-    focus_known_from: str  # "selection", or "lock file": then it is when the lock was written
-    pid: int
+    focus_known_from: str  # "selection"; "lock file", when that was written; "port", when somebody was first seen there
+    pid: int | None  # as it announces itself
     pid_state: str
     weak: list[str]
+    lacks: list[str]  # what it cannot do for agents, in words, as far as is known
     side: str  # "here", "windows" seen from WSL, or "elsewhere": outside of this container, or on a named host
     fix: str | None  # what to type, or to do, if it cannot be reached
 
@@ -138,10 +140,11 @@ def machine_row(terrain: Terrain) -> Machine:
     }
 
 
-def ide_row(verdict: Verdict, state: LinkState, detail: str) -> Ide:
+def ide_row(verdict: Verdict, state: LinkState, detail: str, lacks: Iterable[str] = ()) -> Ide:
     """Describe one candidate as selection saw it."""
     seen = verdict.candidate
     lock: LockFile = seen.lock
+    unannounced = lock.family in UNANNOUNCED
     return {
         "port": lock.port,
         "name": lock.ide_name,
@@ -151,10 +154,11 @@ def ide_row(verdict: Verdict, state: LinkState, detail: str) -> Ide:
         "chosen": verdict.chosen,
         "reason": verdict.reason,
         "last_focus": seen.modified if seen.last_focus is None else seen.last_focus,
-        "focus_known_from": "lock file" if seen.last_focus is None else "selection",
+        "focus_known_from": "selection" if seen.last_focus is not None else "port" if unannounced else "lock file",
         "pid": lock.pid,
         "pid_state": seen.pid,
         "weak": list(seen.weak),
+        "lacks": list(lacks),
         "side": "windows" if seen.route.mapper else "here" if seen.route.here else "elsewhere",
         "fix": _fix(seen, state),
     }
@@ -232,7 +236,11 @@ def _machine_lines(machine: Machine) -> Iterable[str]:
 
 
 # A lock file is written when its IDE starts, not when it is focused: then no more is known.
-_SINCE: Final = {"selection": "last focus (its selection)", "lock file": "last focus unknown, its lock file is from"}
+_SINCE: Final = {
+    "selection": "last focus (its selection)",
+    "lock file": "last focus unknown, its lock file is from",
+    "port": "last focus unknown, first seen",
+}
 
 
 def _ide_lines(ides: Iterable[Ide], now: float, color: bool) -> Iterable[str]:
@@ -258,6 +266,8 @@ def _pin_lines(status: Status) -> Iterable[str]:
 def _remarks(ide: Ide) -> Iterable[str]:
     if ide["detail"] and ide["detail"] not in ide["reason"]:
         yield f"{ide['state']}: {visible(ide['detail'])}"
+    if ide["lacks"]:
+        yield "; ".join(ide["lacks"])
     if ide["weak"]:
         yield f"weak lock file: {', '.join(ide['weak'])}"
     if ide["pid_state"] in (Pid.DEAD, Pid.REUSED):

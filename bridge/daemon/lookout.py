@@ -19,6 +19,7 @@ from bridge.core.selection import Place
 from bridge.core.terminal import Terminal, read_terminal
 from bridge.daemon.pins import Pins, workspace_of
 from bridge.ides.dialing import Dialer
+from bridge.ides.jetbrains import NOWHERE, JetBrains
 from bridge.ides.locks import LockDirectory, candidate_directories
 from bridge.ides.processes import terminal_of
 from bridge.ides.projects import place
@@ -96,6 +97,7 @@ class Lookout:
         surroundings: the machine.
         dialer: the one that links are made with.
         pins: the IDEs that the user wants where nobody names one.
+        jetbrains: the ports where an IDE may be that writes no lock file.
         clock: seconds, never set back.
     """
 
@@ -107,6 +109,7 @@ class Lookout:
         dialer: Dialer,
         *,
         pins: Pins | None = None,
+        jetbrains: JetBrains = NOWHERE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.pins = pins or Pins()
@@ -118,7 +121,7 @@ class Lookout:
         self._memories: WeakKeyDictionary[Stand, _Memory] = WeakKeyDictionary()
         self._shared: dict[tuple[object, ...], _Memory] = {}
         self._looks: dict[tuple[LockDirectory, ...], _Look] = {}
-        self._survey = Survey(self._real_home, surroundings, dialer)
+        self._survey = Survey(self._real_home, surroundings, dialer, jetbrains=jetbrains)
         self._known = tuple(candidate_directories(None, home))
         self.links: _Links | None = None  # set when there are links
         self.own: _Own | None = None  # set when the daemon may be published as an IDE itself

@@ -34,7 +34,7 @@ from bridge.daemon.pages import Pages
 from bridge.daemon.pins import SETTING, Pins
 from bridge.daemon.poses import Poses
 from bridge.daemon.publications import Publications
-from bridge.daemon.settings import Settings, read_settings, surroundings_of
+from bridge.daemon.settings import Settings, jetbrains_of, read_settings, surroundings_of
 from bridge.daemon.tasks import Tasks
 from bridge.errors import BridgeError, ExitCode
 from bridge.ides.dialing import Dialer
@@ -166,7 +166,9 @@ class _Life:
         surroundings = surroundings_of(self._settings)
         dialer = Dialer(leads=surroundings.leads)
         pins = Pins(await self._journal.run(Journal.setting, SETTING))
-        lookout = Lookout(Path(places.home), self._settings.takeover, surroundings, dialer, pins=pins)
+        machine = surroundings, dialer
+        takeover, jetbrains = self._settings.takeover, jetbrains_of(self._settings)
+        lookout = Lookout(Path(places.home), takeover, *machine, pins=pins, jetbrains=jetbrains)
         sockets = partial(Sockets, dialer=dialer, open_relay=surroundings.open_relay)
         self.engine = Engine(tasks, router, self._journal, lookout.scene_of, self._saved, self._ended, sockets)
         lookout.links = self.engine.sockets

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+
 from bridge.agents import requests
 from bridge.agents.control import LATER, Handler, Session
 from bridge.core.asks import Ask, AskDirty, CallTool, Cancel, OpenFile, Propose, Reopen, Wait
@@ -22,7 +24,7 @@ from bridge.core.text import visible
 from bridge.daemon.engine import Engine
 from bridge.daemon.lookout import Lookout
 from bridge.daemon.pages import Pages
-from bridge.daemon.proposals import change_of, new_review, text_to_search
+from bridge.daemon.proposals import changes_of, new_review, text_to_search
 from bridge.daemon.publications import Publications
 from bridge.daemon.terminals import Terminals
 from bridge.errors import Usage
@@ -130,14 +132,12 @@ class Methods:
     # ---- reviews
 
     async def _propose(self, session: Session, id_: RequestId, params: requests.Propose) -> Any:
-        if len(params.files) != 1:
-            raise Usage("a proposal is about exactly one file so far")
-        file = params.files[0]
-        change = await asyncio.to_thread(change_of, session.resolve(file.path), file.proposed, file.base)
+        files = [msgspec.structs.replace(file, path=session.resolve(file.path)) for file in params.files]
+        changes = await asyncio.to_thread(changes_of, files)
         workspace = os.fsencode(session.cwd)
-        scene = await self._lookout.scene(session, os.fsdecode(change.path), params.ide)
+        scene = await self._lookout.scene(session, os.fsdecode(changes[0].path), params.ide)
         review = new_review(
-            change,
+            changes,
             workspace,
             title=params.title,
             agent=session.name,
@@ -228,7 +228,10 @@ class Methods:
             "machine": machine_row(sighting.terrain),
             "directory": session.cwd,
             "pinned": {"ide": scene.named or "", "for": scene.pinned} if scene.pinned else None,
-            "ides": [ide_row(v, *links.state_of(v.candidate)) for v in links.choose(scene, now).verdicts],
+            "ides": [
+                ide_row(v, *links.state_of(v.candidate), links.lacking(v.candidate))
+                for v in links.choose(scene, now).verdicts
+            ],
             "ignored": [{"path": os.fspath(found.path), "reason": found.reason} for found in sighting.refused],
             "reviews": self._open_reviews(),
             "published": self._publications.rows(),

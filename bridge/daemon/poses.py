@@ -243,7 +243,7 @@ class Pose:
         known = await self._engine.journal.run(Journal.by_key, workspace, key)
         if known is not None and known.state is not State.DECIDED:
             known = None  # it is at the desk, or was taken
-        review = new_review(change, workspace, agent=self.name, request_key=key)
+        review = new_review((change,), workspace, agent=self.name, request_key=key)
         ask = ShowDiff(review=review, tab=given.tab_name, known=known)
         await self._ask(_Pending(id_, Kind.DIFF, given.tab_name), ask, scene)
 

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.core import dialects, jsonrpc
-from bridge.core.dialects import OFFICIAL, Tools, Traits
+from bridge.core.dialects import Tools
 from bridge.core.official import TOOLS
 from bridge.core.spots import Spot
-from bridge.errors import BadData, Unavailable
+from bridge.errors import BadData
 
 
 def schema(*arguments: str, required: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -35,21 +35,7 @@ def listing(result: Any) -> jsonrpc.Message:
     return jsonrpc.decode(jsonrpc.result(1, jsonrpc.dump(result)))
 
 
-# ---- the plugins
-
-
-@pytest.mark.parametrize(
-    ("name", "tools", "traits"),
-    [
-        ("Visual Studio Code", OFFICIAL_TOOLS, OFFICIAL),
-        ("PyCharm", Tools(), OFFICIAL),
-        ("Neovim", NEOVIM, Traits(several_clients=True, several_diffs=True)),
-        ("Emacs (monet)", MONET, Traits(keep_open=True)),
-        ("Emacs", NEOVIM, Traits(one_based=True)),
-    ],
-)
-def test_a_plugin_is_known_by_its_name_and_its_tools(name: str, tools: Tools, traits: Traits) -> None:
-    assert dialects.traits_of(name, tools) == traits
+# ---- the tools
 
 
 LISTS: list[tuple[Any, set[str]]] = [
@@ -126,11 +112,6 @@ OPENINGS = [
 def test_a_file_is_opened_with_what_the_plugin_takes(opening: Opening) -> None:
     given, positioned = dialects.open_file_arguments(opening.tools, "/w/ä.py", line=opening.line, spot=opening.spot)
     assert (given, positioned) == (opening.arguments, opening.positioned)
-
-
-def test_an_ide_without_openfile_cannot_open_files() -> None:
-    with pytest.raises(Unavailable, match="cannot open files"):
-        dialects.open_file_arguments(Tools({"openDiff": {}}), "/w/a.py")
 
 
 @pytest.mark.parametrize(("tools", "path"), [(OFFICIAL_TOOLS, "/w/\udcff"), (MONET, "/w/\udcff"), (MONET, "relative")])

@@ -22,6 +22,7 @@ from tests.playbook import (
     ANN,
     BOB,
     CODE,
+    GEMINI,
     IDEA,
     Playbook,
     answers,
@@ -31,6 +32,7 @@ from tests.playbook import (
     cancels,
     dials,
     fails,
+    opened,
     says,
     scene,
     tools,
@@ -79,6 +81,36 @@ def test_tools_that_would_bypass_reviews_are_not_relayed(story: Playbook, tool: 
 )
 def test_without_an_ide_the_answer_comes_at_once(story: Playbook, ask: Ask, answer: Reply | Refuse) -> None:
     story >> asks(ask, scene=scene()) << answer
+
+
+# ---- what an IDE cannot do
+
+
+def test_an_ide_that_cannot_do_it_is_passed_over(story: Playbook) -> None:
+    story >> asks(CALL, scene=scene(GEMINI, CODE)) << dials(CODE)
+
+
+def test_without_another_it_is_told_what_the_best_one_lacks(story: Playbook) -> None:
+    error = Unavailable(f"{NO_IDE.message}: it has no diagnostics", NO_IDE.hint)
+    story >> asks(CALL, scene=scene(GEMINI)) << Refuse(ANN, 1, error)
+    story >> asks(DIRTY, scene=scene(GEMINI)) << Reply(ANN, 1, {"dirty": None})
+
+
+def test_what_only_its_list_of_tools_shows_sends_the_errand_to_the_next(story: Playbook) -> None:
+    story.quietly(asks(OPEN, scene=scene(CODE, IDEA)), opened(), answers(1))
+    story >> answers(2, tools("getDiagnostics")) << dials(IDEA)
+    error = Unavailable(f"{NO_IDE.message}: it cannot open files", NO_IDE.hint)
+    story >> asks(OPEN, 2, scene=scene(CODE)) << Refuse(ANN, 2, error)
+    other = CallTool(tool="getWorkspaceFolders", arguments=b"{}")
+    story >> asks(other, 3, scene=scene(CODE)) << calls("getWorkspaceFolders", {}, 3)
+
+
+def test_a_choice_is_remembered_for_what_was_asked(story: Playbook) -> None:
+    world = scene(replace(GEMINI, ancestor=True), CODE)
+    for tool, chosen in [("getDiagnostics", CODE), ("getOpenEditors", GEMINI), ("", GEMINI)] * 2:
+        found = story.router.links.choose(world, 1000.0, tool).chosen
+        assert found is not None
+        assert found.lock == chosen.lock
 
 
 def test_the_reason_of_the_best_candidate_is_told(story: Playbook) -> None:

@@ -205,6 +205,19 @@ OBSTACLES = [
         ],
     ),
     Story(
+        "one that lacks what is asked for gives way within its tier, and opens no other; its trouble is not the point",
+        [
+            ide(4001, "/w/app", lacks="it cannot open files", trouble="it does not answer"),
+            ide(4002, "/w"),
+            ide(4003, "/v/lib"),
+        ],
+        [
+            (4002, CHOSEN, "its folder /w holds the file"),
+            (4001, NO, "it cannot open files"),
+            (4003, NO, "its workspace /v/lib does not hold the file"),
+        ],
+    ),
+    Story(
         "one in trouble does not open the next tier",
         [ide(4001, "/w/app", trouble="it does not answer"), ide(4002, "/v/lib")],
         [(4001, NO, "it does not answer"), (4002, NO, "its workspace /v/lib does not hold the file")],
@@ -363,6 +376,12 @@ NAMED = [
         asked={"named": "emacs (n"},
     ),
     Story(
+        "what a named IDE cannot do is not done in another",
+        [ide(4001, "/w/app"), ide(4002, "/w/app", name="Cursor", lacks="it shows no diffs", trouble="never told")],
+        [(4001, NO, "you named another IDE"), (4002, NO, "it shows no diffs")],
+        asked={"named": "cursor"},
+    ),
+    Story(
         "the user may take a named IDE over",
         [ide(4002, "/x", occupied=True)],
         [(4002, CHOSEN, "named by you")],
@@ -446,6 +465,7 @@ CANDIDATES = st.lists(
         ancestor=st.booleans(),
         last_focus=st.sampled_from([None, 1.0, 2.0]),
         trouble=st.sampled_from([None, None, "it does not answer"]),
+        lacks=st.sampled_from([None, None, "it shows no diffs"]),
     ),
     max_size=6,
     unique_by=lambda candidate: candidate.lock.ide_id,

@@ -15,6 +15,7 @@ from tests.core.stories import ID, LOOK, NAME, WAIT, ends, lost, proposed, resto
 from tests.playbook import (
     ANN,
     CODE,
+    GEMINI,
     IDEA,
     NVIM,
     PAGE,
@@ -46,6 +47,23 @@ UNDECIDED = [
     Said(("whatever",), f"{NAME}: the IDE's answer to openDiff is not understood"),
     Said((), f"{NAME}: the IDE's answer to openDiff is not understood"),
 ]
+
+
+# ---- what an IDE cannot show
+
+
+def test_an_ide_that_shows_no_diffs_is_passed_over_once_that_is_known(story: Playbook) -> None:
+    """The companion lists no closeDiff: neither does its own agent show diffs then."""
+    proposed(story, replace(GEMINI, ancestor=True), IDEA)
+    story.quietly(opened(GEMINI), answers(1, candidate=GEMINI))
+    story >> answers(2, tools("openDiff"), candidate=GEMINI) << dials(IDEA)
+    assert story.router.links.lacking(GEMINI)[1] == "it shows no diffs"
+
+
+def test_without_another_its_review_is_on_the_page(story: Playbook) -> None:
+    proposed(story, GEMINI)
+    story.quietly(opened(GEMINI), answers(1, candidate=GEMINI), asks(WAIT, 2))
+    story >> answers(2, tools(""), candidate=GEMINI) << tell("page", reason="it shows no diffs")
 
 
 # ---- what an IDE may answer

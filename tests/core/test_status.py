@@ -81,6 +81,12 @@ def test_what_is_wrong_with_an_ide_is_remarked() -> None:
     ]
 
 
+def test_what_an_ide_cannot_do_is_told() -> None:
+    words = ["it shows no diffs", "it has no diagnostics"]
+    verdict = Verdict(candidate=ide(4001, "/w"), chosen=True, usable=True, reason="it is there")
+    assert lines(ide_row(verdict, LinkState.LIVE, "", words))[-1] == "    it shows no diffs; it has no diagnostics"
+
+
 @pytest.mark.parametrize(("kind", "undo"), [("terminal", ""), ("workspace", " --workspace")])
 def test_a_pin_that_leaves_no_ide_is_told_with_the_way_out(kind: str, undo: str) -> None:
     pin = {"ide": "py\x1bcharm", "for": kind}
@@ -199,6 +205,7 @@ def test_an_ide_is_described_for_programs() -> None:
         "pid": 12,
         "pid_state": "reused",
         "weak": ["loose mode"],
+        "lacks": [],
         "side": "here",
         "fix": None,
     }

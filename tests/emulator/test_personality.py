@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from bridge.core.dialects import OFFICIAL, Tools, Traits, traits_of
+from bridge.core.dialects import Tools
+from bridge.core.lockfile import Family
+from bridge.core.traits import OFFICIAL, Traits, traits_of
 from ide_plugins.emulator.personality import PERSONALITIES, PersonalityName
 from tests.emulator.agent import TOKEN_HEADER, agent, sse_agent, texts
 from tests.emulator.conftest import MakeIde
 
-ALL = pytest.mark.parametrize("personality", PERSONALITIES)
+LOCK_FAMILY = [name for name, plugin in PERSONALITIES.items() if plugin.transport == "ws"]  # see test_companions
+ALL = pytest.mark.parametrize("personality", LOCK_FAMILY)
 
 
 @ALL
@@ -92,7 +95,7 @@ async def test_the_bridge_knows_each_by_its_name_and_tools(make_ide: MakeIde, pe
     async with make_ide(personality=personality) as ide, agent(ide) as ann:
         listed = (await ann.call("tools/list"))["result"]["tools"]
         tools = Tools({tool["name"]: tool["inputSchema"] for tool in listed})
-        assert traits_of(ide.name, tools) == traits
+        assert traits_of(Family.CLAUDE, ide.name, tools) == traits
 
 
 def test_an_unknown_personality_is_the_callers_fault(make_ide: MakeIde) -> None:
