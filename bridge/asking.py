@@ -38,7 +38,9 @@ __all__ = [
 ]
 
 # Asked again if the daemon dies: harmless, however far the first one came.
-REPEATABLE = frozenset({"status", "dirty", "review/propose", "review/cancel", "review/delivered"})
+REPEATABLE = frozenset(
+    {"status", "dirty", "review/propose", "review/cancel", "review/delivered", "hook/begin", "hook/answer"}
+)
 _GRACE_S = 30.0  # for the answer to a wait, beyond its time-out
 _SHORT_LIFE_S = 5.0
 _MOST_DEATHS = 5  # daemons that lived shorter than that, one after the other
@@ -210,8 +212,9 @@ class Deaths:
 class Endurance:
     """How long a wait for a review goes on, over the deaths of daemons; `left` is None, or seconds."""
 
-    def __init__(self, review_id: str, timeout: float | None) -> None:
+    def __init__(self, review_id: str, timeout: float | None, bound: bool = False) -> None:
         self._review_id = review_id
+        self._bound = bound
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._deaths = Deaths()
 
@@ -220,7 +223,8 @@ class Endurance:
         self._deaths.begin()
         self._left = None if self._deadline is None else max(self._deadline - time.monotonic(), 0.0)
         patience = None if self._left is None else self._left + _GRACE_S
-        return {"id": self._review_id, "timeout": self._left}, patience
+        bound = {"bound": True} if self._bound else {}
+        return {"id": self._review_id, "timeout": self._left, **bound}, patience
 
     def lost(self, why: Exception) -> None:
         """Take note that the daemon died; raises `StillPending` when it is time, `Unavailable` after many deaths."""

@@ -105,10 +105,11 @@ class AsyncClient:
         timeout: float | None = None,  # noqa: ASYNC109  the daemon keeps it, and answers then
         *,
         on_surface: Callable[[dict[str, Any]], None] | None = None,
+        bound: bool = False,
     ) -> dict[str, Any]:
         """Wait until the review has ended, and return how; everything is as `bridge.client.Client.wait` says."""
         notified = asking.about_surface(review_id, on_surface)
-        endurance = asking.Endurance(review_id, timeout)
+        endurance = asking.Endurance(review_id, timeout, bound)
         while True:
             params, patience = endurance.begin()
             try:

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -66,6 +67,23 @@ CALLS = [
             "request_key": "k",
             "surface": "page",
             "supersedes": "r0",
+        },
+        {"id": "r1"},
+        "r1",
+    ),
+    (
+        lambda b: b.propose_files(
+            iter([{"path": "a", "proposed": "x"}, MappingProxyType({"path": "b", "proposed": "y", "base": ""})]),
+            title="t",
+            request_key="k",
+        ),
+        "review/propose",
+        {
+            "files": [{"path": "a", "proposed": "x"}, {"path": "b", "proposed": "y", "base": ""}],
+            "title": "t",
+            "request_key": "k",
+            "surface": "auto",
+            "ide": None,
         },
         {"id": "r1"},
         "r1",

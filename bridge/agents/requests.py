@@ -7,8 +7,11 @@ relative one counts from the session's directory.
 On a TCP socket ``prove`` comes before everything else (`bridge.proof`). An error's ``code`` is an exit code of
 `bridge.errors`, and its ``data`` has ``code`` (a name) and ``hint``; a line that is no request gets -32700. The daemon
 also notifies: ``review/surface`` ``{id, surface, ide, reason}`` to whoever waits for a review, each time it moves,
-``daemon/stopping`` ``{restart}`` to everybody, and ``event`` to those who subscribed (`bridge.news`). Results of what
-`bridge.asking` describes are those of the clients' methods; the others are for the command line.
+``daemon/stopping`` ``{restart}`` to everybody, and ``event`` to those who subscribed (`bridge.news`). After
+``mcp/serve`` the connection speaks MCP; two notifications on it are for `bridge.forwarder` and not for the agent:
+``daemon/stopping``, and ``review/page`` ``{id, door}`` when a review of the agent's is on the page (`door`: a file for
+the browser). Results of what `bridge.asking` describes are those of the clients' methods; the others are for the
+command line.
 """
 
 from __future__ import annotations
@@ -25,9 +28,12 @@ __all__ = [
     "CAPABILITIES",
     "MOST_TEXT",
     "Call",
+    "Cancel",
     "Dirty",
     "File",
     "Hello",
+    "HookAnswer",
+    "HookBegin",
     "List",
     "Nothing",
     "One",
@@ -50,7 +56,7 @@ __all__ = [
 # (`bridge.connection.Daemon.require`).
 CAPABILITIES: Final = (
     *("open", "call", "dirty", "review", "page", "status"),
-    *("events", "request", "publish", "replace", "terminal", "use"),
+    *("events", "request", "publish", "replace", "terminal", "use", "mcp", "hook"),
 )
 
 
@@ -142,15 +148,46 @@ class Propose(msgspec.Struct):
 
 
 class Wait(msgspec.Struct):
-    """``review/wait``: `timeout` in seconds, none by default."""
+    """``review/wait``: `timeout` in seconds, none by default; a `bound` review ends when the session does."""
 
     id: ReviewId
     timeout: float | None = None
+    bound: bool = False
 
 
 class One(msgspec.Struct):
-    """``review/cancel``, ``review/get``, ``review/link`` and ``review/delivered``: one review."""
+    """``review/get``, ``review/link`` and ``review/delivered``: one review."""
 
+    id: ReviewId
+
+
+class Cancel(msgspec.Struct):
+    """``review/cancel``; `moved`: because the agent asks its user in its terminal instead."""
+
+    id: ReviewId
+    moved: bool = False
+
+
+Agent = Annotated[str, msgspec.Meta(pattern=r"^[a-z]{1,20}\Z")]
+
+
+class HookBegin(msgspec.Struct):
+    """``hook/begin``: what an agent said to ``bridge hook``, and what matters of its environment.
+
+    `with_ide`: also where the agent shows the change in an IDE itself.
+    """
+
+    agent: Agent
+    said: str
+    environ: dict[str, str] = {}
+    with_ide: bool = False
+
+
+class HookAnswer(msgspec.Struct):
+    """``hook/answer``: the review has ended; what is the agent told?"""
+
+    agent: Agent
+    said: str
     id: ReviewId
 
 

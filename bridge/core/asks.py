@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bridge.core.reviews import Comment, Review, Surface
+from bridge.core.reviews import Comment, Review, Surface, Trigger
 
 __all__ = [
     "Ask",
@@ -109,9 +109,10 @@ class Wait:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancel:
-    """End an undecided review."""
+    """End an undecided review; `trigger` says why."""
 
     review_id: str
+    trigger: Trigger = Trigger.CANCELLED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from bridge.core.asks import Cancel, Decide, Propose, Reopen, Wait
 from bridge.core.events import Asked, Command, FromJournal, Look, Reply, Scene
@@ -147,14 +147,14 @@ class Desk:
         """
         seat = self._seat(asked, ask.review_id)
         if seat is not None:
-            self.drop(seat, asked.now, Waiter(asked.session, asked.id))
+            self.drop(seat, asked.now, Waiter(asked.session, asked.id), ask.trigger)
 
-    def drop(self, seat: Seat, now: float, asker: Waiter | None = None) -> None:
+    def drop(self, seat: Seat, now: float, asker: Waiter | None = None, trigger: Trigger = Trigger.CANCELLED) -> None:
         """Cancel a review that is undecided; `asker` is told how it ended, once that is on disk."""
         if asker is not None:
             seat.deciders.append(asker)
         if seat.review.is_open:
-            self._end(seat, Step.CANCEL, now)
+            self._end(seat, Step.CANCEL, now, trigger=trigger)
 
     def reopen(self, asked: Asked, ask: Reopen) -> None:
         """Show an undecided review where the human wants it."""
@@ -240,8 +240,8 @@ class Desk:
             if seat.review.is_open and now >= seat.review.created + EXPIRES_AFTER_S:
                 self._end(seat, Step.EXPIRE, now)
 
-    def _end(self, seat: Seat, step: Step, now: float) -> None:
-        self._presenter.finish(seat, advance(seat.review, step, now))
+    def _end(self, seat: Seat, step: Step, now: float, **changes: Any) -> None:
+        self._presenter.finish(seat, advance(seat.review, step, now, **changes))
 
     def deadlines(self) -> Iterator[float]:
         """Give every moment at which `tick` has something to do."""

@@ -60,6 +60,12 @@ class Tools:
         known = self.schemas.get(tool, {}).get("properties")
         return frozenset(known) if isinstance(known, dict) else frozenset()
 
+    def taking(self, argument: str) -> Tools:
+        """Give those that take an argument; all of them, if it is empty."""
+        if not argument:
+            return self
+        return Tools({name: schema for name, schema in self.schemas.items() if argument in self.properties(name)})
+
     @cached_property
     def official(self) -> frozenset[str]:
         """Name those that take all that the official one takes, and want no more."""

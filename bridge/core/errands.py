@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
-from bridge.core import answers, dialects, jetbrains, jsonrpc
+from bridge.core import answers, dialects, jsonrpc
 from bridge.core.answers import Answer
 from bridge.core.asks import AskDirty, CallTool, ListTools, OpenFile
 from bridge.core.events import Asked, Command, Refuse, Reply, SessionId
@@ -20,11 +20,10 @@ from bridge.core.following import Followers
 from bridge.core.jsonrpc import Message, RequestId
 from bridge.core.link import UP, Link
 from bridge.core.links import CALL_S, Links
-from bridge.core.lockfile import Family
 from bridge.core.posing import offered
 from bridge.core.selection import Place, no_ide
-from bridge.core.spots import find_spot
 from bridge.core.translate import Unmappable
+from bridge.core.wording import disowned, opening, relayed, worded
 from bridge.errors import BadData, BridgeError, Unavailable, Usage
 
 __all__ = ["MOST_ARGUMENTS", "NOT_RELAYED", "RELAYED", "Errands"]
@@ -114,22 +113,18 @@ class Errands:
         asked = errand.asked
         call = partial(self._links.call, link, now=now)
         match asked.ask:
-            case CallTool(tool=tool, meta=meta) as ask:
+            case CallTool(meta=meta) as ask:
                 done = partial(self._relay, errand, ask)
-                tool, arguments = _put(link, ask, errand.file, errand.place.directory)
+                tool, arguments, _ = worded(link, ask, errand.place)
                 errand.until = errand.until or now + CALL_S
                 wanted = partial(call, patience=errand.until - now, session=asked.session, raw=True)
                 return link, wanted(tool, arguments, done, meta=meta)
             case AskDirty(path=path):
                 arguments = jsonrpc.dump(dialects.file_arguments(link.tools, "checkDocumentDirty", path))
                 return link, call("checkDocumentDirty", arguments, partial(self._dirty, errand))
-            case OpenFile(path=path, line=line, column=column, text=text):
-                if link.lock.family is Family.JETBRAINS:
-                    tool, given = jetbrains.put(link.tools, "openFile", path, "/")
-                    return link, call(tool, jsonrpc.dump(given), partial(self._opened, errand, line is None))
-                spot = find_spot(text, line, column) if text is not None and line else None
-                given, positioned = dialects.open_file_arguments(link.tools, path, line=line, spot=spot)
-                return link, call("openFile", jsonrpc.dump(given), partial(self._opened, errand, positioned))
+            case OpenFile() as ask:
+                tool, arguments, positioned = opening(link, ask)
+                return link, call(tool, arguments, partial(self._opened, errand, positioned))
         self._list(errand, link)
         return None
 
@@ -186,7 +181,7 @@ class Errands:
             if ask.posed and ask.tool == "openFile":
                 failure = answers.read_open_file(answers.read_answer(message))[0]
             try:
-                result = _relayed(link, ask, errand.file, message)
+                result = relayed(link, ask, errand.place, message)
             except (ValueError, RecursionError):
                 failure = "its answer is not JSON that can be passed on"
             if failure is None:
@@ -217,13 +212,11 @@ class Errands:
         self._reply(errand, {"ide": link.name, "port": link.lock.port, "positioned": positioned and found})
 
     def _disowned(self, errand: _Errand, link: Link, message: Message | None, now: float) -> bool:
-        """Try the next IDE, if this one says that what was asked about is none of its own: only it can tell."""
+        """Try the next IDE, if this one says that what was asked about is none of its own."""
+        if (reason := disowned(link, message)) is None:
+            return False
         scene = errand.asked.scene
         assert scene is not None
-        if message is None or link.lock.family is not Family.JETBRAINS:
-            return False
-        if (reason := jetbrains.disowned(answers.read_answer(message))) is None:
-            return False
         others = tuple(
             replace(seen, foreign=reason) if seen.lock.ide_id == link.id else seen for seen in scene.candidates
         )
@@ -253,26 +246,6 @@ class Errands:
         self._refuse(errand, Unavailable(f"{link.name} could not do it: {reason}", "bridge status"))
 
 
-def _put(link: Link, ask: CallTool, file: str | None, directory: str) -> tuple[str, bytes]:
-    """Give a call's tool and arguments as this IDE's plugin names them."""
-    if link.lock.family is Family.JETBRAINS:
-        tool, given = jetbrains.put(link.tools, ask.tool, file, directory)
-        return tool, jsonrpc.dump(given)
-    if ask.file is not None:
-        return ask.tool, jsonrpc.dump(dialects.file_arguments(link.tools, ask.tool, ask.file))
-    return ask.tool, dialects.fitted(link.tools, ask.tool, ask.arguments) if ask.posed else ask.arguments
-
-
-def _relayed(link: Link, ask: CallTool, file: str | None, message: Message) -> bytes:
-    """Give the result on one line, as the agents' sockets want it; raises `ValueError` or `RecursionError`."""
-    if link.lock.family is Family.JETBRAINS and ask.tool == "getDiagnostics" and file is not None:
-        told = jetbrains.diagnostics(answers.read_answer(message), file)
-        return jsonrpc.compact(message.result) if told is None else jsonrpc.dump(told)
-    if link.traits.one_based:
-        return jsonrpc.dump(answers.zero_based_result(jsonrpc.load(message.result)))
-    return jsonrpc.compact(message.result)
-
-
 @dataclass(slots=True, eq=False)
 class _Errand:
     """The job of asking one IDE one thing for one session."""
@@ -289,13 +262,6 @@ class _Errand:
         """The official tool that it needs; empty for none."""
         ask = self.asked.ask
         return ask.tool if isinstance(ask, CallTool) else _TOOLS.get(type(ask), "")
-
-    @property
-    def file(self) -> str | None:
-        """What it is about, absolute."""
-        ask = self.asked.ask
-        named = ask.file if isinstance(ask, CallTool) else None
-        return named or self.place.file
 
     @property
     def place(self) -> Place:

@@ -15,6 +15,7 @@ from bridge.core.events import LinkState
 from bridge.core.findings import Finding
 from bridge.core.lockfile import Family, LockFile
 from bridge.core.official import BRIDGE
+from bridge.core.ranking import UNANNOUNCED
 from bridge.core.reach import NO_DISTRO, Diagnosis, Mode, Terrain
 from bridge.core.selection import Listener, Pid
 from bridge.core.terminal import PORTS, Group, family_of_name, read_port, read_terminal, related
@@ -94,6 +95,7 @@ class IdeFacts:
     distrusted: tuple[Distrusted, ...]
     directories: tuple[str, ...]  # where lock files are looked for
     browser: bool  # there is a screen, or a BROWSER
+    jetbrains: tuple[int, ...] = ()  # where JetBrains' MCP server is looked for
     terrain: Terrain = field(default_factory=Terrain)
 
 
@@ -112,6 +114,15 @@ def _ides(facts: IdeFacts) -> Iterator[Finding]:
     for ide in present:
         yield _reach(ide)
         yield from _safety(ide)
+
+
+def _unannounced(facts: IdeFacts) -> Iterator[Finding]:
+    """Say where an IDE was looked for that announces itself nowhere, if nobody listens there."""
+    if facts.jetbrains and not any(ide.lock.port in facts.jetbrains for ide in facts.announced):
+        ports = ", ".join(map(str, facts.jetbrains))
+        found = f"jetbrains_mcp is on, but nobody listens on {ports}"
+        fix = "in the IDE, Settings | Tools | MCP Server: enable it; where its port is another: jetbrains_mcp = [PORT]"
+        yield Finding(check="jetbrains", found=found, fix=fix)
 
 
 def _published(facts: IdeFacts) -> Iterator[Finding]:
@@ -166,16 +177,25 @@ _STATES: Final[Mapping[str, tuple[str, str | None]]] = {
 }
 
 
+# The same of what announces itself nowhere: there is no file to remove, and no token.
+_NO_FILE: Final[Mapping[str, tuple[str, str | None]]] = {
+    Listener.FOREIGN: ("its port belongs to another user, so it is let alone", "in jetbrains_mcp, leave out {port}"),
+    LinkState.PORT_TAKEN: ("another program listens there", "in jetbrains_mcp, leave out {port}"),
+    LinkState.REFUSED: ("refuses us", "restart the IDE"),
+}
+
+
 def _reach(ide: Announced) -> Finding:
     """Say whether the IDE can be used."""
     says: str
     fix: str | None
+    no_file = _NO_FILE if ide.lock.family in UNANNOUNCED else {}
     if ide.silence is not None and ide.state != LinkState.LIVE:
         return _silence(ide, ide.silence)
     if ide.listener in _LISTENERS:
-        says, fix = _LISTENERS[ide.listener]
+        says, fix = no_file.get(ide.listener, _LISTENERS[ide.listener])
     else:
-        says, fix = _STATES.get(ide.state, (ide.state, None))
+        says, fix = no_file.get(ide.state, _STATES.get(ide.state, (ide.state, None)))
     detail = f" ({ide.detail})" if ide.detail and fix else ""
     known: dict[str, object] = {"path": quote(ide.path), "port": ide.lock.port, "pid": ide.lock.pid}
     return Finding(
@@ -323,6 +343,7 @@ def _container(facts: IdeFacts) -> Iterator[Finding]:
 
 _CHECKS: Final[Sequence[Callable[[IdeFacts], Iterator[Finding]]]] = (
     _ides,
+    _unannounced,
     _published,
     _stale,
     _distrusted,

@@ -19,8 +19,9 @@ from bridge.core.dialects import Tools, utf8
 from bridge.errors import Unavailable
 from pathconv import to_uri
 
-__all__ = ["MARK", "TOOLS", "diagnostics", "disowned", "product_of", "put"]
+__all__ = ["MARK", "PROJECT", "TOOLS", "diagnostics", "disowned", "product_of", "put"]
 
+PROJECT: Final = "projectPath"  # older servers took none: they opened any file in the window that was focused last
 MARK: Final = "open_file_in_editor"  # a program without this tool is not the IDE, or no use
 ANALYSIS_MS: Final = 8000  # of one file; less than `CALL_S`, so that what was found by then is told
 _MOST_NAME: Final = 100  # characters
@@ -57,11 +58,11 @@ def put(tools: Tools, tool: str, file: str | None, directory: str) -> tuple[str,
     Raises `BadData` for a path that is not UTF-8, `Unavailable` where the tool needs a file and there is none.
     """
     own = TOOLS[tool]
-    given = {"projectPath": utf8(directory), **own.always}  # any directory in the project will do
+    given = {PROJECT: utf8(directory), **own.always}  # any directory in the project will do
     if own.file is not None:
         if file is None:
             raise Unavailable("this IDE tells the problems of one file at a time", "name the file")
-        given |= {own.file: utf8(file), "projectPath": utf8(file.rpartition("/")[0] or "/")}
+        given |= {own.file: utf8(file), PROJECT: utf8(file.rpartition("/")[0] or "/")}
     return own.name, tools.fit(own.name, given)
 
 
@@ -99,10 +100,8 @@ def disowned(answer: Answer) -> str | None:
     if answer.error is None or _DISOWNED.search(answer.error) is None:
         return None
     projects = _projects(answer.error)
-    if not projects:
-        return "the file is in none of its open projects"
     shown = ", ".join(projects[:_MOST_PROJECTS]) + (", …" if len(projects) > _MOST_PROJECTS else "")
-    return f"none of its open projects ({shown}) holds the file"
+    return f"what is asked about is in none of its open projects{shown and f' ({shown})'}"
 
 
 def _projects(error: str) -> list[str]:

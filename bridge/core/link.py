@@ -131,8 +131,8 @@ class Link:
 
     def learn(self, tools: Tools) -> None:
         """Know its tools, and what kind of plugin has these."""
-        self.tools, self.listed = tools, True
         self.traits = traits_of(self.lock.family, self.name, tools)
+        self.tools, self.listed = tools.taking(self.traits.argument), True
 
     def lacks(self, tool: str) -> str | None:
         """Say why it cannot serve an official tool, as `traits.lacks` does."""

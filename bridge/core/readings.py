@@ -1,7 +1,7 @@
 """What the IDE's own tools answered, read for a person, a program or an agent. Standard library only.
 
 Plugins differ in what they say and how; what comes out of here does not. Lines and columns count from 1. Facts:
-docs/protocol.md "Tools".
+docs/protocol.md "Tools and their shapes".
 """
 
 from __future__ import annotations

@@ -94,6 +94,7 @@ class Trigger(StrEnum):
     ACCEPTED_ON_PAGE = "accepted_on_page"
     REJECTED_ON_PAGE = "rejected_on_page"
     CANCELLED = "cancelled"
+    MOVED_TO_TERMINAL = "moved_to_terminal"  # nobody decided in time: the agent asks its user itself
     NEWER_PROPOSAL = "newer_proposal"
     AGE = "age"
 
@@ -204,7 +205,8 @@ def advance(review: Review, step: Step, now: float, **changes: Any) -> Review:
             f"review {review.id} is already {review.outcome or review.state}", f"bridge review show {review.id}"
         )
     if step in _ENDS:
-        changes["outcome"], changes["trigger"] = _ENDS[step]
+        outcome, trigger = _ENDS[step]
+        changes = {"outcome": outcome, "trigger": trigger} | changes
     return replace(review, state=after, version=review.version + 1, changed=now, **changes)
 
 

@@ -291,7 +291,7 @@ def _why_chosen(usable: Sequence[Standing], question: _Question) -> str:
 
 def _why_in(standing: Standing) -> str:
     if standing.tier is Tier.ASKED:
-        return "it announces no folder, and is asked whether the file is its own"
+        return "it announces no folder, and is asked whether what is asked about is its own"
     return _OWN[standing.rank.own] if standing.tier is Tier.TERMINAL else _why_fit(standing.fit)
 
 

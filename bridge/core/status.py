@@ -15,6 +15,7 @@ from bridge.core.ranking import UNANNOUNCED
 from bridge.core.reach import Mode, Terrain
 from bridge.core.reviews import Review
 from bridge.core.selection import UNPIN, Candidate, Pid, Pinned, Verdict
+from bridge.core.summary import some_names
 from bridge.core.text import visible
 from pathconv import WSL
 
@@ -27,6 +28,7 @@ __all__ = [
     "Published",
     "ReviewRow",
     "Status",
+    "StayedOut",
     "ide_row",
     "machine_row",
     "render",
@@ -46,6 +48,7 @@ class Daemon(TypedDict):
     log: str
     capabilities: list[str]
     page: bool  # whether the page is being served
+    mcp_http: str | None  # the address of MCP over HTTP, if that is on
 
 
 class Machine(TypedDict):
@@ -113,6 +116,14 @@ class Published(TypedDict):
     agents: int  # that are connected
 
 
+class StayedOut(TypedDict):
+    """A hook that lately did not review because of its agent's permission mode."""
+
+    agent: str
+    reason: str
+    at: float  # epoch seconds
+
+
 class Status(TypedDict):
     """Everything."""
 
@@ -125,6 +136,7 @@ class Status(TypedDict):
     ignored: list[Ignored]
     reviews: list[ReviewRow]
     published: list[Published]
+    stayed_out: list[StayedOut]
     warnings: list[str]
     counters: dict[str, int]
 
@@ -202,7 +214,10 @@ def render(status: Status, now: float, *, color: bool = False, columns: int = 10
     lines += _machine_lines(status["machine"])
     lines += _ide_lines(status["ides"], now, color)
     lines += _published_lines(status["published"])
+    if daemon["mcp_http"] is not None:
+        lines.append(f"MCP over HTTP is on: {daemon['mcp_http']} (bridge mcp --http tells where the token is)")
     lines += _pin_lines(status)
+    lines += _stayed_out_lines(status["stayed_out"], now)
     fixes = dict.fromkeys((ide["fix"], ide["state"] in _TAKEN) for ide in status["ides"] if ide["fix"])
     if not status["ides"]:
         lines.append("no IDE is running here: changes are shown on the review page in the browser")
@@ -226,6 +241,11 @@ def _published_lines(published: Iterable[Published]) -> Iterable[str]:
         whom = "every agent" if one["everywhere"] else f"process {one['pid']}" if one["pid"] else "a child to come"
         agents = "1 agent" if one["agents"] == 1 else f"{one['agents']} agents"
         yield f"an IDE for {whom}: port {one['port']} ({one['transport']}), {agents} connected"
+
+
+def _stayed_out_lines(stayed_out: Iterable[StayedOut], now: float) -> Iterable[str]:
+    for one in stayed_out:
+        yield f"the hook of {one['agent']} stayed out {_ago(one['at'], now)}: {one['reason']}"
 
 
 def _machine_lines(machine: Machine) -> Iterable[str]:
@@ -286,7 +306,7 @@ def _review_lines(reviews: Iterable[ReviewRow], directory: str, now: float) -> I
     """Say what waits, and on a line of its own, which no long path cuts off, where to find it."""
     here = directory.rstrip("/") + "/"
     for review in reviews:
-        paths = ", ".join(visible(path.removeprefix(here)) for path in review["paths"])
+        paths = some_names([visible(path.removeprefix(here)) for path in review["paths"]])
         yield f"review {review['id']} waits: {paths}"
         place = _PLACES[review["where"]].format(ide=visible(review["ide"] or ""), id=review["id"])
         yield f"    proposed {_ago(review['created'], now)}; {place}"

@@ -7,7 +7,7 @@ and show the human's edits alone. Both are slow for large files, as `hunks` are:
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -16,7 +16,17 @@ from bridge.core.hunks import diff, stats, unified
 from bridge.core.lines import split_lf
 from bridge.core.reviews import Change, Outcome, Review
 
-__all__ = ["LIMIT", "FileSummary", "Verdict", "change_made", "changes_made", "name_within", "summary", "verdict_on"]
+__all__ = [
+    "LIMIT",
+    "FileSummary",
+    "Verdict",
+    "change_made",
+    "changes_made",
+    "name_within",
+    "some_names",
+    "summary",
+    "verdict_on",
+]
 
 LIMIT: Final = 20_000  # characters of a diff for an agent's eyes: about 5,000 of its tokens
 
@@ -110,3 +120,10 @@ def name_within(workspace: bytes, path: bytes) -> str:
     As strings of the file system are: an undecodable byte is a surrogate escape.
     """
     return os.fsdecode(path).removeprefix(os.fsdecode(workspace).rstrip("/") + "/")
+
+
+def some_names(names: Sequence[str], most: int = 3) -> str:
+    """List names on one line; of more than `most` only the first ones, and how many follow."""
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"

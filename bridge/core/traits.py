@@ -29,7 +29,10 @@ class Traits:
     diffs_by_path: bool = False  # openDiff is answered at once; a notification names the file that was decided
 
     mark: str = ""
-    """A tool without which it is another program: only by its tools can it be told what listens there."""
+    """A tool without which another program listens there: nothing else tells."""
+
+    argument: str = ""
+    """What each tool must take, else it is not used."""
 
     made_of: Mapping[str, frozenset[str]] | None = None
     """The official tools that it can serve, and which of its own each is made of; None: it serves what it lists."""
@@ -53,6 +56,7 @@ _COMPANION: Final = Traits(
 _JETBRAINS: Final = Traits(
     several_clients=True,
     mark=jetbrains.MARK,
+    argument=jetbrains.PROJECT,
     made_of={tool: frozenset({own.name}) for tool, own in jetbrains.TOOLS.items()},
 )  # [CODE]
 

@@ -207,6 +207,7 @@ def inspect_ides(environ: Mapping[str, str], places: Paths, rows: list[Any], bro
         ),
         directories=tuple(one.path for one in [*directories, *surroundings.directories()]),
         browser=browser,
+        jetbrains=jetbrains.ports,
         terrain=terrain,
     )
 

@@ -18,10 +18,11 @@ from bridge.core.asks import Ask, AskDirty, CallTool, Cancel, OpenFile, Propose,
 from bridge.core.events import Asked, Scene, Withdrawn
 from bridge.core.jsonrpc import RequestId
 from bridge.core.lockfile import Transport
-from bridge.core.reviews import decision
+from bridge.core.reviews import Trigger, decision
 from bridge.core.status import SCHEMA, Daemon, Status, ide_row, machine_row, render, review_row
 from bridge.core.text import visible
 from bridge.daemon.engine import Engine
+from bridge.daemon.hooks import Hooks
 from bridge.daemon.lookout import Lookout
 from bridge.daemon.pages import Pages
 from bridge.daemon.proposals import changes_of, new_review, text_to_search
@@ -52,6 +53,7 @@ class Methods:
         lookout: Lookout,
         pages: Pages,
         publications: Publications,
+        hooks: Hooks,
         about: Callable[[], Daemon],
         warnings: Sequence[str],
         stop: Callable[[bool], None],
@@ -61,6 +63,7 @@ class Methods:
         self._lookout = lookout
         self._pages = pages
         self._publications = publications
+        self._hooks = hooks
         self._about = about
         self._warnings = warnings
         self._stop = stop
@@ -77,7 +80,7 @@ class Methods:
             "dirty": (requests.Dirty, self._dirty),
             "review/propose": (requests.Propose, self._propose),
             "review/wait": (requests.Wait, self._wait),
-            "review/cancel": (requests.One, self._cancel),
+            "review/cancel": (requests.Cancel, self._cancel),
             "review/open": (requests.OpenReview, self._reopen),
             "review/link": (requests.One, self._link),
             "review/list": (requests.List, self._list),
@@ -92,6 +95,7 @@ class Methods:
             "daemon/replace": (requests.Replace, self._replace),
             "daemon/stop": (requests.Stop, self._stop_daemon),
             **self._terminals.table(),
+            **self._hooks.table(),
         }
 
     async def _ask(self, session: Session, id_: RequestId, ask: Ask, scene: Scene | None = None) -> Any:
@@ -135,6 +139,7 @@ class Methods:
         files = [msgspec.structs.replace(file, path=session.resolve(file.path)) for file in params.files]
         changes = await asyncio.to_thread(changes_of, files)
         workspace = os.fsencode(session.cwd)
+        # The first file stands for all: several are on the page, so no IDE is chosen for them.
         scene = await self._lookout.scene(session, os.fsdecode(changes[0].path), params.ide)
         review = new_review(
             changes,
@@ -152,10 +157,13 @@ class Methods:
 
     async def _wait(self, session: Session, id_: RequestId, params: requests.Wait) -> Any:
         until = None if params.timeout is None else time.time() + params.timeout
+        if params.bound:
+            self._hooks.bind(session, params.id)
         return await self._ask(session, id_, Wait(review_id=params.id, until=until))
 
-    async def _cancel(self, session: Session, id_: RequestId, params: requests.One) -> Any:
-        return await self._ask(session, id_, Cancel(review_id=params.id))
+    async def _cancel(self, session: Session, id_: RequestId, params: requests.Cancel) -> Any:
+        why = Trigger.MOVED_TO_TERMINAL if params.moved else Trigger.CANCELLED
+        return await self._ask(session, id_, Cancel(review_id=params.id, trigger=why))
 
     async def _reopen(self, session: Session, id_: RequestId, params: requests.OpenReview) -> Any:
         review = await self._pages.find(params.id)
@@ -235,6 +243,7 @@ class Methods:
             "ignored": [{"path": os.fspath(found.path), "reason": found.reason} for found in sighting.refused],
             "reviews": self._open_reviews(),
             "published": self._publications.rows(),
+            "stayed_out": self._hooks.rows(now),
             "warnings": [*self._warnings, *self._skew(session.version)],
             "counters": {"answers_dropped": links.dropped, "paths_untranslated": links.untranslated},
         }

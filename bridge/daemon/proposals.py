@@ -28,6 +28,7 @@ __all__ = [
     "key_of",
     "new_review",
     "text_of",
+    "text_there",
     "text_to_search",
 ]
 
@@ -126,7 +127,7 @@ def _refuse_twice(paths: Iterable[str]) -> None:
 def _inode(path: str) -> tuple[int, int] | None:
     try:
         found = os.stat(path)
-    except (OSError, ValueError):  # there is none yet; or no file can have that name, which is said elsewhere
+    except OSError:  # there is none yet, or it cannot be looked at: then reading it says why
         return None
     return found.st_dev, found.st_ino
 
@@ -153,7 +154,13 @@ def _compare(path: str, proposed: str, base: str | None, new_directories: bool) 
 
 def text_of(path: str) -> str:
     """Read a file's text; "" where there is none. Raises `BadData` for what is no text."""
-    return _decode(path, read_file(os.fsencode(os.path.realpath(path)), MOST_TEXT))
+    return text_there(path) or ""
+
+
+def text_there(path: str) -> str | None:
+    """Read a file's text; None where there is no file. Raises `BadData` for what is no text."""
+    there = read_file(os.fsencode(os.path.realpath(path)), MOST_TEXT)
+    return None if there is None else _decode(path, there)
 
 
 def _decode(path: str, data: bytes | None) -> str:

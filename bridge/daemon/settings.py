@@ -28,6 +28,7 @@ class Settings(BaseModel):
     takeover: bool = Field(default=False, description="Take an IDE's only place although an agent holds it.")
     idle_minutes: float = Field(default=30.0, gt=0, description="How long an unused daemon stays.")
     ide_host: str | None = Field(default=None, description="The only host on which IDEs are looked for.")
+    hook_always: bool = Field(default=False, description="Review what hooks see also where agents ask nobody.")
     container_host: bool = Field(default=False, description="In a container, look for IDEs on its host too.")
     jetbrains_mcp: bool | tuple[int, ...] = Field(
         default=False, description="Use the MCP server of JetBrains IDEs: true, or a list of its ports."
@@ -39,6 +40,10 @@ class Settings(BaseModel):
     )
     windows_profile: str | None = Field(
         default=None, description='In WSL, your Windows profile, if it is not found by itself; "" for none.'
+    )
+
+    mcp_http: int | None = Field(
+        default=None, ge=1, le=65535, description="The port of 127.0.0.1 for MCP over HTTP; none: it is off."
     )
 
     @field_validator("ide_host")
@@ -53,7 +58,7 @@ class Settings(BaseModel):
     @classmethod
     def _are_ports(cls, value: object) -> object:
         """Refuse with one sentence what is neither; a strict union would say two things about it."""
-        if isinstance(value, list) and all(type(port) is int and 1 <= port <= 65535 for port in value):
+        if isinstance(value, list | tuple) and all(type(port) is int and 1 <= port <= 65535 for port in value):
             return tuple(dict.fromkeys(value))
         if not isinstance(value, bool):
             raise ValueError("neither true nor false nor a list of ports, such as [64342]")

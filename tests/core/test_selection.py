@@ -23,7 +23,13 @@ NO_FILE = Place(directory="/v/lib/src")
 WORKTREE = frozenset({"/w/app/.git"})
 VSCODE = Terminal(group=Group.VSCODE)
 
+JEDITERM = Terminal(group=Group.JETBRAINS)
+
 CHOSEN, NEXT, NO = "chosen", "next", "no"
+
+
+def jetbrains(port: int, name: str = "JetBrains IDE", **facts: Any) -> Candidate:
+    return ide(port, name=name, family=Family.JETBRAINS, **facts)
 
 
 class Story(NamedTuple):
@@ -36,6 +42,8 @@ class Story(NamedTuple):
 
 
 NO_MATCH = "its workspace /x holds neither the file nor the working directory"
+
+ASKED_LAST = "it announces no folder, so it is asked only where no other IDE has the file or the directory"
 
 TIERS = [
     Story("there is no IDE", [], []),
@@ -135,6 +143,46 @@ TIERS = [
         "its folders have no name on this side",
         [ide(4001, "Z:\\app", folders=())],
         [(4001, NO, "none of its folders exists here")],
+    ),
+    Story(
+        "nobody else has anything to do with it: one that says nothing of its folders is asked",
+        [jetbrains(4001), ide(4002, "/x"), ide(4003, "/w", listener=Listener.NONE)],
+        [
+            (4001, CHOSEN, "it announces no folder, and is asked whether what is asked about is its own"),
+            (4002, NO, NO_MATCH),
+            (4003, NO, "nothing listens on port 4003"),
+        ],
+        terminal=VSCODE,
+    ),
+    Story(
+        "of two that are asked one may be the terminal's: there every product says the same",
+        [jetbrains(4001), jetbrains(4002, name="JetBrains PyCharm"), ide(4003, "/x")],
+        [
+            (4001, CHOSEN, "the terminal is of its kind; lowest port of 2"),
+            (4002, NEXT, "JetBrains IDE on port 4001 has the lower port"),
+            (4003, NO, NO_MATCH),
+        ],
+        terminal=JEDITERM,
+    ),
+    Story(
+        "whoever has the working directory goes before those that are asked, even in their terminal",
+        [jetbrains(4001), ide(4002, "/v/lib")],
+        [(4002, CHOSEN, "its folder /v/lib holds the working directory"), (4001, NO, ASKED_LAST)],
+        terminal=JEDITERM,
+    ),
+    Story(
+        "the terminal's own IDE goes before those that are asked",
+        [jetbrains(4001), ide(4002, "/x")],
+        [(4002, CHOSEN, "the terminal's port variable names it"), (4001, NO, ASKED_LAST)],
+        terminal=Terminal(port=4002),
+    ),
+    Story(
+        "one that is asked has said no",
+        [jetbrains(4001, foreign="no"), jetbrains(4002)],
+        [
+            (4002, CHOSEN, "it announces no folder, and is asked whether what is asked about is its own"),
+            (4001, NO, "no"),
+        ],
     ),
 ]
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from bridge.core.lines import split_lf
 from bridge.core.reviews import Change, Outcome, Review, Step, Trigger, advance, decide
-from bridge.core.summary import FileSummary, Verdict, change_made, changes_made, name_within, summary
+from bridge.core.summary import FileSummary, Verdict, change_made, changes_made, name_within, some_names, summary
 from tests.playbook import review
 
 NEW = Change(path=b"/w/src/new.py", base_hash=None, base="", proposed="one\ntwo\n")
@@ -17,7 +17,7 @@ def of(*files: Change) -> Review:
     return replace(review(), files=files, workspace=b"/w")
 
 
-def decided(before: Review, *finals: str) -> Review:
+def decided(before: Review, *finals: str | None) -> Review:
     return decide(before, 2000.0, finals=finals or None, trigger=Trigger.ACCEPTED_ON_PAGE)
 
 
@@ -40,7 +40,8 @@ def test_each_file_is_told_of_in_brief() -> None:
 
 
 def test_a_file_that_was_rejected_beside_others_says_so() -> None:
-    kept = replace(of(replace(NEW, final=NEW.proposed), OLD), outcome=Outcome.PARTIALLY_ACCEPTED)
+    kept = decided(of(NEW, OLD), NEW.proposed, None)
+    assert kept.outcome is Outcome.PARTIALLY_ACCEPTED
     assert [file.verdict for file in summary(kept)] == [Verdict.ACCEPTED, Verdict.REJECTED]
     assert changes_made(kept) == ""
 
@@ -114,3 +115,11 @@ def test_what_is_cut_and_what_is_left_are_the_whole(before: str, after: str, lim
 )
 def test_a_file_is_named_as_the_workspace_sees_it(workspace: bytes, path: bytes, name: str) -> None:
     assert name_within(workspace, path) == name
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [([], ""), (["a"], "a"), (["a", "b", "c"], "a, b, c"), (["a", "b", "c", "d"], "a, b and 2 more")],
+)
+def test_many_names_are_said_in_few_words(names: list[str], said: str) -> None:
+    assert some_names(names) == said

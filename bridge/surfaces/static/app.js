@@ -156,7 +156,12 @@ const ENDS = {
   superseded: ["", "A newer proposal took the place of this one. There is nothing to decide here any more."],
   expired: ["", "Nobody decided in time, so this review has ended. The agent may propose the change again."],
 };
-const ELSEWHERE = { accepted_in_ide: " In the IDE.", rejected_in_ide: " In the IDE.", rejected_or_closed: " In the IDE." };
+const ELSEWHERE = {
+  accepted_in_ide: " In the IDE.",
+  rejected_in_ide: " In the IDE.",
+  rejected_or_closed: " In the IDE.",
+  moved_to_terminal: " The agent asks in its terminal instead.",
+};
 
 function display(next) {
   const first = review === null;
