@@ -89,6 +89,7 @@ def _ask() -> tuple[Answer | None, list[Any]]:
             socket=status["daemon"]["socket"],
             seconds=time.monotonic() - begun,
             warnings=tuple(status["warnings"]),
+            mcp_http=status["daemon"].get("mcp_http"),  # an older daemon has none
         )
         return answer, status["ides"]
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add", "run"]
 
-# The agent kills a hook that takes longer; less what an answer needs. `bridge.core.hooks.AGENTS` has the same.
+# The agent kills a hook that takes longer; less what an answer needs. `bridge.core.hookagents.AGENTS` has the same.
 _PATIENCE_S = {"claude": 590.0, "codex": 590.0, "gemini": 50.0}
 _TOLD = ("CLAUDE_CODE_SSE_PORT", "GEMINI_CLI_IDE_SERVER_PORT")  # where the agent has an IDE that shows the change
 _BLOCK = 2  # what agents take for a no, with stderr as the reason
@@ -111,12 +111,13 @@ class _Hook:
 
     def _without(self, error: BridgeError) -> int:
         """Answer without a daemon."""
-        from bridge.core import hooks
         from bridge.core.text import visible
 
         if self._review is not None:
-            said = hooks.undecided(hooks.AGENTS[self._agent], f"{error.message}: nobody decided")
-            return _print(said._asdict())
+            from bridge.core.hookagents import AGENTS
+            from bridge.core.hooks import undecided
+
+            return _print(undecided(AGENTS[self._agent], f"{error.message}: nobody decided")._asdict())
         hint = f" ({error.hint})" if error.hint else ""
         if self._args.strict:
             print(visible(f"bridge: nothing may be written without a review, and {error}{hint}"), file=sys.stderr)

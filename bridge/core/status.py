@@ -48,6 +48,7 @@ class Daemon(TypedDict):
     log: str
     capabilities: list[str]
     page: bool  # whether the page is being served
+    mcp_http: str | None  # the address of MCP over HTTP, if that is on
 
 
 class Machine(TypedDict):
@@ -213,7 +214,10 @@ def render(status: Status, now: float, *, color: bool = False, columns: int = 10
     lines += _machine_lines(status["machine"])
     lines += _ide_lines(status["ides"], now, color)
     lines += _published_lines(status["published"])
+    if daemon["mcp_http"] is not None:
+        lines.append(f"MCP over HTTP is on: {daemon['mcp_http']} (bridge mcp --http tells where the token is)")
     lines += _pin_lines(status)
+    lines += _stayed_out_lines(status["stayed_out"], now)
     fixes = dict.fromkeys((ide["fix"], ide["state"] in _TAKEN) for ide in status["ides"] if ide["fix"])
     if not status["ides"]:
         lines.append("no IDE is running here: changes are shown on the review page in the browser")
@@ -237,6 +241,11 @@ def _published_lines(published: Iterable[Published]) -> Iterable[str]:
         whom = "every agent" if one["everywhere"] else f"process {one['pid']}" if one["pid"] else "a child to come"
         agents = "1 agent" if one["agents"] == 1 else f"{one['agents']} agents"
         yield f"an IDE for {whom}: port {one['port']} ({one['transport']}), {agents} connected"
+
+
+def _stayed_out_lines(stayed_out: Iterable[StayedOut], now: float) -> Iterable[str]:
+    for one in stayed_out:
+        yield f"the hook of {one['agent']} stayed out {_ago(one['at'], now)}: {one['reason']}"
 
 
 def _machine_lines(machine: Machine) -> Iterable[str]:

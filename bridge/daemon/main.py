@@ -31,6 +31,7 @@ from bridge.daemon.hooks import Hooks
 from bridge.daemon.instance import AlreadyRunning, Instance, claim
 from bridge.daemon.lookout import Lookout
 from bridge.daemon.mcp import McpFront
+from bridge.daemon.mcphttp import McpHttp
 from bridge.daemon.methods import Methods
 from bridge.daemon.pages import Pages
 from bridge.daemon.pins import SETTING, Pins
@@ -157,7 +158,7 @@ class _Life:
         self.engine.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
-                await asyncio.gather(self.publications.stop(), self.pages.stop())
+                await asyncio.gather(self.publications.stop(), self.pages.stop(), self.mcp_http.stop())
         await asyncio.sleep(0)  # let the sessions' last words out
 
     async def _open(self, tasks: asyncio.TaskGroup) -> ControlServer:
@@ -185,11 +186,13 @@ class _Life:
             *(self._about, self._warnings, self.stop, self._needed),
         )
         front = McpFront(tasks, self.engine, lookout, self.pages)
+        self.mcp_http = McpHttp(tasks, self.engine, front, self._settings.mcp_http, places.mcp_token, self._warn)
         control = ControlServer(tasks, methods.table() | front.table(), self, self._instance.token)
         await self._journal.run(Journal.purge, time.time() - EXPIRES_AFTER_S)
         await self.pages.resume()
         self.engine.feed(Restored(time.time(), await self._journal.run(Journal.undecided)))
         await self.publications.resume()
+        self.mcp_http.start()
         await control.start(self._instance.listener)
         tasks.create_task(surroundings.terrain(), name="finding the other side")  # whose lock files are watched too
         self._watch(tasks, lookout)
@@ -210,6 +213,7 @@ class _Life:
             "log": self._instance.paths.log,
             "capabilities": list(CAPABILITIES),
             "page": self.pages.running,
+            "mcp_http": self.mcp_http.address,
         }
 
     def _saved(self, review_id: str) -> None:
@@ -267,7 +271,7 @@ class _Life:
                 with suppress(sqlite3.Error):  # a full disk is told where it matters
                     await self._journal.run(Journal.purge, time.time() - EXPIRES_AFTER_S)
             await self.pages.tidy(idle_s / CHECKS)
-            if self._in_use() or self.publications.ports:
+            if self._in_use() or self.publications.ports or self.mcp_http.address:
                 self._note_use()
             elif now - max(self._busy_until, self.pages.last_used) >= idle_s:
                 logger.info("nobody needs the bridge: leaving")

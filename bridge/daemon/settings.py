@@ -42,6 +42,10 @@ class Settings(BaseModel):
         default=None, description='In WSL, your Windows profile, if it is not found by itself; "" for none.'
     )
 
+    mcp_http: int | None = Field(
+        default=None, ge=1, le=65535, description="The port of 127.0.0.1 for MCP over HTTP; none: it is off."
+    )
+
     @field_validator("ide_host")
     @classmethod
     def _is_a_host(cls, host: str | None) -> str | None:

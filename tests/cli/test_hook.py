@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
-from bridge.client import Client
 from tests.e2e.outsiders import visit
 from tests.e2e.support import Home, Ide, Running
 from tests.hookcases import Case, cases, shorten
@@ -32,8 +30,10 @@ class Stage:
         work.mkdir()
         return work
 
-    def hook(self, *words: str, work: Path, said: str) -> Running:
-        return Running("hook", *words, cwd=work, stdin=said.encode(), **self.home.environ)
+    def hook(self, *words: str, work: Path, said: str, **environ: str) -> Running:
+        """Run a hook in the environment of an agent with a browser, which opens nothing."""
+        browser = {"BROWSER": "true"}
+        return Running("hook", *words, cwd=work, stdin=said.encode(), **self.home.environ, **browser, **environ)
 
     def reviews(self, work: Path) -> list[dict[str, Any]]:
         """Give the reviews of files in a workspace, newest first."""
@@ -55,12 +55,15 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield Stage(home, ide, work)
 
 
-def decide(stage: Stage, case: Case, work: Path) -> None:
+def decide(stage: Stage, case: Case, hook: Running, work: Path) -> None:
     """Do what the human does, once the diff is shown."""
     if case.human is None:
         return
-    shown = stage.ide.until("diff")
-    assert shown["path"].startswith(f"{work}/")
+    if case.page:
+        hook.err.until(lambda line: line.startswith("opened the review page"))
+        assert hook.err.until(lambda line: True).startswith("  http://127.0.0.1:")
+    else:
+        assert stage.ide.until("diff")["path"].startswith(f"{work}/")
     for name, text in case.meanwhile.items():
         (work / name).write_bytes(text.encode())
     match case.human:
@@ -81,7 +84,7 @@ def test_golden(stage: Stage, case: Case) -> None:
     work = stage.workspace()
     case.write(work)
     hook = stage.hook(case.agent, *case.options, work=work, said=case.in_words(work))
-    decide(stage, case, work)
+    decide(stage, case, hook, work)
     code, out, err = hook.end(), hook.out.rest(), hook.err.rest()
     states = [review["state"] for review in stage.reviews(work)]
     assert code == 0

@@ -36,6 +36,7 @@ def status(*ides: Ide, reviews: tuple[ReviewRow, ...] = (), **more: Any) -> Stat
             "log": "/log",
             "capabilities": [],
             "page": False,
+            "mcp_http": None,
         },
         "machine": machine_row(Terrain()),
         "directory": "/w",

@@ -10,13 +10,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
+from mcp.client.streamable_http import streamable_http_client
 
 from tests.e2e.support import BRIDGE, PATIENCE_S
 
-__all__ = ["ERAS", "Agent", "agent", "eras"]
+__all__ = ["ERAS", "Agent", "agent", "eras", "http_agent"]
 
 ERAS = {"legacy": "2025-11-25", "auto": "2026-07-28"}  # the client's mode, and the version that it comes to
 eras = pytest.mark.parametrize("era", ERAS)
@@ -60,6 +62,17 @@ class Agent:
             while word not in (message := await self.progress.get()):
                 pass
         return message
+
+
+@asynccontextmanager
+async def http_agent(address: str, token: str, era: str = "auto") -> AsyncIterator[Agent]:
+    """Speak MCP over HTTP."""
+    headers = {"Authorization": f"Bearer {token}"}
+    async with (
+        httpx2.AsyncClient(headers=headers, timeout=PATIENCE_S, trust_env=False) as http,
+        Client(streamable_http_client(address, http_client=http), mode=era) as client,
+    ):
+        yield Agent(client)
 
 
 @asynccontextmanager

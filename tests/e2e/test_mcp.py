@@ -63,7 +63,7 @@ async def test_every_tool_works_in_both_eras(era: str, file: Path, ide: StartIde
         assert "final_text" not in report["files"][0]
         whole = await ann.call("get_review", review_id=report["review_id"], include_texts=True)
         assert whole["files"][0]["final_text"] == "a\nBB\n"
-        assert file.read_text() == "a\nb\n"  # the agent writes, nobody else
+        assert file.read_text(encoding="utf-8") == "a\nb\n"  # the agent writes, nobody else
 
         after = await ann.call("cancel_review", review_id=report["review_id"])
         assert after["status"] == "accepted_with_edits"  # what is decided stays so
@@ -166,7 +166,7 @@ async def test_without_an_ide_the_page_is_opened_and_the_agent_gets_no_address(f
         address = await asyncio.to_thread(fifo.read_text)
         assert address.startswith("file://")
         door = Path(address.strip().removeprefix("file://"))
-        assert "/r/" in door.read_text()
+        assert "/r/" in door.read_text(encoding="utf-8")
         words = await ann.words("get_review", review_id=report["review_id"])
         assert f"bridge review open {report['review_id']}" in words
         assert "http" not in words
