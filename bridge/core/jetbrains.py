@@ -38,6 +38,7 @@ MARK: Final = "open_file_in_editor"  # a program without this tool is not the ID
 ANALYSIS_MS: Final = 8000  # of one file; less than `CALL_S`, so that what was found by then is told
 _MOST_NAME: Final = 100  # characters
 _MOST_PROJECTS: Final = 5  # in a reason
+_MOST_PATH: Final = 300  # characters of each
 
 
 class Own(NamedTuple):
@@ -121,7 +122,9 @@ def disowned(answer: Answer) -> str | None:
 
 def none_of(projects: Sequence[str]) -> str:
     """Say that what was asked about is in none of these."""
-    shown = ", ".join(projects[:_MOST_PROJECTS]) + (", …" if len(projects) > _MOST_PROJECTS else "")
+    shown = ", ".join(path[:_MOST_PATH] for path in projects[:_MOST_PROJECTS]) + (
+        ", …" if len(projects) > _MOST_PROJECTS else ""
+    )
     return f"what is asked about is in none of its open projects{shown and f' ({shown})'}"
 
 

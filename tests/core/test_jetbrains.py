@@ -132,6 +132,10 @@ REFUSALS: list[tuple[str, str | None]] = [
         f" Currently open projects: {json.dumps({'projects': [{'path': f'/{n}'} for n in range(9)]})}",
         f"{NOT_OURS} (/0, /1, /2, /3, /4, …)",
     ),
+    (
+        f"No project opened. Currently open projects: {json.dumps({'projects': [{'path': '/' * 9000}]})}",
+        f"{NOT_OURS} ({'/' * 300})",
+    ),
     ("No exact project is specified while multiple projects are opened.", NOT_OURS),
     ("No project opened", NOT_OURS),
     ("Specified path '/w/a' points to the location outside of the project directory", NOT_OURS),
