@@ -103,10 +103,12 @@ async def _answered(call: Call, name: str, arguments: Mapping[str, Any], exchang
 
 
 def _result(answer: Answer) -> types.CallToolResult:
+    typed = {} if answer.refusal is None else {"_meta": {"bridge/error": answer.refusal}}
     return types.CallToolResult(
         content=[types.TextContent(text=answer.text)],
         structured_content=answer.structured,
         is_error=answer.is_error,
+        **typed,
     )
 
 
@@ -202,9 +204,15 @@ class _Incoming(_Stream):
 def _parsed(line: bytes) -> types.JSONRPCMessage:
     """Read a message; raises `ValueError`. The SDK's way refuses lone surrogates, which `json` takes."""
     try:
-        return types.jsonrpc_message_adapter.validate_json(line, by_name=False)
+        message = types.jsonrpc_message_adapter.validate_json(line, by_name=False)
     except ValidationError:
-        pass
+        message = _parsed_slowly(line)
+    if isinstance(message, types.JSONRPCNotification) and b'"id"' in line and "id" in jsonrpc.load(line):
+        raise ValueError("an id is a string or an integer")  # to the SDK this were a notification: no answer at all
+    return message
+
+
+def _parsed_slowly(line: bytes) -> types.JSONRPCMessage:
     try:
         return types.jsonrpc_message_adapter.validate_python(jsonrpc.load(line), by_name=False)
     except ValidationError as exc:

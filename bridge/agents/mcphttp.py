@@ -86,7 +86,7 @@ class McpHttpFront:
             challenge = {"WWW-Authenticate": "Bearer"} if refused.status == 401 else None
             await PlainTextResponse(refused.words + "\n", refused.status, challenge)(scope, receive, send)
             return
-        await _served(self._app, scope, receive, send)
+        await _served(self._app, scope, receive, send, lambda: self._server.cut_off(scope["client"]))
 
 
 def _bearer(value: str) -> str:
@@ -95,8 +95,11 @@ def _bearer(value: str) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-async def _served(app: Any, scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve a request, and do what is to be done when its response has left whole."""
+async def _served(app: Any, scope: Scope, receive: Receive, send: Send, cut_off: Callable[[], None]) -> None:
+    """Serve a request, and do what is to be done when its response has left whole.
+
+    One that does not come whole is cut off; who leaves before that is no error, as it were to the SDK.
+    """
     whole = False
 
     async def watched(message: Message) -> None:
@@ -114,7 +117,10 @@ async def _served(app: Any, scope: Scope, receive: Receive, send: Send) -> None:
             async with asyncio.timeout_at(deadline):
                 message = await receive()
         except TimeoutError:
-            return {"type": "http.disconnect"}
+            cut_off()
+            raise ClientDisconnect from None
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
         taken = not message.get("more_body", False)
         return message
 

@@ -23,7 +23,7 @@ from bridge.core.links import CALL_S, Links
 from bridge.core.posing import offered
 from bridge.core.selection import Place, no_ide
 from bridge.core.translate import Unmappable
-from bridge.core.wording import disowned, opening, relayed, worded
+from bridge.core.wording import disowned, opening, placed, preliminary, relayed, worded
 from bridge.errors import BadData, BridgeError, Unavailable, Usage
 
 __all__ = ["MOST_ARGUMENTS", "NOT_RELAYED", "RELAYED", "Errands"]
@@ -113,12 +113,12 @@ class Errands:
         asked = errand.asked
         call = partial(self._links.call, link, now=now)
         match asked.ask:
-            case CallTool(meta=meta) as ask:
-                done = partial(self._relay, errand, ask)
-                tool, arguments, _ = worded(link, ask, errand.place)
+            case CallTool() as ask:
                 errand.until = errand.until or now + CALL_S
-                wanted = partial(call, patience=errand.until - now, session=asked.session, raw=True)
-                return link, wanted(tool, arguments, done, meta=meta)
+                if (first := preliminary(link, ask)) is None:
+                    return link, self._call_tool(errand, ask, errand.place, link, now)
+                done = partial(self._placed, errand, ask)
+                return link, call(first.tool, first.arguments, done, patience=errand.until - now)
             case AskDirty(path=path):
                 arguments = jsonrpc.dump(dialects.file_arguments(link.tools, "checkDocumentDirty", path))
                 return link, call("checkDocumentDirty", arguments, partial(self._dirty, errand))
@@ -127,6 +127,15 @@ class Errands:
                 return link, call(tool, arguments, partial(self._opened, errand, positioned))
         self._list(errand, link)
         return None
+
+    def _call_tool(self, errand: _Errand, ask: CallTool, place: Place, link: Link, now: float) -> int:
+        tool, arguments, _ = worded(link, ask, place)
+        done = partial(self._relay, errand, ask, place)
+        patience = (errand.until or now) - now
+        session = errand.asked.session
+        return self._links.call(
+            link, tool, arguments, done, now, patience=patience, session=session, raw=True, meta=ask.meta
+        )
 
     def choose_again(self, errand: _Errand, now: float) -> None:
         """Try the next IDE: the link to this one could not be opened, or cannot do it."""
@@ -165,12 +174,36 @@ class Errands:
 
     # ---- answers
 
-    def _relay(
+    def _placed(
         self, errand: _Errand, ask: CallTool, link: Link, answer: Answer, message: Message | None, now: float
     ) -> None:
-        """Pass a tool's result on as it is; only positions that count from 1 are shifted."""
+        """Make the call, now that the IDE has told what its words depend on."""
+        if message is None:
+            self._relay(errand, ask, errand.place, link, answer, message, now)
+            return
+        place = placed(errand.place, answer)
+        if isinstance(place, str):
+            self._pass_over(errand, link, place, now)
+            return
+        try:
+            errand.sent = link, self._call_tool(errand, ask, place, link, now)
+        except BridgeError as error:
+            self._refuse(errand, error)
+
+    def _relay(
+        self,
+        errand: _Errand,
+        ask: CallTool,
+        place: Place,
+        link: Link,
+        answer: Answer,
+        message: Message | None,
+        now: float,
+    ) -> None:
+        """Pass a tool's result on, as it is where the IDE speaks as agents expect."""
         failure = answer.error
-        if self._disowned(errand, link, message, now):
+        if (reason := disowned(link, message)) is not None:
+            self._pass_over(errand, link, reason, now)
             return
         if message is None and link.state not in UP and not errand.again:
             if self._sent_again(errand, now):
@@ -181,7 +214,7 @@ class Errands:
             if ask.posed and ask.tool == "openFile":
                 failure = answers.read_open_file(answers.read_answer(message))[0]
             try:
-                result = relayed(link, ask, errand.place, message)
+                result = relayed(link, ask, place, message)
             except (ValueError, RecursionError):
                 failure = "its answer is not JSON that can be passed on"
             if failure is None:
@@ -203,7 +236,8 @@ class Errands:
     def _opened(
         self, errand: _Errand, positioned: bool, link: Link, answer: Answer, message: Message | None, now: float
     ) -> None:
-        if self._disowned(errand, link, message, now):
+        if (reason := disowned(link, message)) is not None:
+            self._pass_over(errand, link, reason, now)
             return
         failure, found = answers.read_open_file(answer)
         if failure is not None:
@@ -211,10 +245,8 @@ class Errands:
             return
         self._reply(errand, {"ide": link.name, "port": link.lock.port, "positioned": positioned and found})
 
-    def _disowned(self, errand: _Errand, link: Link, message: Message | None, now: float) -> bool:
-        """Try the next IDE, if this one says that what was asked about is none of its own."""
-        if (reason := disowned(link, message)) is None:
-            return False
+    def _pass_over(self, errand: _Errand, link: Link, reason: str, now: float) -> None:
+        """Try the next IDE: this one says that what is asked about is none of its own."""
         scene = errand.asked.scene
         assert scene is not None
         others = tuple(
@@ -222,7 +254,6 @@ class Errands:
         )
         errand.asked, errand.sent = replace(errand.asked, scene=replace(scene, candidates=others)), None
         self.choose_again(errand, now)
-        return True
 
     def _list(self, errand: _Errand, link: Link | None) -> None:
         names = None if link is None else list(link.offers)

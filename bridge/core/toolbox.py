@@ -37,7 +37,7 @@ __all__ = [
 
 T = TypeVar("T", bound=Struct)
 
-MOST_FILES: Final = 50  # of one review: a human reads them
+MOST_FILES: Final = 200  # of one review, as everywhere
 _MOST_TEXT: Final = 8 * 2**20  # characters of one file, as on the control socket
 _MOST_NAME: Final = 4096
 

@@ -13,13 +13,12 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from bridge.core.hunks import diff, stats, unified
 from bridge.core.reviews import Change, Comment, Outcome, Review
 from bridge.core.status import Ide as IdeRow
+from bridge.core.summary import FileSummary, changes_made, summary
 from bridge.errors import BridgeError
 
 __all__ = [
-    "MOST_DIFF",
     "MOST_PROBLEMS",
     "MOST_SELECTED",
     "MOST_TEXTS",
@@ -44,7 +43,6 @@ __all__ = [
 ]
 
 WAIT_MS: Final = 45_000  # clients give up a call after 60 s, and the answer must be on its way before
-MOST_DIFF: Final = 20_000  # characters of what the human changed; models are warned at some 10,000 tokens
 MOST_TEXTS: Final = 400_000  # characters of final texts; hosts let through 500,000 of a result at most
 MOST_SELECTED: Final = 20_000
 MOST_PROBLEMS: Final = 200
@@ -58,6 +56,7 @@ class Answer(NamedTuple):
     text: str
     data: Struct | None
     is_error: bool = False
+    refusal: Mapping[str, Any] | None = None  # the typed error, for programs: a model reads the words
 
     @property
     def structured(self) -> dict[str, Any] | None:
@@ -85,7 +84,8 @@ def _answer(text: str, data: Struct) -> Answer:
 
 def failed(error: BridgeError) -> Answer:
     """Say what went wrong, and what to do about it."""
-    return Answer(_whole(error.message + (f"\nWhat to do: {error.hint}" if error.hint else "")), None, is_error=True)
+    words = error.message + (f"\nWhat to do: {error.hint}" if error.hint else "")
+    return Answer(_whole(words), None, is_error=True, refusal=_whole(error.to_json()))
 
 
 class _Result(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=False):
@@ -126,9 +126,15 @@ class FileRow(_Result, kw_only=True):
 
     path: Annotated[str, Meta(description="Absolute path.")]
     is_new: Annotated[bool, Meta(description="Whether the file did not exist when it was proposed.")]
-    added: Annotated[int, Meta(description="Lines that the proposal adds.")]
-    removed: Annotated[int, Meta(description="Lines that the proposal removes.")]
-    edited: Annotated[bool, Meta(description="Whether the human changed the proposal before accepting it.")]
+    verdict: Annotated[
+        Literal["accepted", "edited", "rejected"] | None,
+        Meta(
+            description="What the human said of this file; edited: accepted, with another text than yours; "
+            "rejected: it stays as it is. null: nobody decided."
+        ),
+    ]
+    added: Annotated[int, Meta(description="Lines added, by the accepted text or else by the proposed one.")]
+    removed: Annotated[int, Meta(description="Lines removed, likewise.")]
     final_text: (
         Annotated[str, Meta(description="The whole text to write; with include_texts, after an acceptance.")]
         | UnsetType
@@ -155,8 +161,8 @@ class ReviewReport(_Result, kw_only=True):
     write: Annotated[
         Literal["nothing", "proposal", "final_texts"],
         Meta(
-            description="What you may write now. nothing: leave the files alone. proposal: the text that you proposed. "
-            "final_texts: the text that the human made of it, which get_review gives with include_texts."
+            description="What you may write now. nothing: leave the files alone. proposal: your own texts. "
+            "final_texts: only those of the human, which get_review gives with include_texts."
         ),
     ]
     next: Annotated[str, Meta(description="What to do now.")]
@@ -167,7 +173,6 @@ class ReviewReport(_Result, kw_only=True):
         str,
         Meta(description="Unified diff from the proposal to the final text: what the human changed. Empty: nothing."),
     ]
-    diff_cut: Annotated[bool, Meta(description="Whether the diff is longer than what is given of it.")]
 
 
 class Where(NamedTuple):
@@ -202,7 +207,6 @@ def of_review(review: Review, where: Where = NOWHERE, *, texts: bool = False) ->
         where: where an undecided one is shown.
         texts: whether the final texts are wanted.
     """
-    changed, cut = _edits(review)
     fits = sum(len(change.final or "") for change in review.files) <= MOST_TEXTS
     given = texts and review.accepted and fits
     write: Literal["nothing", "proposal", "final_texts"] = "nothing"
@@ -215,9 +219,8 @@ def of_review(review: Review, where: Where = NOWHERE, *, texts: bool = False) ->
         next=_next(review, given=given, omitted=texts and not fits),
         shown=whereabouts(review.id, where) if review.is_open else None,
         comments=[_comment(said, review.files) for said in review.comments],
-        files=[_file(change, given) for change in review.files],
-        diff=changed,
-        diff_cut=cut,
+        files=[_file(*pair, given) for pair in zip(review.files, summary(review), strict=True)],
+        diff=changes_made(review),
     )
     return _answer(_in_words(report), report)
 
@@ -234,9 +237,12 @@ def _next(review: Review, *, given: bool, omitted: bool) -> str:
             )
         case Outcome.ACCEPTED:
             return "The human accepted the proposal as it is. Write the proposed text to each file now."
-        case Outcome.ACCEPTED_WITH_EDITS | Outcome.PARTIALLY_ACCEPTED:
+        case Outcome.ACCEPTED_WITH_EDITS:
             how = "write each final_text exactly" if given else fetch
             return f"The human changed the proposal and accepted the result. Do not write your own text: {how}."
+        case Outcome.PARTIALLY_ACCEPTED:
+            how = "write each final_text exactly" if given else fetch
+            return f"The human accepted some of the files. Leave those alone that were rejected; of the others {how}."
         case Outcome.REJECTED:
             return (
                 "The human said no. Do not write anything; read the comments, if there are any, or ask what is wanted."
@@ -244,29 +250,14 @@ def _next(review: Review, *, given: bool, omitted: bool) -> str:
     return f"The review ended undecided ({review.outcome}). Nobody accepted it: do not write anything."
 
 
-def _edits(review: Review) -> tuple[str, bool]:
-    """Give what the human changed, as a unified diff, and whether it was cut to `MOST_DIFF`."""
-    whole = "".join(
-        unified(change.proposed, change.final, f"proposal{name}", f"final{name}")
-        for change in review.files
-        if change.final is not None and change.final != change.proposed
-        for name in [os.fsdecode(change.path)]
-    )
-    if len(whole) <= MOST_DIFF:
-        return whole, False
-    return whole[: whole.rfind("\n", 0, MOST_DIFF) + 1], True
-
-
-def _file(change: Change, texts: bool) -> FileRow:
-    added, removed = stats(diff(change.base, change.proposed, context=0))
-    final = change.final
+def _file(change: Change, told: FileSummary, texts: bool) -> FileRow:
     return FileRow(
         path=os.fsdecode(change.path),
-        is_new=change.base_hash is None,
-        added=added,
-        removed=removed,
-        edited=final is not None and final != change.proposed,
-        final_text=final if texts and final is not None else UNSET,
+        is_new=told.new,
+        verdict=None if told.verdict is None else told.verdict.value,
+        added=told.added,
+        removed=told.removed,
+        final_text=change.final if texts and change.final is not None else UNSET,
     )
 
 
@@ -283,20 +274,22 @@ def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[:most] + f" … ({len(text) - most} characters more)"
 
 
+_VERDICTS: Final = {"accepted": "accepted", "edited": "edited by the human", "rejected": "rejected"}
+
+
 def _in_words(report: ReviewReport) -> str:
     lines = [f"Review {report.review_id}: {report.status.replace('_', ' ')}. {report.next}"]
     if report.shown is not None:
         lines.append(f"The review is {report.shown}.")
     for file in report.files:
-        told = ", new" if file.is_new else ""
-        told += ", edited by the human" if file.edited else ""
-        lines.append(f"- {file.path} (+{file.added} -{file.removed}{told})")
+        told = ["new"] if file.is_new else []
+        told += [] if file.verdict is None else [_VERDICTS[file.verdict]]
+        lines.append(f"- {file.path} ({', '.join([f'+{file.added} -{file.removed}', *told])})")
     for said in report.comments:
         at = ":".join(str(part) for part in (said.path, said.line) if part is not None)
         lines.append(f"Comment{f' on {at}' if at else ''}: {said.text}")
     if report.diff:
-        more = "\n(and more: the diff is cut)" if report.diff_cut else ""
-        lines.append(f"What the human changed in the proposal:\n{report.diff}{more}")
+        lines.append(f"What the human changed in the proposal:\n{report.diff}")
     for file in report.files:
         if file.final_text is not UNSET:
             lines.append(f"Final text of {file.path}, to the end:\n{file.final_text}")

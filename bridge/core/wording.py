@@ -6,9 +6,11 @@ tools of its own (`bridge.core.jetbrains`).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from bridge.core import answers, dialects, jetbrains, jsonrpc
+from bridge.core.answers import Answer
 from bridge.core.asks import CallTool, OpenFile
 from bridge.core.jsonrpc import Message
 from bridge.core.link import Link
@@ -16,7 +18,7 @@ from bridge.core.lockfile import Family
 from bridge.core.ranking import Place
 from bridge.core.spots import find_spot
 
-__all__ = ["Worded", "disowned", "opening", "relayed", "worded"]
+__all__ = ["Worded", "disowned", "opening", "placed", "preliminary", "relayed", "worded"]
 
 
 class Worded(NamedTuple):
@@ -35,6 +37,20 @@ def opening(link: Link, ask: OpenFile) -> Worded:
     spot = find_spot(ask.text, ask.line, ask.column) if ask.text is not None and ask.line else None
     given, positioned = dialects.open_file_arguments(link.tools, ask.path, line=ask.line, spot=spot)
     return Worded("openFile", jsonrpc.dump(given), positioned)
+
+
+def preliminary(link: Link, ask: CallTool) -> Worded | None:
+    """Give the call whose answer decides the place that `ask` is to be worded with, if there must be one."""
+    if link.lock.family is Family.JETBRAINS and ask.tool == "getOpenEditors":
+        tool, given = jetbrains.asks_for_projects(link.tools)
+        return Worded(tool, jsonrpc.dump(given))
+    return None
+
+
+def placed(place: Place, answer: Answer) -> Place | str:
+    """Give the place that the answer to `preliminary` decides; or why this IDE has none."""
+    project, reason = jetbrains.project_of(answer, place.directory)
+    return reason if project is None else replace(place, directory=project)
 
 
 def worded(link: Link, ask: CallTool, place: Place) -> Worded:
@@ -57,12 +73,15 @@ def relayed(link: Link, ask: CallTool, place: Place, message: Message) -> bytes:
     """
     if link.traits.one_based:
         return jsonrpc.dump(answers.zero_based_result(jsonrpc.load(message.result)))
-    file = _file(ask, place)
-    if link.lock.family is Family.JETBRAINS and ask.tool == "getDiagnostics" and file is not None:
-        told = jetbrains.diagnostics(answers.read_answer(message), file)
-        if told is not None:
-            return jsonrpc.dump(told)
-    return jsonrpc.compact(message.result)
+    told = _jetbrains(ask, place, message) if link.lock.family is Family.JETBRAINS else None
+    return jsonrpc.compact(message.result) if told is None else jsonrpc.dump(told)
+
+
+def _jetbrains(ask: CallTool, place: Place, message: Message) -> dict[str, Any] | None:
+    answer, file = answers.read_answer(message), _file(ask, place)
+    if ask.tool == "getOpenEditors":
+        return jetbrains.editors(answer, place.directory)
+    return None if ask.tool == "openFile" or file is None else jetbrains.diagnostics(answer, file)
 
 
 def disowned(link: Link, message: Message | None) -> str | None:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import os
 import time
@@ -46,9 +45,10 @@ from bridge.core.toolresults import (
     whereabouts,
 )
 from bridge.daemon.engine import Engine
+from bridge.daemon.late import imported
 from bridge.daemon.lookout import Lookout, anywhere
 from bridge.daemon.pages import Pages
-from bridge.daemon.proposals import change_of, key_of, new_review, text_to_search
+from bridge.daemon.proposals import changes_of, key_of, new_review, text_to_search
 from bridge.errors import BridgeError, StillPending, Unavailable, Usage
 from bridge.store.journal import Journal
 
@@ -90,7 +90,7 @@ class McpFront:
     async def _serve(self, session: Session, id_: RequestId, params: requests.Nothing) -> Any:
         if not session.greeted:
             raise Usage("say hello first: relative paths count from the agent's directory")
-        front = await asyncio.to_thread(importlib.import_module, "bridge.agents.mcp")  # a second, the first time
+        front = await imported("bridge.agents.mcp")  # a second, the first time
         stand = Standing(session.cwd, session.environ, session.pid, session.terminal_pid)
         agent = self.agent(session.number, stand, partial(self._begin_page, session))
         self._engine.joined(agent)  # in the session's place
@@ -200,15 +200,13 @@ class Agent:
 
     async def _propose(self, given: tools.ProposeChanges, exchange: Exchange) -> Answer:
         stand = self._standing(given.workspace)
-        if len(given.files) != 1:
-            raise Usage("a proposal is about exactly one file so far")
-        file = given.files[0]
-        change = await asyncio.to_thread(change_of, self._path(stand, file.path), file.content)
+        files = [requests.File(path=self._path(stand, file.path), proposed=file.content) for file in given.files]
+        changes = await asyncio.to_thread(changes_of, files, new_directories=True)  # the agent makes them
         workspace, named = os.fsencode(stand.cwd), given.request_key is not UNSET
-        key = given.request_key if given.request_key is not UNSET else _key((change,))
-        scene = await self._scene(given, stand, os.fsdecode(change.path))
+        key = given.request_key if given.request_key is not UNSET else _key(changes)
+        scene = await self._scene(given, stand, os.fsdecode(changes[0].path))
         review = new_review(
-            change, workspace, title=given.title, agent=exchange.client, request_key=key, ide=scene.named
+            changes, workspace, title=given.title, agent=exchange.client, request_key=key, ide=scene.named
         )
         # Last: what is undecided in the journal now is still at the desk when the router is asked.
         known = rejoined(await self._engine.journal.run(Journal.by_key, workspace, key), named, time.time())

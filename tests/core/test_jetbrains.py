@@ -18,7 +18,21 @@ from bridge.core.lockfile import Family, Transport
 from bridge.errors import BadData, Unavailable
 from tests.core.candidates import ide
 from tests.core.stories import closed
-from tests.playbook import ANN, CODE, Playbook, answers, asks, calls, dials, opened, says, scene, tools
+from tests.playbook import (
+    ANN,
+    CODE,
+    Playbook,
+    answers,
+    asks,
+    calls,
+    cancels,
+    dials,
+    opened,
+    says,
+    scene,
+    tools,
+    withdraws,
+)
 
 _SEEN = ide(4005, name="JetBrains IDE", family=Family.JETBRAINS)
 JB = replace(_SEEN, lock=_SEEN.lock.model_copy(update={"transport": Transport.SSE, "pid": None}))
@@ -117,6 +131,10 @@ REFUSALS: list[tuple[str, str | None]] = [
         "Unable to determine the target project for the current MCP tool call.\n"
         f" Currently open projects: {json.dumps({'projects': [{'path': f'/{n}'} for n in range(9)]})}",
         f"{NOT_OURS} (/0, /1, /2, /3, /4, …)",
+    ),
+    (
+        f"No project opened. Currently open projects: {json.dumps({'projects': [{'path': '/' * 9000}]})}",
+        f"{NOT_OURS} ({'/' * 300})",
     ),
     ("No exact project is specified while multiple projects are opened.", NOT_OURS),
     ("No project opened", NOT_OURS),
@@ -270,12 +288,75 @@ def test_another_request_asks_it_again(live: Playbook) -> None:
     )
 
 
-def test_a_call_is_relayed_in_its_words(live: Playbook) -> None:
-    live >> asks(EDITORS, scene=scene(JB)) << calls("get_all_open_file_paths", {"projectPath": "/w"}, 4, JB)
-    result = b'{"content":[{"type":"text","text":"{\\"openFiles\\":[]}"}]}'
-    live >> answers(4, result, candidate=JB) << Reply(ANN, 1, result)
-    live >> asks(EDITORS, scene=scene(JB)) << calls("get_all_open_file_paths", {"projectPath": "/w"}, 5, JB)
-    live >> refuses(5, DISOWNED) << no_ide(f"{NOT_OURS} (/x, /y)")
+PROBE = calls("get_all_open_file_paths", {"projectPath": "/"}, 4, JB)
+
+
+def test_open_editors_are_those_of_the_asker_s_project(live: Playbook) -> None:
+    live >> asks(EDITORS, scene=scene(JB)) << PROBE
+    listed = 'Currently open projects: {"projects":[{"path":"/"},{"path":"/w"},{"path":"/w/deeper"},{"path":"/wide"}]}'
+    live >> refuses(4, listed) << calls("get_all_open_file_paths", {"projectPath": "/w"}, 5, JB)
+    tabs = [
+        {"uri": "file:///w/d/a.py", "fileName": "/w/d/a.py", "label": "a.py", "isActive": True},
+        {"uri": "file:///v/b.py", "fileName": "/v/b.py", "label": "b.py", "isActive": False},
+    ]
+    text = '{"activeFilePath":"d/a.py","openFiles":["d/a.py","../v/b.py",5,"no\\u0000file"]}'
+    told = jsonrpc.dump({"content": [{"type": "text", "text": json.dumps({"tabs": tabs})}]})
+    live >> says(5, text, candidate=JB) << Reply(ANN, 1, told)
+
+
+def test_the_root_may_be_a_project(live: Playbook) -> None:
+    live >> asks(EDITORS, scene=scene(JB)) << PROBE
+    live >> says(4, '{"openFiles":[]}', candidate=JB) << replace(PROBE, frame=PROBE.frame.replace(b'"id":4', b'"id":5'))
+    strange = b'{"content":[{"type":"text","text":"indexing"}]}'
+    live >> answers(5, strange, candidate=JB) << Reply(ANN, 1, strange)
+
+
+def test_an_asker_in_no_open_project_is_sent_on(live: Playbook) -> None:
+    live >> asks(EDITORS, scene=scene(JB)) << PROBE
+    live >> refuses(4, DISOWNED) << no_ide(f"{NOT_OURS} (/x, /y)")
+    live >> asks(EDITORS, scene=scene(JB)) << calls("get_all_open_file_paths", {"projectPath": "/"}, 5, JB)
+    live >> refuses(5, 'Currently open projects: {"projects":[{"path":"/w"}]}')
+    live << calls("get_all_open_file_paths", {"projectPath": "/w"}, 6, JB)
+    live >> refuses(6, DISOWNED) << no_ide(f"{NOT_OURS} (/x, /y)")  # it was closed meanwhile
+
+
+NO_PROJECTS = ["", "w", "/wide", "/w/d", 5, None]
+
+
+@pytest.mark.parametrize("path", NO_PROJECTS)
+def test_a_directory_is_in_a_project_only_below_it(path: object) -> None:
+    listed = json.dumps({"projects": [{"path": path}]})
+    assert jetbrains.project_of(Answer(error=f"Currently open projects: {listed}"), "/w")[0] is None
+
+
+def test_a_project_that_no_text_can_name_is_told(live: Playbook) -> None:
+    odd = scene(JB)
+    odd = replace(odd, place=replace(odd.place, directory="/w/\udcff"))
+    live >> asks(EDITORS, scene=odd) << PROBE
+    listed = 'Currently open projects: {"projects":[{"path":"/w/\\udcff"}]}'
+    why, hint = (
+        "no IDE can be told this name: it has bytes that are not UTF-8",
+        "rename the file, or use another editor",
+    )
+    live >> refuses(4, listed) << Refuse(ANN, 1, BadData(why, hint))
+
+
+def test_who_takes_the_question_back_hears_nothing_of_either_call(live: Playbook) -> None:
+    live >> asks(EDITORS, scene=scene(JB)) << PROBE
+    live >> withdraws() << cancels(4, JB)
+    live >> refuses(4, DISOWNED)
+    live >> asks(EDITORS, scene=scene(JB)) << calls("get_all_open_file_paths", {"projectPath": "/"}, 5, JB)
+    live >> refuses(5, 'Currently open projects: {"projects":[{"path":"/w"}]}')
+    live << calls("get_all_open_file_paths", {"projectPath": "/w"}, 6, JB)
+    live >> withdraws() << cancels(6, JB)
+
+
+def test_an_agent_that_takes_us_for_its_ide_gets_the_file_opened(live: Playbook) -> None:
+    posed = CallTool(tool="openFile", arguments=b'{"filePath":"/w/a.py"}', posed=True)
+    arguments = {"projectPath": "/w", "filePath": "/w/a.py"}
+    live >> asks(posed, scene=scene(JB)) << calls("open_file_in_editor", arguments, 4, JB)
+    done = b'{"content":[{"type":"text","text":"[success]"}]}'
+    live >> answers(4, done, candidate=JB) << Reply(ANN, 1, done)
 
 
 def test_problems_come_as_the_official_plugin_tells_them(live: Playbook) -> None:

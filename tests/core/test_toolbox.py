@@ -11,9 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, ValidationError
 
+from bridge.core import toolbox
 from bridge.core.schemas import schema_of
 from bridge.core.toolbox import TOOLS, ProposeChanges, Tool, read_arguments
 from bridge.core.toolresults import WAIT_MS
+from bridge.daemon import proposals
 from bridge.errors import Usage
 
 FILE = {"path": "a", "content": "x"}
@@ -78,7 +80,7 @@ ARGUMENTS: list[tuple[str, dict[str, Any] | None, str | None]] = [
     ("open_file", {"path": "a", "line": True}, "Expected `int`, got `bool` - at `$.line`"),
     ("propose_changes", {"files": [FILE]}, None),
     ("propose_changes", {"files": []}, "length >= 1 - at `$.files`"),
-    ("propose_changes", {"files": [FILE] * 51}, "length <= 50"),
+    ("propose_changes", {"files": [FILE] * 201}, "length <= 200"),
     ("propose_changes", {"files": [{**FILE, "mode": 1}]}, "unknown field `mode` - at `$.files[0]`"),
     ("propose_changes", {"files": [{"path": "a"}]}, "missing required field `content` - at `$.files[0]`"),
     ("propose_changes", {"files": [FILE], "wait_ms": WAIT_MS + 1}, "<= 45000"),
@@ -105,6 +107,10 @@ def test_arguments_are_read_strictly(name: str, arguments: dict[str, Any] | None
     assert caught.value.hint.startswith(f"{name} takes: ")
     with pytest.raises(ValidationError):  # what we refuse, the schema forbids
         schema.validate(given)
+
+
+def test_no_more_files_are_taken_than_a_review_may_have() -> None:
+    assert toolbox.MOST_FILES == proposals.MOST_FILES
 
 
 def test_what_is_not_given_has_its_default() -> None:

@@ -9,10 +9,10 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from bridge.core import toolresults
-from bridge.core.reviews import Change, Comment, Outcome, Review, Step, Trigger, advance, decide, digest
+from bridge.core.reviews import Change, Comment, Review, Step, Trigger, advance, decide, digest
+from bridge.core.summary import LIMIT
 from bridge.core.toolbox import TOOLS
 from bridge.core.toolresults import (
-    MOST_DIFF,
     MOST_PROBLEMS,
     MOST_SELECTED,
     Answer,
@@ -35,7 +35,7 @@ REVIEW = Review(id="r1", files=(A, NEW), workspace=b"/w", created=NOW, changed=N
 SAID = (Comment(text="shorter"), Comment(text="why?", file=0, line=1), Comment(text="odd", file=7))
 
 
-def decided(finals: tuple[str, ...] | None, comments: tuple[Comment, ...] = ()) -> Review:
+def decided(finals: tuple[str | None, ...] | None, comments: tuple[Comment, ...] = ()) -> Review:
     trigger = Trigger.ACCEPTED_ON_PAGE if finals else Trigger.REJECTED_ON_PAGE
     return decide(REVIEW, NOW, finals=finals, trigger=trigger, comments=comments)
 
@@ -54,10 +54,10 @@ REVIEWS = [
     (decided(("a\nB\n", "x\n")), "accepted", "proposal", "Write the proposed text to each file now"),
     (decided(("a\nX\n", "x\n")), "accepted_with_edits", "final_texts", "Do not write your own text: call get_review"),
     (
-        replace(decided(("a\nX\n", "x\n")), outcome=Outcome.PARTIALLY_ACCEPTED),
+        decided(("a\nX\n", None)),
         "partially_accepted",
         "final_texts",
-        "include_texts",
+        "Leave those alone that were rejected; of the others call get_review",
     ),
     (decided(None), "rejected", "nothing", "The human said no. Do not write anything"),
     (advance(REVIEW, Step.CANCEL, NOW), "cancelled", "nothing", "ended undecided (cancelled)"),
@@ -86,6 +86,15 @@ def test_texts_are_given_when_they_are_wanted() -> None:
     assert not any("final_text" in file for file in checked("get_review", of_review(REVIEW, texts=True))["files"])
 
 
+def test_of_a_partial_acceptance_only_what_was_accepted_is_given() -> None:
+    data = checked("get_review", of_review(decided(("a\nB\n", None)), texts=True))
+    assert [(file["verdict"], file.get("final_text")) for file in data["files"]] == [
+        ("accepted", "a\nB\n"),
+        ("rejected", None),
+    ]
+    assert "of the others write each final_text exactly" in data["next"]
+
+
 def test_texts_that_are_too_long_for_a_result_are_written_by_the_human(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(toolresults, "MOST_TEXTS", 5)
     data = checked("get_review", of_review(decided(("a\nX\n", "x\n")), texts=True))
@@ -95,12 +104,11 @@ def test_texts_that_are_too_long_for_a_result_are_written_by_the_human(monkeypat
 
 def test_files_and_what_the_human_changed_are_told() -> None:
     data = checked("get_review", answer := of_review(decided(("a\nX\n", "x\n"), SAID)))
-    assert [(f["path"], f["is_new"], f["added"], f["removed"], f["edited"]) for f in data["files"]] == [
-        ("/w/a.py", False, 1, 1, True),
-        ("/w/new.py", True, 1, 0, False),
+    assert [(f["path"], f["is_new"], f["added"], f["removed"], f["verdict"]) for f in data["files"]] == [
+        ("/w/a.py", False, 1, 1, "edited"),
+        ("/w/new.py", True, 1, 0, "accepted"),
     ]
-    assert data["diff"] == "--- proposal/w/a.py\n+++ final/w/a.py\n@@ -1,2 +1,2 @@\n a\n-B\n+X\n"
-    assert data["diff_cut"] is False
+    assert data["diff"] == "--- a/a.py\n+++ b/a.py\n@@ -1,2 +1,2 @@\n a\n-B\n+X\n"
     assert data["comments"] == [
         {"text": "shorter", "path": None, "line": None},
         {"text": "why?", "path": "/w/a.py", "line": 2},
@@ -108,7 +116,7 @@ def test_files_and_what_the_human_changed_are_told() -> None:
     ]
     assert answer.text.splitlines()[1:6] == [
         "- /w/a.py (+1 -1, edited by the human)",
-        "- /w/new.py (+1 -0, new)",
+        "- /w/new.py (+1 -0, new, accepted)",
         "Comment: shorter",
         "Comment on /w/a.py:2: why?",
         "Comment: odd",
@@ -116,12 +124,11 @@ def test_files_and_what_the_human_changed_are_told() -> None:
 
 
 def test_a_long_diff_is_cut_at_a_line() -> None:
-    final = "".join(f"line {n}\n" for n in range(MOST_DIFF))
+    final = "".join(f"line {n}\n" for n in range(LIMIT))
     data = checked("get_review", answer := of_review(decided((final, "x\n"), (Comment(text="c" * 50_000),))))
-    assert len(data["diff"]) <= MOST_DIFF
-    assert data["diff"].endswith("\n")
-    assert data["diff_cut"] is True
-    assert "the diff is cut" in answer.text
+    assert len(data["diff"]) <= LIMIT + 100
+    assert data["diff"].endswith("more lines of this diff left out\n")
+    assert data["diff"] in answer.text
     assert data["comments"][0]["text"].endswith("… (30000 characters more)")
 
 
@@ -144,7 +151,9 @@ def test_where_the_human_finds_it(where: Where, words: str) -> None:
 
 
 def test_a_failure_says_what_to_do() -> None:
-    assert failed(BadData("it is binary", "send text")) == Answer("it is binary\nWhat to do: send text", None, True)
+    refused = BadData("it is binary", "send text")
+    words = "it is binary\nWhat to do: send text"
+    assert failed(refused) == Answer(words, None, True, refused.to_json())
     assert failed(BadData("it is binary")).text == "it is binary"
     assert failed(BadData("x")).structured is None
 
