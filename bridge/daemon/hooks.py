@@ -15,6 +15,7 @@ from typing import Any, Final
 from bridge.agents import requests
 from bridge.agents.control import LATER, Handler, Session
 from bridge.core import hooks
+from bridge.core.again import rejoined
 from bridge.core.asks import Cancel, Propose
 from bridge.core.edits import CannotTell
 from bridge.core.events import Asked
@@ -103,7 +104,8 @@ class Hooks:
 
     async def _propose(self, session: Session, id_: RequestId, call: Call) -> Any:
         workspace = os.fsencode(session.cwd)
-        known = await self._engine.journal.run(Journal.by_key, workspace, call.key)
+        found = await self._engine.journal.run(Journal.by_key, workspace, call.key)
+        known = rejoined(found, False, time.time())
         if known is not None:  # asked again, by way of another daemon: the files may be others by now
             return {"id": known.id}
         changes = await asyncio.to_thread(_changes, session.cwd, call)

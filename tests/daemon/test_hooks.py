@@ -98,6 +98,17 @@ def test_a_call_that_is_asked_about_again_is_the_same_review(bridge: Client, fil
     assert "changed on disk" in answer["stdout"]
 
 
+def test_a_decision_that_the_agent_has_is_for_one_call_only(bridge: Client, file: Path) -> None:
+    """Ids come again, from models that count their calls; what was undone since is not done again by an old yes."""
+    begun = bridge.request("hook/begin", write(file))
+    decide_on_page(begun["id"])
+    assert bridge.request("hook/begin", write(file))["id"] == begun["id"]  # the agent may not have it
+    other = write(file, tool_input={"file_path": str(file), "content": "other\n"})
+    assert bridge.request("hook/begin", other)["id"] != begun["id"]
+    bridge.delivered(begun["id"])
+    assert bridge.request("hook/begin", write(file))["id"] != begun["id"]
+
+
 def test_a_file_that_is_no_text_any_more_has_changed(bridge: Client, file: Path) -> None:
     begun = bridge.request("hook/begin", write(file))
     file.write_bytes(b"\0")
