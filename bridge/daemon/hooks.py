@@ -166,7 +166,20 @@ def _paths(cwd: str, call: Call) -> dict[str, str]:
     found = {name: path for name, path in paths.items() if path is not None}
     if len(found) < len(paths):
         raise CannotTell("it names a file that there cannot be")
+    for name, path in found.items():
+        if not _means_only(name, os.path.join(call.cwd or cwd, name), path):
+            raise CannotTell(f"{name} may mean another file to the agent")
     return found
+
+
+def _means_only(name: str, whole: str, path: str) -> bool:
+    """Tell whether all who read this name find `path`: some expand ``~``, some take blanks away.
+
+    And ``link/..`` is nothing to some, while to the system it is the directory above the link's target.
+    """
+    if name.startswith("~") or name != name.strip():
+        return False
+    return os.path.realpath(whole) == os.path.realpath(path)
 
 
 def _changes(cwd: str, call: Call) -> tuple[Change, ...]:
