@@ -16,6 +16,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from bridge.core.reviews import Change, Comment, Outcome, Review
 from bridge.core.status import Ide as IdeRow
 from bridge.core.summary import FileSummary, changes_made, some_names, summary
+from bridge.core.text import visible
 from bridge.errors import BridgeError
 
 __all__ = [
@@ -84,7 +85,7 @@ def _answer(text: str, data: Struct) -> Answer:
 
 def failed(error: BridgeError) -> Answer:
     """Say what went wrong, and what to do about it."""
-    words = error.message + (f"\nWhat to do: {error.hint}" if error.hint else "")
+    words = visible(error.message) + (f"\nWhat to do: {visible(error.hint)}" if error.hint else "")
     return Answer(_whole(words), None, is_error=True, refusal=_whole(error.to_json()))
 
 
@@ -106,7 +107,9 @@ class Opened(_Result, kw_only=True):
 def of_opened(path: str, result: Mapping[str, Any]) -> Answer:
     """Say which IDE opened the file."""
     positioned = bool(result["positioned"])
-    words = f"{path} is open in {result['ide']}." + ("" if positioned else " It did not go to the line.")
+    words = f"{visible(path)} is open in {visible(result['ide'])}." + (
+        "" if positioned else " It did not go to the line."
+    )
     return _answer(words, Opened(path=path, ide=result["ide"], positioned=positioned))
 
 
@@ -230,7 +233,7 @@ def of_review(review: Review, where: Where = NOWHERE, *, texts: bool = False, ch
 
 
 def _changed(files: Sequence[Change]) -> str:
-    names = some_names([os.fsdecode(change.path) for change in files])
+    names = visible(some_names([os.fsdecode(change.path) for change in files]))
     return (
         f"The human accepted this, but meanwhile {names} changed on disk. Do not write anything: "
         "read it again, then propose the change anew."
@@ -292,19 +295,19 @@ _VERDICTS: Final = {"accepted": "accepted", "edited": "edited by the human", "re
 def _in_words(report: ReviewReport) -> str:
     lines = [f"Review {report.review_id}: {report.status.replace('_', ' ')}. {report.next}"]
     if report.shown is not None:
-        lines.append(f"The review is {report.shown}.")
+        lines.append(f"The review is {visible(report.shown)}.")
     for file in report.files:
         told = ["new"] if file.is_new else []
         told += [] if file.verdict is None else [_VERDICTS[file.verdict]]
-        lines.append(f"- {file.path} ({', '.join([f'+{file.added} -{file.removed}', *told])})")
+        lines.append(f"- {visible(file.path)} ({', '.join([f'+{file.added} -{file.removed}', *told])})")
     for said in report.comments:
-        at = ":".join(str(part) for part in (said.path, said.line) if part is not None)
+        at = "" if said.path is None else _at(said.path, said.line, None)
         lines.append(f"Comment{f' on {at}' if at else ''}: {said.text}")
     if report.diff:
         lines.append(f"What the human changed in the proposal:\n{report.diff}")
     for file in report.files:
         if file.final_text is not UNSET:
-            lines.append(f"Final text of {file.path}, to the end:\n{file.final_text}")
+            lines.append(f"Final text of {visible(file.path)}, to the end:\n{file.final_text}")
     return "\n".join(lines)
 
 
@@ -343,7 +346,8 @@ def of_selection(found: Mapping[str, Any] | None) -> Answer:
 
 
 def _at(path: str, line: int | None, column: int | None) -> str:
-    return ":".join(str(part) for part in (path, line, column) if part is not None)
+    """Name a place on one line: whoever named a file must not be able to add lines to what we say."""
+    return ":".join(str(part) for part in (visible(path), line, column) if part is not None)
 
 
 class Editor(_Result, kw_only=True):
@@ -365,7 +369,9 @@ def of_editors(found: Sequence[Mapping[str, Any]]) -> Answer:
     """List open editors, as `readings.read_editors` gives them."""
     editors = [Editor(**editor) for editor in found[:MOST_EDITORS]]
     data = Editors(editors=editors, omitted=len(found) - len(editors))
-    lines = [f"{e.path}{' (active)' if e.active else ''}{' (unsaved changes)' if e.dirty else ''}" for e in editors]
+    lines = [
+        f"{visible(e.path)}{' (active)' if e.active else ''}{' (unsaved changes)' if e.dirty else ''}" for e in editors
+    ]
     return _answer(_listed("No editor is open in the IDE.", lines, data.omitted), data)
 
 
@@ -411,9 +417,12 @@ def _problem(said: Mapping[str, Any]) -> Problem:
 
 
 def _told(problem: Problem) -> str:
-    origin = " ".join(filter(None, (problem.source, problem.code)))
+    origin = visible(" ".join(filter(None, (problem.source, problem.code))))
+    message = visible(problem.message, multiline=True).replace(
+        "\n", "\n    "
+    )  # none of them looks like another problem
     at = _at(problem.path, problem.line, problem.column)
-    return f"{at}: {problem.severity}: {problem.message}" + (f" [{origin}]" if origin else "")
+    return f"{at}: {problem.severity}: {message}" + (f" [{origin}]" if origin else "")
 
 
 # ---- IDEs
@@ -450,6 +459,8 @@ def of_ides(workspace: str, rows: Iterable[IdeRow]) -> Answer:
         )
         for row in rows
     ]
-    lines = [f"{'* ' if i.chosen else '  '}{i.name} (port {i.port}, {i.state}): {i.reason}" for i in ides]
+    lines = [
+        f"{'* ' if i.chosen else '  '}{visible(i.name)} (port {i.port}, {i.state}): {visible(i.reason)}" for i in ides
+    ]
     nothing = "No IDE is running. Reviews are shown in the browser."
     return _answer(_listed(nothing, lines, 0), Ides(workspace=workspace, ides=ides))
