@@ -72,8 +72,8 @@ class _Hook:
                 return self._through(client)
         except BridgeError as error:
             return self._without(error)
-        except Exception as exc:  # a bug: where there is a review the agent gets an answer all the same
-            if self._review is None:
+        except Exception as exc:  # a bug: an agent that is owed an answer, or a no, gets it all the same
+            if self._review is None and not self._args.strict:
                 raise
             return self._without(BridgeError(f"a bug in the bridge: {exc!r}"))
 
