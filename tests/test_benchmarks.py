@@ -29,6 +29,11 @@ GOALS: dict[str, dict[str, float | None]] = {
         "bridge status / python -c pass": None,
         "bridge shell-hook / bridge status": 1.5,
     },
+    "mcp": {
+        "bridge mcp, initialize / bridge status": 1.2,
+        "bridge mcp, discover / bridge status": 1.2,
+        "bridge mcp, initialize / bridge review ls": None,
+    },
     "scan": {
         "1000 lock files, cold / Node": 0.2,
         "1000 lock files, again / Node": 0.12,
