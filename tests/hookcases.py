@@ -7,6 +7,7 @@
 * ``options``: further words of the command
 * ``human``: ``accept``, ``reject``, ``never``, ``{"edit": text}`` in the IDE; ``{"accept": …, "files": …, "comment":
   …}`` on the page; null where there is no review
+* ``page``: the review is shown on the page, since it is of many files
 * ``meanwhile``: files that somebody else writes before the human decides
 * ``stdout`` (an object, or null for nothing), ``stderr`` (its only line, or ""), ``state`` (of the review, or null)
 
@@ -36,6 +37,7 @@ class Case:
     stderr: str
     state: str | None
     options: list[str] = field(default_factory=list)
+    page: bool = False
     meanwhile: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:

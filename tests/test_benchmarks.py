@@ -34,6 +34,7 @@ GOALS: dict[str, dict[str, float | None]] = {
         "bridge mcp, discover / bridge status": 1.2,
         "bridge mcp, initialize / bridge review ls": None,
     },
+    "hook": {"bridge hook, stays out / bridge status": 1.2, "bridge hook, allow / bridge diff": 1.2},
     "scan": {
         "1000 lock files, cold / Node": 0.2,
         "1000 lock files, again / Node": 0.12,

@@ -16,12 +16,11 @@ command line.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from bridge.core import jsonrpc
-from bridge.core.lockfile import Transport
 from bridge.core.reviews import Surface
 from bridge.errors import Usage
 
@@ -61,6 +60,7 @@ CAPABILITIES: Final = (
 )
 
 
+Published = Literal["ws", "sse"]  # how the bridge is spoken to as an IDE; agents know no other way
 ReviewId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 Name = Annotated[str, msgspec.Meta(max_length=4096)]  # titles, keys, names: for eyes, and kept in memory
 MOST_TEXT: Final = 8 * 2**20  # characters of one file's text
@@ -209,7 +209,7 @@ class List(msgspec.Struct):
 class PublishRun(msgspec.Struct):
     """``publish/run``: be an IDE for a child that is about to start; `port` is the one of the last time, or 0."""
 
-    transport: Transport = Transport.WEBSOCKET
+    transport: Published = "ws"
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
 
 
@@ -224,7 +224,7 @@ class PublishSet(msgspec.Struct):
     """``publish/set``: be an IDE for every agent, or no longer."""
 
     on: bool
-    transport: Transport = Transport.WEBSOCKET
+    transport: Published = "ws"
 
 
 class TakeBack(msgspec.Struct):

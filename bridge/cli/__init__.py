@@ -54,12 +54,13 @@ _NO_DAEMON = frozenset(
     f"bridge.cli.{name}"
     for name in ("bugreport", "completions", "daemon", "install", "logs", "man", "path", "shell_hook")
 )
+_BAD_HOOK = 64  # EX_USAGE: from a hook an agent takes 2 for a no, and a mistyped option would forbid every edit
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room where our output goes; other writes say so themselves
 
 EXIT_CODES = """exit codes:
     0  accepted (also with edits), or done
     1  the human said no
-    2  usage
+    2  usage (of bridge hook: nothing may be written)
     3  ended undecided: cancelled, superseded, expired
    65  refused data, or a conflict even after acceptance (the decision is kept)
    69  nothing reachable: no IDE, no bridge, no such review
@@ -80,6 +81,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = _run(words)
         sys.stdout.flush()
+    except Usage as error:
+        code = _fail(error, as_json)
+        return _BAD_HOOK if words[:1] == ["hook"] else code
     except BridgeError as error:
         return _fail(error, as_json)
     except KeyboardInterrupt:

@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-__all__ = ["add", "run"]
+__all__ = ["PATIENCE_S", "add", "run"]
 
-# The agent kills a hook that takes longer; less what an answer needs. `bridge.core.hooks.AGENTS` has the same.
-_PATIENCE_S = {"claude": 590.0, "codex": 590.0, "gemini": 50.0}
+# The agent kills a hook that takes longer; less what an answer needs. `bridge.core.hookagents.AGENTS` has the same.
+PATIENCE_S = {"claude": 590.0, "codex": 590.0, "gemini": 50.0}
 _TOLD = ("CLAUDE_CODE_SSE_PORT", "GEMINI_CLI_IDE_SERVER_PORT")  # where the agent has an IDE that shows the change
 _BLOCK = 2  # what agents take for a no, with stderr as the reason
 
 
 def add(parser: ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("agent", choices=tuple(_PATIENCE_S), help="whose hook it is")
+    parser.add_argument("agent", choices=tuple(PATIENCE_S), help="whose hook it is")
     parser.add_argument(
         "--timeout", type=seconds, metavar="SECONDS", help="answer by then, before the agent's own limit (default: its)"
     )
@@ -53,7 +53,7 @@ class _Hook:
     """One call of the hook."""
 
     def __init__(self, args: Namespace) -> None:
-        timeout: float = _PATIENCE_S[args.agent] if args.timeout is None else args.timeout
+        timeout: float = PATIENCE_S[args.agent] if args.timeout is None else args.timeout
         self._deadline = time.monotonic() + timeout
         self._agent: str = args.agent
         self._args = args
@@ -111,12 +111,13 @@ class _Hook:
 
     def _without(self, error: BridgeError) -> int:
         """Answer without a daemon."""
-        from bridge.core import hooks
         from bridge.core.text import visible
 
         if self._review is not None:
-            said = hooks.undecided(hooks.AGENTS[self._agent], f"{error.message}: nobody decided")
-            return _print(said._asdict())
+            from bridge.core.hookagents import AGENTS
+            from bridge.core.hooks import undecided
+
+            return _print(undecided(AGENTS[self._agent], f"{error.message}: nobody decided")._asdict())
         hint = f" ({error.hint})" if error.hint else ""
         if self._args.strict:
             print(visible(f"bridge: nothing may be written without a review, and {error}{hint}"), file=sys.stderr)

@@ -57,6 +57,8 @@ def run(args: Namespace) -> int:
     unknown = [name for name in args.programs if name not in PROGRAMS]
     if unknown:
         raise Usage(f"there is no program {unknown[0]} that the bridge knows", f"one of {', '.join(PROGRAMS)}")
+    if args.command == "install" and not _NAME.fullmatch(args.name):
+        raise Usage("a server's name is of letters, digits, - and _", "--name bridge")
     places = paths(os.environ)
     if args.list or not args.programs:
         return _list([PROGRAMS[name] for name in args.programs or PROGRAMS], args.json)
@@ -134,8 +136,6 @@ def _edits(program: Program, args: Namespace, backups: Backups) -> list[_Edit]:
     for path, its in files.items():
         before = read(path)
         if args.command == "install":
-            if not _NAME.fullmatch(args.name):
-                raise Usage("a server's name is of letters, digits, - and _", "--name bridge")
             done = plan(program, its, before, path=path, executable=executable(), name=args.name)
         else:
             receipt, original = backups.of(path)

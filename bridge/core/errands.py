@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
-from bridge.core import answers, dialects, jetbrains, jsonrpc
+from bridge.core import answers, dialects, jsonrpc
 from bridge.core.answers import Answer
 from bridge.core.asks import AskDirty, CallTool, ListTools, OpenFile
 from bridge.core.events import Asked, Command, Refuse, Reply, SessionId
@@ -20,11 +20,10 @@ from bridge.core.following import Followers
 from bridge.core.jsonrpc import Message, RequestId
 from bridge.core.link import UP, Link
 from bridge.core.links import CALL_S, Links
-from bridge.core.lockfile import Family
 from bridge.core.posing import offered
 from bridge.core.selection import Place, no_ide
-from bridge.core.spots import find_spot
 from bridge.core.translate import Unmappable
+from bridge.core.wording import disowned, opening, placed, preliminary, relayed, worded
 from bridge.errors import BadData, BridgeError, Unavailable, Usage
 
 __all__ = ["MOST_ARGUMENTS", "NOT_RELAYED", "RELAYED", "Errands"]
@@ -114,24 +113,29 @@ class Errands:
         asked = errand.asked
         call = partial(self._links.call, link, now=now)
         match asked.ask:
-            case CallTool(tool=tool, meta=meta) as ask:
-                done = partial(self._relay, errand, ask)
-                tool, arguments = _put(link, ask, errand.file, errand.place.directory)
+            case CallTool() as ask:
                 errand.until = errand.until or now + CALL_S
-                wanted = partial(call, patience=errand.until - now, session=asked.session, raw=True)
-                return link, wanted(tool, arguments, done, meta=meta)
+                if (first := preliminary(link, ask)) is None:
+                    return link, self._call_tool(errand, ask, errand.place, link, now)
+                done = partial(self._placed, errand, ask)
+                return link, call(first.tool, first.arguments, done, patience=errand.until - now)
             case AskDirty(path=path):
                 arguments = jsonrpc.dump(dialects.file_arguments(link.tools, "checkDocumentDirty", path))
                 return link, call("checkDocumentDirty", arguments, partial(self._dirty, errand))
-            case OpenFile(path=path, line=line, column=column, text=text):
-                if link.lock.family is Family.JETBRAINS:
-                    tool, given = jetbrains.put(link.tools, "openFile", path, "/")
-                    return link, call(tool, jsonrpc.dump(given), partial(self._opened, errand, line is None))
-                spot = find_spot(text, line, column) if text is not None and line else None
-                given, positioned = dialects.open_file_arguments(link.tools, path, line=line, spot=spot)
-                return link, call("openFile", jsonrpc.dump(given), partial(self._opened, errand, positioned))
+            case OpenFile() as ask:
+                tool, arguments, positioned = opening(link, ask)
+                return link, call(tool, arguments, partial(self._opened, errand, positioned))
         self._list(errand, link)
         return None
+
+    def _call_tool(self, errand: _Errand, ask: CallTool, place: Place, link: Link, now: float) -> int:
+        tool, arguments, _ = worded(link, ask, place)
+        done = partial(self._relay, errand, ask, place)
+        patience = (errand.until or now) - now
+        session = errand.asked.session
+        return self._links.call(
+            link, tool, arguments, done, now, patience=patience, session=session, raw=True, meta=ask.meta
+        )
 
     def choose_again(self, errand: _Errand, now: float) -> None:
         """Try the next IDE: the link to this one could not be opened, or cannot do it."""
@@ -170,12 +174,33 @@ class Errands:
 
     # ---- answers
 
-    def _relay(
+    def _placed(
         self, errand: _Errand, ask: CallTool, link: Link, answer: Answer, message: Message | None, now: float
     ) -> None:
-        """Pass a tool's result on as it is; only positions that count from 1 are shifted."""
+        """Make the call, now that the IDE has told what its words depend on."""
+        if message is None:
+            self._relay(errand, ask, errand.place, link, answer, message, now)
+            return
+        place = placed(errand.place, answer)
+        if isinstance(place, str):
+            self._pass_over(errand, link, place, now)
+        else:
+            errand.sent = link, self._call_tool(errand, ask, place, link, now)
+
+    def _relay(
+        self,
+        errand: _Errand,
+        ask: CallTool,
+        place: Place,
+        link: Link,
+        answer: Answer,
+        message: Message | None,
+        now: float,
+    ) -> None:
+        """Pass a tool's result on, as it is where the IDE speaks as agents expect."""
         failure = answer.error
-        if self._disowned(errand, link, message, now):
+        if (reason := disowned(link, message)) is not None:
+            self._pass_over(errand, link, reason, now)
             return
         if message is None and link.state not in UP and not errand.again:
             if self._sent_again(errand, now):
@@ -186,7 +211,7 @@ class Errands:
             if ask.posed and ask.tool == "openFile":
                 failure = answers.read_open_file(answers.read_answer(message))[0]
             try:
-                result = _relayed(link, ask, errand.file, message)
+                result = relayed(link, ask, place, message)
             except (ValueError, RecursionError):
                 failure = "its answer is not JSON that can be passed on"
             if failure is None:
@@ -208,7 +233,8 @@ class Errands:
     def _opened(
         self, errand: _Errand, positioned: bool, link: Link, answer: Answer, message: Message | None, now: float
     ) -> None:
-        if self._disowned(errand, link, message, now):
+        if (reason := disowned(link, message)) is not None:
+            self._pass_over(errand, link, reason, now)
             return
         failure, found = answers.read_open_file(answer)
         if failure is not None:
@@ -216,20 +242,15 @@ class Errands:
             return
         self._reply(errand, {"ide": link.name, "port": link.lock.port, "positioned": positioned and found})
 
-    def _disowned(self, errand: _Errand, link: Link, message: Message | None, now: float) -> bool:
-        """Try the next IDE, if this one says that what was asked about is none of its own: only it can tell."""
+    def _pass_over(self, errand: _Errand, link: Link, reason: str, now: float) -> None:
+        """Try the next IDE: this one says that what is asked about is none of its own."""
         scene = errand.asked.scene
         assert scene is not None
-        if message is None or link.lock.family is not Family.JETBRAINS:
-            return False
-        if (reason := jetbrains.disowned(answers.read_answer(message))) is None:
-            return False
         others = tuple(
             replace(seen, foreign=reason) if seen.lock.ide_id == link.id else seen for seen in scene.candidates
         )
         errand.asked, errand.sent = replace(errand.asked, scene=replace(scene, candidates=others)), None
         self.choose_again(errand, now)
-        return True
 
     def _list(self, errand: _Errand, link: Link | None) -> None:
         names = None if link is None else list(link.offers)
@@ -253,26 +274,6 @@ class Errands:
         self._refuse(errand, Unavailable(f"{link.name} could not do it: {reason}", "bridge status"))
 
 
-def _put(link: Link, ask: CallTool, file: str | None, directory: str) -> tuple[str, bytes]:
-    """Give a call's tool and arguments as this IDE's plugin names them."""
-    if link.lock.family is Family.JETBRAINS:
-        tool, given = jetbrains.put(link.tools, ask.tool, file, directory)
-        return tool, jsonrpc.dump(given)
-    if ask.file is not None:
-        return ask.tool, jsonrpc.dump(dialects.file_arguments(link.tools, ask.tool, ask.file))
-    return ask.tool, dialects.fitted(link.tools, ask.tool, ask.arguments) if ask.posed else ask.arguments
-
-
-def _relayed(link: Link, ask: CallTool, file: str | None, message: Message) -> bytes:
-    """Give the result on one line, as the agents' sockets want it; raises `ValueError` or `RecursionError`."""
-    if link.lock.family is Family.JETBRAINS and ask.tool == "getDiagnostics" and file is not None:
-        told = jetbrains.diagnostics(answers.read_answer(message), file)
-        return jsonrpc.compact(message.result) if told is None else jsonrpc.dump(told)
-    if link.traits.one_based:
-        return jsonrpc.dump(answers.zero_based_result(jsonrpc.load(message.result)))
-    return jsonrpc.compact(message.result)
-
-
 @dataclass(slots=True, eq=False)
 class _Errand:
     """The job of asking one IDE one thing for one session."""
@@ -289,13 +290,6 @@ class _Errand:
         """The official tool that it needs; empty for none."""
         ask = self.asked.ask
         return ask.tool if isinstance(ask, CallTool) else _TOOLS.get(type(ask), "")
-
-    @property
-    def file(self) -> str | None:
-        """What it is about, absolute."""
-        ask = self.asked.ask
-        named = ask.file if isinstance(ask, CallTool) else None
-        return named or self.place.file
 
     @property
     def place(self) -> Place:

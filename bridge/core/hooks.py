@@ -1,25 +1,26 @@
 """Agents' hooks: what an agent is about to write, and how it is told what the human says to that.
 
 An agent runs ``bridge hook`` before it runs a tool, gives it the call as JSON, and reads an answer: go on, go on with
-another input, do not, or ask the user yourself. Here is what each agent says and wants to hear; facts and their sources
-are in docs/protocol.md "Hooks". Where the bridge has nothing to say it *stays out*: nothing on stdout, exit code 0, and
-one line on stderr. Then the agent does what it would have done without us.
+another input, do not, or ask the user yourself. Where the bridge has nothing to say it *stays out*: nothing on stdout,
+exit code 0, and one line on stderr. Then the agent does what it would have done without us. How each agent says all
+that is in `bridge.core.hookagents`, what its tools do in `bridge.core.hooktools`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from bridge.core.edits import CannotTell
-from bridge.core.hooktools import CLAUDE_TOOLS, CODEX_TOOLS, GEMINI_TOOLS, Given, Tool, WouldBe
+from bridge.core.hookagents import Agent
+from bridge.core.hooktools import Given, Tool, WouldBe
 from bridge.core.reviews import Change, Comment, Outcome, Review, Trigger
 from bridge.core.summary import changes_made, name_within
 
-__all__ = ["AGENTS", "Agent", "Call", "Say", "Unasked", "answer", "read", "stay_out", "undecided"]
+__all__ = ["Call", "Say", "Unasked", "answer", "read", "stay_out", "undecided"]
 
 _MOST_TOLD: Final = 8000  # characters of a diff; Claude Code cuts off what has more than 10,000 in all
 # What the user chose in these modes is not to be asked (acceptEdits, …), or that nothing is written (plan).
@@ -33,91 +34,6 @@ class Say(NamedTuple):
     stderr: str = ""
     code: int = 0
     taken: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Agent:
-    """One agent: what it calls things, and the words of its answers.
-
-    `go_on` gets the input to go on with (None: as it is) and what the agent should know; `refuse` gets the reason, and
-    so does `ask`, which makes the agent ask its user itself.
-    """
-
-    name: str
-    event: str
-    tools: Mapping[str, Tool]
-    patience_s: float  # until it kills a hook, less what an answer needs: the default of ``--timeout``
-    ide_port: str | None  # the variable that says at which port its IDE is
-    go_on: Callable[[Given | None, str], dict[str, Any]]
-    refuse: Callable[[str], dict[str, Any]]
-    ask: Callable[[str], dict[str, Any]]
-    ide_announced: bool = True  # whether its IDE is known by a lock file
-    repeats_input: bool = False  # whether it wants the input also where that stays as it is
-
-
-def _pre_tool_use(decision: str, **more: Any) -> dict[str, Any]:
-    said = {"hookEventName": "PreToolUse", "permissionDecision": decision, **more}
-    return {"hookSpecificOutput": {name: value for name, value in said.items() if value}}
-
-
-def _allow(given: Given | None, context: str) -> dict[str, Any]:
-    return _pre_tool_use("allow", updatedInput=given, additionalContext=context)
-
-
-def _deny(reason: str) -> dict[str, Any]:
-    return _pre_tool_use("deny", permissionDecisionReason=reason)
-
-
-def _ask(reason: str) -> dict[str, Any]:
-    return _pre_tool_use("ask", permissionDecisionReason=reason)
-
-
-def _gemini_allow(given: Given | None, context: str) -> dict[str, Any]:
-    """Give all of the input: some versions merge it with the old one, some put it in its place.
-
-    The model is told by its tools what the user changed (``modified_by_user``); the context is for the user.
-    """
-    more: dict[str, Any] = {"systemMessage": context} if context else {}
-    if given is not None:
-        more["hookSpecificOutput"] = {"hookEventName": "BeforeTool", "tool_input": given}
-    return {"decision": "allow", **more}
-
-
-AGENTS: Final[Mapping[str, Agent]] = {
-    "claude": Agent(
-        name="Claude Code",
-        event="PreToolUse",
-        tools=CLAUDE_TOOLS,
-        patience_s=590.0,  # of 600 s, as its documentation says
-        ide_port="CLAUDE_CODE_SSE_PORT",
-        go_on=_allow,
-        refuse=_deny,
-        ask=_ask,
-    ),
-    "codex": Agent(
-        name="Codex",
-        event="PreToolUse",
-        tools=CODEX_TOOLS,
-        patience_s=590.0,  # of 600 s, as its documentation says
-        ide_port=None,
-        go_on=_allow,
-        refuse=_deny,
-        # It has no such word: ``ask`` is an error there, after which it goes on, in most modes without asking anybody.
-        ask=lambda reason: _deny(f"{reason} Nothing was written: ask the user what to do, or propose it again."),
-        repeats_input=True,  # ``allow`` alone is an error there
-    ),
-    "gemini": Agent(
-        name="Gemini CLI",
-        event="BeforeTool",
-        tools=GEMINI_TOOLS,
-        patience_s=50.0,  # of 60,000 ms
-        ide_port="GEMINI_CLI_IDE_SERVER_PORT",
-        ide_announced=False,
-        go_on=_gemini_allow,
-        refuse=lambda reason: {"decision": "deny", "reason": reason},
-        ask=lambda reason: {"decision": "ask", "reason": reason, "systemMessage": reason},
-    ),
-}
 
 
 # ---- what the agent says
@@ -247,7 +163,7 @@ def answer(call: Call, review: Review, there: Mapping[str, str | None], reviewed
         return undecided(agent, _UNDECIDED.get(review.trigger or Trigger.CANCELLED, "nobody decided"))
     if not review.accepted:
         return _refused(agent, "The human rejected this change.", review)
-    if changed := [name for name, change in reviewed.items() if (there[name] or "") != change.base]:
+    if changed := [name for name, one in reviewed.items() if one.final is not None and (there[name] or "") != one.base]:
         why = f"The human accepted this change, but meanwhile {', '.join(changed)} changed on disk."
         return _refused(agent, f"{why} Read it again, then propose the change anew.", review)
     if all(change.final in (None, change.base) for change in reviewed.values()):
@@ -260,13 +176,20 @@ def _accepted(call: Call, review: Review, there: Mapping[str, str | None], revie
     wanted = {name: change.final for name, change in reviewed.items()}
     edited = any(change.final != change.proposed for change in reviewed.values())
     try:
-        exact = not edited and call.would_be(there).exact
+        exact = not edited and _leaves_no_doubt(call, there, reviewed)
         given = call.given if exact else call.tool.rewritten(call.given, there, wanted)
     except CannotTell:  # what the human wants cannot be said in a call of this tool
         return _refused(agent, _with_texts(review), review)
     told = [*(_edits(review) if edited else ()), *_comments(review)]
     again = None if exact and not agent.repeats_input else given
     return Say(stdout=_json(agent.go_on(again, "\n\n".join(told))), taken=True)
+
+
+def _leaves_no_doubt(call: Call, there: Mapping[str, str | None], reviewed: Mapping[str, Change]) -> bool:
+    """Tell whether the call as it is does what the human saw, and nothing else, in any version of the agent."""
+    made = call.would_be(there)
+    others = (name for name in call.names if name not in reviewed)
+    return made.exact and all(made.texts[name] == there[name] for name in others)
 
 
 def _refused(agent: Agent, why: str, review: Review) -> Say:
@@ -288,10 +211,12 @@ def _place(review: Review, said: Comment) -> str:
 def _edits(review: Review) -> Iterator[str]:
     """Say what the human changed in the proposal."""
     if changes := changes_made(review, _MOST_TOLD):
-        yield f"The human changed the proposal, then accepted it. From it to what is written now:\n\n{changes}"
+        yield f"The human changed the proposal, then accepted it. From it to what is written now:\n\n{changes}".rstrip(
+            "\n"
+        )
     rejected = [name_within(review.workspace, change.path) for change in review.files if change.final is None]
     if rejected:
-        yield f"The human rejected what was proposed for {', '.join(rejected)}, which stays as it is."
+        yield f"The human rejected what was proposed for {', '.join(rejected)}: that is not written."
 
 
 def _with_texts(review: Review) -> str:

@@ -47,8 +47,21 @@ def _text(given: Given, key: str) -> str:
     return value
 
 
+class _Way(Protocol):
+    """How a tool writes one file."""
+
+    def made(self, given: Given, there: str | None) -> tuple[str, bool]:
+        """Say what it makes of the file's text, and whether that is exact."""
+
+    def again(self, given: Given, there: str | None, wanted: str) -> Given:
+        """Give the input that should make the wanted text."""
+
+
+@dataclass(frozen=True, slots=True)
 class _OneFile:
-    """What tools have in common that write the file ``file_path``."""
+    """A tool that writes the file ``file_path``, in this way."""
+
+    way: _Way
 
     def names(self, given: Given) -> tuple[str, ...]:
         name = _text(given, "file_path")
@@ -58,42 +71,36 @@ class _OneFile:
 
     def would_be(self, given: Given, there: There) -> WouldBe:
         (name,) = self.names(given)
-        text, exact = self._made(given, there[name])
+        text, exact = self.way.made(given, there[name])
         return WouldBe({name: text}, exact)
 
     def rewritten(self, given: Given, there: There, wanted: There) -> Given:
         (name,) = self.names(given)
         text = wanted[name]
-        again = given if text is None else self._again(given, there[name], text)
-        if self._made(again, there[name]) != (text, True):
+        again = given if text is None else self.way.again(given, there[name], text)
+        if self.way.made(again, there[name]) != (text, True):
             raise CannotTell("no input of this tool makes that")
         return again
 
-    def _made(self, given: Given, there: str | None) -> tuple[str, bool]:
-        raise NotImplementedError
-
-    def _again(self, given: Given, there: str | None, wanted: str) -> Given:
-        raise NotImplementedError
-
 
 @dataclass(frozen=True, slots=True)
-class _Whole(_OneFile):
+class _Whole:
     """Writes `content` over whatever is there. For `gemini` see `_GeminiReplace`."""
 
     gemini: bool = False
 
-    def _made(self, given: Given, there: str | None) -> tuple[str, bool]:
+    def made(self, given: Given, there: str | None) -> tuple[str, bool]:
         content = _text(given, "content")
         if self.gemini and CRLF in (there or ""):  # its lines end as they did
             content = content.replace(CRLF, LF).replace(LF, CRLF)
         return content, True
 
-    def _again(self, given: Given, there: str | None, wanted: str) -> Given:
+    def again(self, given: Given, there: str | None, wanted: str) -> Given:
         return given | {"content": wanted} | (_BY_USER if self.gemini else {})
 
 
 @dataclass(frozen=True, slots=True)
-class _ClaudeEdit(_OneFile):
+class _ClaudeEdit:
     """Replaces strings, one after the other if there are `many`; an empty one makes a new file.
 
     Files whose lines end with CRLF are edited as if they ended with LF; versions that do not do so fail.
@@ -101,7 +108,7 @@ class _ClaudeEdit(_OneFile):
 
     many: bool = False
 
-    def _made(self, given: Given, there: str | None) -> tuple[str, bool]:
+    def made(self, given: Given, there: str | None) -> tuple[str, bool]:
         edits = [self._edit(one) for one in self._list(given)]
         if there is None:
             if edits[0].old:
@@ -128,7 +135,7 @@ class _ClaudeEdit(_OneFile):
             raise CannotTell("it speaks of carriage returns, which the tool may take for line ends")
         return Replacement(old, new, None if given.get("replace_all") is True else 1)
 
-    def _again(self, given: Given, there: str | None, wanted: str) -> Given:
+    def again(self, given: Given, there: str | None, wanted: str) -> Given:
         edit = _edit_to(there, wanted)
         said = {"old_string": edit.old, "new_string": edit.new, "replace_all": False}
         return given | ({"edits": [said]} if self.many else said)
@@ -148,13 +155,13 @@ _BY_USER: Final = {"modified_by_user": True}  # then the tool's result tells the
 
 
 @dataclass(frozen=True, slots=True)
-class _GeminiReplace(_OneFile):
+class _GeminiReplace:
     """Replaces a string as often as it says it must be there; an empty one makes a new file.
 
     Where the very string is not there it is looked for less strictly, at last by the model: that is not told here.
     """
 
-    def _made(self, given: Given, there: str | None) -> tuple[str, bool]:
+    def made(self, given: Given, there: str | None) -> tuple[str, bool]:
         old, new = (_text(given, key).replace(CRLF, LF) for key in ("old_string", "new_string"))
         if there is None:
             if old:
@@ -166,7 +173,7 @@ class _GeminiReplace(_OneFile):
             made = made + LF if text.endswith(LF) else made.removesuffix(LF)
         return made.replace(LF, CRLF) if CRLF in there else made, True
 
-    def _again(self, given: Given, there: str | None, wanted: str) -> Given:
+    def again(self, given: Given, there: str | None, wanted: str) -> Given:
         edit = _edit_to(there, wanted)
         once = {"expected_replacements": 1, "allow_multiple": False}
         once = {name: value for name, value in once.items() if name in given}
@@ -205,9 +212,12 @@ class _CodexPatch:
 
 
 CLAUDE_TOOLS: Final[Mapping[str, Tool]] = {
-    "Edit": _ClaudeEdit(),
-    "MultiEdit": _ClaudeEdit(many=True),
-    "Write": _Whole(),
+    "Edit": _OneFile(_ClaudeEdit()),
+    "MultiEdit": _OneFile(_ClaudeEdit(many=True)),
+    "Write": _OneFile(_Whole()),
 }
 CODEX_TOOLS: Final[Mapping[str, Tool]] = {"apply_patch": _CodexPatch()}
-GEMINI_TOOLS: Final[Mapping[str, Tool]] = {"replace": _GeminiReplace(), "write_file": _Whole(gemini=True)}
+GEMINI_TOOLS: Final[Mapping[str, Tool]] = {
+    "replace": _OneFile(_GeminiReplace()),
+    "write_file": _OneFile(_Whole(gemini=True)),
+}

@@ -13,12 +13,12 @@ from typing import Final
 
 from bridge.core.events import LinkState
 from bridge.core.findings import Finding
-from bridge.core.lockfile import LockFile
+from bridge.core.lockfile import Family, LockFile
 from bridge.core.official import BRIDGE
 from bridge.core.ranking import UNANNOUNCED
 from bridge.core.reach import NO_DISTRO, Diagnosis, Mode, Terrain
 from bridge.core.selection import Listener, Pid
-from bridge.core.terminal import Group, family_of_name, read_terminal, related
+from bridge.core.terminal import PORTS, Group, family_of_name, read_port, read_terminal, related
 from pathconv import WSL, Env
 
 __all__ = ["Announced", "Distrusted", "IdeFacts", "examine"]
@@ -26,7 +26,6 @@ __all__ = ["Announced", "Distrusted", "IdeFacts", "examine"]
 _SHOWN: Final = 8  # stale lock files that one command removes
 _LOOPBACK: Final = frozenset({"*", "127.0.0.1", "127.0.0.0/8"})
 _PROXIES: Final = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
-_PORT: Final = "CLAUDE_CODE_SSE_PORT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +64,13 @@ class Announced:
         return f"{self.lock.ide_name} on port {self.lock.port}"
 
     def holds(self, directory: str) -> bool:
-        """Whether an agent in that directory takes the lock file for its own: it compares what is written there."""
-        return any(f"{directory}/".startswith(f"{folder.rstrip('/')}/") for folder in self.lock.workspace_folders)
+        """Whether an agent in that directory takes the lock file for its own: it compares what is written there.
+
+        Agents that find the bridge are of the Claude family, and read no other files.
+        """
+        return self.lock.family is Family.CLAUDE and any(
+            f"{directory}/".startswith(f"{folder.rstrip('/')}/") for folder in self.lock.workspace_folders
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,13 +255,14 @@ def _amends(one: Distrusted) -> str:
 
 
 def _port(facts: IdeFacts) -> Iterator[Finding]:
-    """Find a port variable that outlived its IDE; agents that trust it look no further."""
-    port = read_terminal(facts.environ).port
-    if facts.environ.get(_PORT) and port is None:
-        yield Finding(check="terminal", found=f"{_PORT} holds no port number", fix=f"unset {_PORT}")
-    elif port is not None and not any(ide.lock.port == port and not ide.silent for ide in facts.announced):
-        found = f"{_PORT} is {port}, where no IDE listens: this terminal outlived its IDE"
-        yield Finding(check="terminal", found=found, fix=f"unset {_PORT}")
+    """Find port variables that outlived their IDE; agents that trust them look no further."""
+    for variable in PORTS:
+        port = read_port(facts.environ, variable)
+        if facts.environ.get(variable) and port is None:
+            yield Finding(check="terminal", found=f"{variable} holds no port number", fix=f"unset {variable}")
+        elif port is not None and not any(ide.lock.port == port and not ide.silent for ide in facts.announced):
+            found = f"{variable} is {port}, where no IDE listens: this terminal outlived its IDE"
+            yield Finding(check="terminal", found=found, fix=f"unset {variable}")
 
 
 def _multiplexer(facts: IdeFacts) -> Iterator[Finding]:

@@ -7,13 +7,13 @@ that was; after that, only what is ours is taken out.
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
+from bridge.core.hunks import unified
 from bridge.core.programs import Part, Program
 from bridge.core.registering import NAME, Done, Outcome, find, install, means_the_same, uninstall
 from bridge.core.text import decode
@@ -23,7 +23,6 @@ __all__ = ["WHAT", "Plan", "Receipt", "leave", "plan", "read_receipts", "renewed
 
 WHAT: Final = {Part.MCP: "MCP server", Part.HOOK: "hook"}
 
-_CONTEXT: Final = 3  # lines around a change, as in every diff
 _WIDE: Final = 200  # characters: a longer line is a whole file, of which only what changes is shown
 _ASIDE: Final = 40  # characters shown on either side of that
 
@@ -209,23 +208,15 @@ def shown(plan: Plan, path: str) -> str:
     CR at the ends of lines is left out, and of lines that are longer than a screen, as in a file of one line, only the
     surroundings of the change are there.
     """
-    old, new = _lines(plan.before), _lines(plan.after)
-    from_, to = (path if data is not None else "/dev/null" for data in (plan.before, plan.after))
-    lines = [*difflib.unified_diff(old, new, from_, to, lineterm="", n=_CONTEXT)]
-    return "\n".join(_narrow(lines)) + "\n"
-
-
-def _lines(data: bytes | None) -> list[str]:
-    text = "" if data is None else data.decode()
-    *whole, last = text.split("\n")
-    lines = [line.removesuffix("\r") for line in whole]
-    return [*lines, f"{last}\n\\ No newline at end of file"] if last else lines
+    old, new = ("" if data is None else data.decode().replace("\r\n", "\n") for data in (plan.before, plan.after))
+    names = (path if data is not None else "/dev/null" for data in (plan.before, plan.after))
+    return "\n".join(_narrow(unified(old, new, *names).split("\n")))
 
 
 def _narrow(lines: Sequence[str]) -> Iterator[str]:
     """Clip long lines: of two that take each other's place, to where they differ."""
     for index, line in enumerate(lines):
-        near = [*lines[index + 1 : index + 2], *lines[max(index - 1, 0) : index]]
+        near = lines[index + 1 : index + 3] if line[:1] == "-" else reversed(lines[max(index - 2, 0) : index])
         other = next((one for one in near if {line[:1], one[:1]} == {"+", "-"}), None)
         if len(line) <= _WIDE:
             yield line

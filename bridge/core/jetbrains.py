@@ -9,8 +9,9 @@ run anything, have no row and are never called. Facts and their certainty: docs/
 from __future__ import annotations
 
 import json
+import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from bridge.core import jsonrpc
@@ -19,7 +20,18 @@ from bridge.core.dialects import Tools, utf8
 from bridge.errors import Unavailable
 from pathconv import to_uri
 
-__all__ = ["MARK", "PROJECT", "TOOLS", "diagnostics", "disowned", "product_of", "put"]
+__all__ = [
+    "MARK",
+    "PROJECT",
+    "TOOLS",
+    "asks_for_projects",
+    "diagnostics",
+    "disowned",
+    "editors",
+    "product_of",
+    "project_of",
+    "put",
+]
 
 PROJECT: Final = "projectPath"  # older servers took none: they opened any file in the window that was focused last
 MARK: Final = "open_file_in_editor"  # a program without this tool is not the IDE, or no use
@@ -38,7 +50,7 @@ class Own(NamedTuple):
 
 TOOLS: Final[Mapping[str, Own]] = {
     "openFile": Own(MARK, "filePath"),  # it takes no line
-    "getOpenEditors": Own("get_all_open_file_paths"),  # relative to the project, the active one twice
+    "getOpenEditors": Own("get_all_open_file_paths"),  # relative to the project, which is not told
     "getDiagnostics": Own("get_file_problems", "filePath", {"errorsOnly": False, "timeout": ANALYSIS_MS}),
 }
 """By the official tool's name."""
@@ -64,6 +76,11 @@ def put(tools: Tools, tool: str, file: str | None, directory: str) -> tuple[str,
             raise Unavailable("this IDE tells the problems of one file at a time", "name the file")
         given |= {own.file: utf8(file), PROJECT: utf8(file.rpartition("/")[0] or "/")}
     return own.name, tools.fit(own.name, given)
+
+
+def asks_for_projects(tools: Tools) -> tuple[str, dict[str, Any]]:
+    """Give a call that is about no project, which is answered with those that are open."""
+    return put(tools, "getOpenEditors", None, "/")
 
 
 # ---- what it says
@@ -99,7 +116,11 @@ def disowned(answer: Answer) -> str | None:
     """Say in words that what was asked about is in none of its projects, if that is what it answered."""
     if answer.error is None or _DISOWNED.search(answer.error) is None:
         return None
-    projects = _projects(answer.error)
+    return none_of(_projects(answer.error))
+
+
+def none_of(projects: Sequence[str]) -> str:
+    """Say that what was asked about is in none of these."""
     shown = ", ".join(projects[:_MOST_PROJECTS]) + (", …" if len(projects) > _MOST_PROJECTS else "")
     return f"what is asked about is in none of its open projects{shown and f' ({shown})'}"
 
@@ -116,6 +137,30 @@ def _projects(error: str) -> list[str]:
     return [project["path"] for project in found if isinstance(project, dict) and isinstance(project.get("path"), str)]
 
 
+def project_of(answer: Answer, directory: str) -> tuple[str | None, str]:
+    """Find the project that holds a directory, in the answer to `asks_for_projects`; None, and why, if none does."""
+    if answer.error is None:  # then "/" is one
+        return "/", ""
+    projects = _projects(answer.error)
+    holding = [project for project in projects if f"{directory}/".startswith(f"{project.rstrip('/')}/")]
+    return max(holding, key=len, default=None), none_of(projects)
+
+
+def editors(answer: Answer, project: str) -> dict[str, Any] | None:
+    """Put the open files of a project as the official ``getOpenEditors`` does; None for an answer that lists none."""
+    value = answer.value()
+    files = value.get("openFiles") if isinstance(value, dict) else None
+    if not isinstance(files, list):
+        return None
+    tabs = [_tab(name, project, name == value.get("activeFilePath")) for name in files if isinstance(name, str)]
+    return _text({"tabs": tabs})
+
+
+def _tab(name: str, project: str, active: bool) -> dict[str, Any]:
+    path = posixpath.normpath(posixpath.join(project, name))
+    return {"uri": to_uri(path), "fileName": path, "label": posixpath.basename(path), "isActive": active}
+
+
 _SEVERITIES: Final = {"ERROR": "Error", "WARNING": "Warning", "WEAK WARNING": "Warning"}
 
 
@@ -129,8 +174,7 @@ def diagnostics(answer: Answer, file: str) -> dict[str, Any] | None:
     if not isinstance(problems, list):
         return None
     found = [_problem(problem) for problem in problems if isinstance(problem, dict)]
-    told = json.dumps([{"uri": to_uri(file), "diagnostics": found}])
-    return {"content": [{"type": "text", "text": told}]}
+    return _text([{"uri": to_uri(file), "diagnostics": found}])
 
 
 def _problem(problem: dict[str, Any]) -> dict[str, Any]:
@@ -140,6 +184,10 @@ def _problem(problem: dict[str, Any]) -> dict[str, Any]:
         "severity": _SEVERITIES.get(str(problem.get("severity")), "Information"),
         "range": {"start": place, "end": place},
     }
+
+
+def _text(value: Any) -> dict[str, Any]:
+    return {"content": [{"type": "text", "text": json.dumps(value)}]}
 
 
 def _from_zero(number: object) -> int:

@@ -143,11 +143,17 @@ class _Document:
     def __init__(self, text: str) -> None:
         self.text = text
         self.newline = "\r\n" if "\r\n" in text else "\n"
-        self._bare = _COMMENT.sub(_blanked, text.replace("\ufeff", " ", 1) if text.startswith("\ufeff") else text)
-        self._strict = _LAST_COMMA.sub(_without_last_comma, self._bare)
         self._decoder = json.JSONDecoder(parse_constant=_refuse)
-        self.root: Any = None if not self._strict.strip(_BLANK) else self._skip(0)  # an offset
-        self.value: Any = {} if self.root is None else self._decode()
+        self._bare = self._strict = f" {text[1:]}" if text.startswith("\ufeff") else text
+        try:
+            self.value = self._decoder.decode(self._strict)  # nearly always, and fast
+            self._has_comments = False
+        except (ValueError, RecursionError):
+            self._bare = _COMMENT.sub(_blanked, self._bare)
+            self._strict = _LAST_COMMA.sub(_without_last_comma, self._bare)
+            self._has_comments = True
+            self.value = self._decode() if self._strict.strip(_BLANK) else {}
+        self.root: Any = self._skip(0) if self._strict.strip(_BLANK) else None  # an offset
 
     def _decode(self) -> Any:
         try:
@@ -195,7 +201,7 @@ class _Document:
     def start_with_blanks(self, start: int, end: int) -> int:
         """Tell where the blanks before something begin that goes with them; not if it would end up in a comment."""
         before = len(self.text[:start].rstrip(_BLANK))
-        if self.text[end:].lstrip(" \t\r").startswith("\n"):
+        if not self._has_comments or self.text[end:].lstrip(" \t\r").startswith("\n"):
             return before
         *_, last = None, *_COMMENT.finditer(self.text, 0, before)
         in_line = last is not None and last.end() == before and last[0].startswith("//")

@@ -244,6 +244,8 @@ class Links:
     def closed(self, ide_id: str, state: LinkState, reason: str, now: float) -> None:
         """Take note that the link ended; held jobs choose again, unanswered calls are told."""
         link = self.links[ide_id]
+        if state is LinkState.SLOT_LOST and link.traits.several_clients:  # who is connected takes no place of ours
+            state, reason = LinkState.LISTENING, "it closed the connection"
         link.fail(state, reason, now)
         self._out.append(Log(f"link to {link.name} on port {link.lock.port}: {state}: {reason}"))
         held, link.held = link.held, []

@@ -111,13 +111,12 @@ def _header(line: str) -> Section | None:
 
 
 def _take(section: Section, line: str) -> None:
-    match section:
-        case Add():
-            if not line.startswith("+"):
-                raise CannotTell("the patch adds a file with a line that is not new")
-            section.text += line[1:] + "\n"
-        case Update(chunks=chunks):
-            _take_change(chunks, line)
+    if isinstance(section, Update):
+        _take_change(section.chunks, line)
+    elif line.startswith("+"):
+        section.text += line[1:] + "\n"
+    else:
+        raise CannotTell("the patch adds a file with a line that is not new")
 
 
 def _take_change(chunks: list[Chunk], line: str) -> None:

@@ -173,6 +173,9 @@ class Own(IntEnum):
     NOTHING = 4
 
 
+_FAMILIES: Final = (Family.CLAUDE, Family.GEMINI, Family.QWEN, Family.JETBRAINS)  # by what their tools can do
+
+
 class Fit(NamedTuple):
     """The best match of a workspace; less is better."""
 
@@ -188,6 +191,7 @@ class Rank(NamedTuple):
     gone: bool  # a dead or reused PID comes last, and so does what may not be there at all
     own: Own
     fit: tuple[Tier, How, int]
+    family: int  # a window that runs several plugins is there several times: before focus, which is the window's
     unfocused: float
     age: float
     port: int
@@ -224,6 +228,7 @@ def stand(candidate: Candidate, place: Place, terminal: Terminal) -> Standing:
         gone=candidate.pid in (Pid.DEAD, Pid.REUSED) or candidate.listener is Listener.HIDDEN,
         own=own,
         fit=(fit.tier, fit.how, fit.apart),
+        family=_FAMILIES.index(candidate.lock.family),
         unfocused=math.inf if candidate.last_focus is None else -candidate.last_focus,
         age=-candidate.modified,
         port=candidate.lock.port,
@@ -236,7 +241,7 @@ def _own(candidate: Candidate, terminal: Terminal) -> Own:
     family = family_of_name(candidate.lock.ide_name)
     kind = family or UNANNOUNCED.get(candidate.lock.family)
     signs = {
-        Own.PORT: candidate.lock.port == terminal.port,
+        Own.PORT: candidate.lock.port == terminal.port or candidate.lock.port in terminal.companions,
         Own.ANCESTRY: candidate.ancestor,
         Own.FAMILY: family is not None and family is terminal.family,
         Own.GROUP: related(kind, terminal.group),

@@ -221,6 +221,7 @@ _LISTENERS: Final = {
 # What put the chosen one before the next, of how many; for "own" and "fit" the tables above say it.
 _MERITS: Final = {
     "gone": "",
+    "family": "its plugin can do the most of {count}",
     "unfocused": "most recently focused of {count}",
     "age": "newest of {count}",
     "port": "lowest port of {count}",
@@ -232,6 +233,7 @@ _BEHIND: Final = {
     "gone": "{gone}, so it comes last",
     "own": "the terminal rather belongs to {better}",
     "fit": "less specific than {better}",
+    "family": "the plugin of {better} can do more",
     "unfocused": "{better} was focused more recently",
     "age": "{better} is newer",
     "port": "{better} has the lower port",

@@ -217,6 +217,7 @@ def render(status: Status, now: float, *, color: bool = False, columns: int = 10
     if daemon["mcp_http"] is not None:
         lines.append(f"MCP over HTTP is on: {daemon['mcp_http']} (bridge mcp --http tells where the token is)")
     lines += _pin_lines(status)
+    lines += _stayed_out_lines(status["stayed_out"], now)
     fixes = dict.fromkeys((ide["fix"], ide["state"] in _TAKEN) for ide in status["ides"] if ide["fix"])
     if not status["ides"]:
         lines.append("no IDE is running here: changes are shown on the review page in the browser")
@@ -240,6 +241,11 @@ def _published_lines(published: Iterable[Published]) -> Iterable[str]:
         whom = "every agent" if one["everywhere"] else f"process {one['pid']}" if one["pid"] else "a child to come"
         agents = "1 agent" if one["agents"] == 1 else f"{one['agents']} agents"
         yield f"an IDE for {whom}: port {one['port']} ({one['transport']}), {agents} connected"
+
+
+def _stayed_out_lines(stayed_out: Iterable[StayedOut], now: float) -> Iterable[str]:
+    for one in stayed_out:
+        yield f"the hook of {one['agent']} stayed out {_ago(one['at'], now)}: {one['reason']}"
 
 
 def _machine_lines(machine: Machine) -> Iterable[str]:

@@ -18,7 +18,8 @@ from bridge.core import hooks
 from bridge.core.asks import Cancel, Propose
 from bridge.core.edits import CannotTell
 from bridge.core.events import Asked
-from bridge.core.hooks import AGENTS, Agent, Call, Say
+from bridge.core.hookagents import AGENTS, Agent
+from bridge.core.hooks import Call, Say
 from bridge.core.jsonrpc import RequestId
 from bridge.core.ranking import Listener
 from bridge.core.reviews import Change, Review
@@ -74,7 +75,8 @@ class Hooks:
     def left(self, session: Session) -> None:
         """Learn that a session ended. One whose daemon is stopping will ask the next daemon."""
         bound = self._bound.pop(session, set())
-        for review_id in () if self._stopped else bound:
+        waiting = () if self._stopped else bound.intersection(self._engine.router.desk.seats)
+        for review_id in waiting:
             self._engine.report(Asked(time.time(), session.number, 0, Cancel(review_id=review_id)))
 
     def stop(self) -> None:

@@ -205,7 +205,7 @@ def inspect_ides(environ: Mapping[str, str], places: Paths, rows: list[Any], bro
             *(_distrusted(one, directory=False) for one in scan.refused),
             *(_distrusted(one, directory=True) for one in scan.problems),
         ),
-        directories=tuple(map(os.fspath, [*directories, *surroundings.directories()])),
+        directories=tuple(one.path for one in [*directories, *surroundings.directories()]),
         browser=browser,
         jetbrains=jetbrains.ports,
         terrain=terrain,

@@ -17,6 +17,7 @@ from bridge.agents.control import LATER, Handler, Session
 from bridge.core.asks import Ask, AskDirty, CallTool, Cancel, OpenFile, Propose, Reopen, Wait
 from bridge.core.events import Asked, Scene, Withdrawn
 from bridge.core.jsonrpc import RequestId
+from bridge.core.lockfile import Transport
 from bridge.core.reviews import Trigger, decision
 from bridge.core.status import SCHEMA, Daemon, Status, ide_row, machine_row, render, review_row
 from bridge.core.text import visible
@@ -208,7 +209,7 @@ class Methods:
     async def _publish_run(self, session: Session, id_: RequestId, params: requests.PublishRun) -> Any:
         if not session.greeted:
             raise Usage("say hello first: an agent stands where its parent does")
-        one = await self._publications.for_child(session, params.transport, params.port)
+        one = await self._publications.for_child(session, Transport(params.transport), params.port)
         return {"port": one.port, "lock": one.lock}
 
     async def _publish_child(self, session: Session, id_: RequestId, params: requests.PublishChild) -> Any:
@@ -216,7 +217,7 @@ class Methods:
         return {}
 
     async def _publish_set(self, session: Session, id_: RequestId, params: requests.PublishSet) -> Any:
-        await self._publications.for_everybody(params.on, params.transport, session.environ)
+        await self._publications.for_everybody(params.on, Transport(params.transport), session.environ)
         return {"published": self._publications.rows()}
 
     async def _publish_list(self, session: Session, id_: RequestId, params: requests.Nothing) -> Any:

@@ -21,7 +21,7 @@ import msgspec
 
 from bridge import __version__
 from bridge.agents.gate import Wire
-from bridge.core import calls, jsonrpc, posing
+from bridge.core import announcements, calls, jsonrpc, posing
 from bridge.core.asks import Ask, CallTool, CloseTab, CloseTabs, ListTools, ShowDiff
 from bridge.core.events import Asked, Scene, SessionId, Withdrawn
 from bridge.core.jsonrpc import Message, RequestId
@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 MOST_CALLS: Final = 64  # of one agent at a time; the next is read when one is answered, so that all have their turn
 _NAME_MOST: Final = 100
-_ENVIRON: Final = READS | {"CLAUDE_CONFIG_DIR"}
+_ENVIRON: Final = READS | announcements.READS
 
 
 class _Pending(NamedTuple):

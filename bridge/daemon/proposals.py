@@ -127,7 +127,7 @@ def _refuse_twice(paths: Iterable[str]) -> None:
 def _inode(path: str) -> tuple[int, int] | None:
     try:
         found = os.stat(path)
-    except (OSError, ValueError):  # there is none yet; or no file can have that name, which is said elsewhere
+    except OSError:  # there is none yet, or it cannot be looked at: then reading it says why
         return None
     return found.st_dev, found.st_ino
 

@@ -14,7 +14,6 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from bridge.core.lockfile import LockFile
@@ -23,7 +22,7 @@ from bridge.core.selection import Candidate, Listener, Pid
 from bridge.ides.admission import AdmittedLock, Refused
 from bridge.ides.dialing import Dialer, Silences
 from bridge.ides.jetbrains import NOWHERE, JetBrains
-from bridge.ides.locks import LockScanner, Scan
+from bridge.ides.locks import LockDirectory, LockScanner, Scan
 from bridge.ides.ports import PortFacts, callers, snapshot
 from bridge.ides.processes import ancestors, pid_state
 from bridge.ides.projects import project_of
@@ -76,7 +75,7 @@ class Look(NamedTuple):
 
 
 async def look_around(
-    directories: Iterable[Path],
+    directories: Iterable[LockDirectory],
     surroundings: Surroundings,
     scanner: LockScanner,
     dialer: Dialer,
@@ -188,7 +187,7 @@ class Survey:
 
     async def look(
         self,
-        directories: Iterable[Path],
+        directories: Iterable[LockDirectory],
         *,
         terminal_pid: int | None = None,
         linked: Collection[str] = (),

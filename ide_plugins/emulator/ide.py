@@ -50,9 +50,7 @@ class Emulator:
     port: int = 0  # 0: the system chooses; the real one after entering
     personality: PersonalityName = "official"  # whose plugin is played; the options below may deviate from it
     transport: Transport | Literal[""] = ""  # "": the plugin's
-    max_frame_bytes: int | None = (
-        None  # None: the plugin's; a larger message ends its sender's connection or, over HTTP, gets a 413
-    )
+    max_frame_bytes: int | None = None  # None: the plugin's; more ends the connection or, over HTTP, gets a 413
     keep_alive_s: float | None = None  # None: the plugin's; over HTTP, between comments or pings
     token: str | None = field(default="", repr=False)  # None: lets everybody in; "": as the plugin makes it
     name: str = ""  # "": as the plugin gives it

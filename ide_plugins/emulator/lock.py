@@ -27,7 +27,11 @@ LOOSE_FILE: Final = 0o644
 def default_lock_dir(environ: Mapping[str, str]) -> Path:
     """Name the directory of lock files: below ``CLAUDE_CONFIG_DIR`` if that is set and not empty."""
     config_dir = environ.get("CLAUDE_CONFIG_DIR")
-    return (Path(config_dir) if config_dir else Path.home() / ".claude") / "ide"
+    return (Path(config_dir) if config_dir else _home(environ) / ".claude") / "ide"
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    return Path(environ["HOME"]) if "HOME" in environ else Path.home()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +160,7 @@ class QwenFile(CompanionFile):
     @classmethod
     def usual_directory(cls, environ: Mapping[str, str]) -> Path:
         """Name the directory, which is below the home."""
-        return Path.home() / ".qwen" / "ide"
+        return _home(environ) / ".qwen" / "ide"
 
     def fields(self) -> dict[str, Any]:
         """Give what the file says."""

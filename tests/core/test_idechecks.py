@@ -45,6 +45,11 @@ def unannounced(**facts: Any) -> Announced:
     return replace(ide(pid=Pid.UNKNOWN, path="", **facts), lock=lock)
 
 
+def companion(*folders: str) -> Announced:
+    shown = ide(4002, folders=folders or ("/w",))
+    return replace(shown, lock=shown.lock.model_copy(update={"family": Family.GEMINI}))
+
+
 def in_windows(listener: Listener, **facts: Any) -> Announced:
     return ide(windows=True, listener=listener, pid=Pid.UNKNOWN, silence=Diagnosis("nobody home", "knock"), **facts)
 
@@ -108,6 +113,7 @@ FINE: list[tuple[dict[str, Any], str, str]] = [
     ({"announced": (ide(), published("/nowhere"))}, "published", "agents find"),  # as bridge run has it
     ({"announced": (ide(folders=("/w/ab",)), published("/"))}, "published", "agents find"),  # that is another folder
     ({"announced": (ide(), ide(4002))}, "ide", "Visual Studio Code on port 4002"),  # not for us to mend
+    ({"announced": (companion(), published("/"))}, "published", "agents find"),  # no agent of ours reads its file
     ({"announced": (ide(), published("/")), "directory": None}, "published", "agents find"),
     (
         {"announced": (ide(), published("/")), "environ": {"CLAUDE_CODE_SSE_PORT": "4001"}},  # says which
@@ -251,6 +257,12 @@ TROUBLES: list[tuple[dict[str, Any], str, str, str]] = [
         "terminal",
         "CLAUDE_CODE_SSE_PORT is 4002, where no IDE listens",
         "unset CLAUDE_CODE_SSE_PORT",
+    ),
+    (
+        {"environ": {"QWEN_CODE_IDE_SERVER_PORT": "4002"}},
+        "terminal",
+        "QWEN_CODE_IDE_SERVER_PORT is 4002, where no IDE listens",
+        "unset QWEN_CODE_IDE_SERVER_PORT",
     ),
     ({"environ": {"CLAUDE_CODE_SSE_PORT": "x"}}, "terminal", "holds no port number", "unset CLAUDE_CODE_SSE_PORT"),
     (

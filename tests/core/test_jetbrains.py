@@ -18,11 +18,27 @@ from bridge.core.lockfile import Family, Transport
 from bridge.errors import BadData, Unavailable
 from tests.core.candidates import ide
 from tests.core.stories import closed
-from tests.playbook import ANN, CODE, Playbook, answers, asks, calls, dials, opened, says, scene, tools
+from tests.playbook import (
+    ANN,
+    CODE,
+    Playbook,
+    answers,
+    asks,
+    calls,
+    cancels,
+    dials,
+    opened,
+    says,
+    scene,
+    tools,
+    withdraws,
+)
 
 _SEEN = ide(4005, name="JetBrains IDE", family=Family.JETBRAINS)
 JB = replace(_SEEN, lock=_SEEN.lock.model_copy(update={"transport": Transport.SSE, "pid": None}))
 OTHER = replace(JB, lock=JB.lock.model_copy(update={"port": 4006}))
+
+PYCHARM = replace(JB, lock=JB.lock.model_copy(update={"ide_name": "JetBrains PyCharm"}))
 
 OPEN = OpenFile(path="/w/a.py", line=2, text="one\ntwo\n")
 EDITORS = CallTool(tool="getOpenEditors", arguments=b"{}")
@@ -268,12 +284,54 @@ def test_another_request_asks_it_again(live: Playbook) -> None:
     )
 
 
-def test_a_call_is_relayed_in_its_words(live: Playbook) -> None:
-    live >> asks(EDITORS, scene=scene(JB)) << calls("get_all_open_file_paths", {"projectPath": "/w"}, 4, JB)
-    result = b'{"content":[{"type":"text","text":"{\\"openFiles\\":[]}"}]}'
-    live >> answers(4, result, candidate=JB) << Reply(ANN, 1, result)
-    live >> asks(EDITORS, scene=scene(JB)) << calls("get_all_open_file_paths", {"projectPath": "/w"}, 5, JB)
-    live >> refuses(5, DISOWNED) << no_ide(f"{NOT_OURS} (/x, /y)")
+PROBE = calls("get_all_open_file_paths", {"projectPath": "/"}, 4, JB)
+
+
+def test_open_editors_are_those_of_the_asker_s_project(live: Playbook) -> None:
+    live >> asks(EDITORS, scene=scene(JB)) << PROBE
+    listed = 'Currently open projects: {"projects":[{"path":"/"},{"path":"/w"},{"path":"/w/deeper"},{"path":"/wide"}]}'
+    live >> refuses(4, listed) << calls("get_all_open_file_paths", {"projectPath": "/w"}, 5, JB)
+    tabs = [
+        {"uri": "file:///w/d/a.py", "fileName": "/w/d/a.py", "label": "a.py", "isActive": True},
+        {"uri": "file:///v/b.py", "fileName": "/v/b.py", "label": "b.py", "isActive": False},
+    ]
+    text = '{"activeFilePath":"d/a.py","openFiles":["d/a.py","../v/b.py",5]}'
+    told = jsonrpc.dump({"content": [{"type": "text", "text": json.dumps({"tabs": tabs})}]})
+    live >> says(5, text, candidate=JB) << Reply(ANN, 1, told)
+
+
+def test_the_root_may_be_a_project(live: Playbook) -> None:
+    live >> asks(EDITORS, scene=scene(JB)) << PROBE
+    live >> says(4, '{"openFiles":[]}', candidate=JB) << replace(PROBE, frame=PROBE.frame.replace(b'"id":4', b'"id":5'))
+    strange = b'{"content":[{"type":"text","text":"indexing"}]}'
+    live >> answers(5, strange, candidate=JB) << Reply(ANN, 1, strange)
+
+
+def test_an_asker_in_no_open_project_is_sent_on(live: Playbook) -> None:
+    live >> asks(EDITORS, scene=scene(JB)) << PROBE
+    live >> refuses(4, DISOWNED) << no_ide(f"{NOT_OURS} (/x, /y)")
+    live >> asks(EDITORS, scene=scene(JB)) << calls("get_all_open_file_paths", {"projectPath": "/"}, 5, JB)
+    live >> refuses(5, 'Currently open projects: {"projects":[{"path":"/w"}]}')
+    live << calls("get_all_open_file_paths", {"projectPath": "/w"}, 6, JB)
+    live >> refuses(6, DISOWNED) << no_ide(f"{NOT_OURS} (/x, /y)")  # it was closed meanwhile
+
+
+def test_who_takes_the_question_back_hears_nothing_of_either_call(live: Playbook) -> None:
+    live >> asks(EDITORS, scene=scene(JB)) << PROBE
+    live >> withdraws() << cancels(4, JB)
+    live >> refuses(4, DISOWNED)
+    live >> asks(EDITORS, scene=scene(JB)) << calls("get_all_open_file_paths", {"projectPath": "/"}, 5, JB)
+    live >> refuses(5, 'Currently open projects: {"projects":[{"path":"/w"}]}')
+    live << calls("get_all_open_file_paths", {"projectPath": "/w"}, 6, JB)
+    live >> withdraws() << cancels(6, JB)
+
+
+def test_an_agent_that_takes_us_for_its_ide_gets_the_file_opened(live: Playbook) -> None:
+    posed = CallTool(tool="openFile", arguments=b'{"filePath":"/w/a.py"}', posed=True)
+    arguments = {"projectPath": "/w", "filePath": "/w/a.py"}
+    live >> asks(posed, scene=scene(JB)) << calls("open_file_in_editor", arguments, 4, JB)
+    done = b'{"content":[{"type":"text","text":"[success]"}]}'
+    live >> answers(4, done, candidate=JB) << Reply(ANN, 1, done)
 
 
 def test_problems_come_as_the_official_plugin_tells_them(live: Playbook) -> None:
@@ -300,6 +358,13 @@ def test_a_call_of_its_only_link_that_is_lost_is_told(live: Playbook) -> None:
             ),
         )
     )
+
+
+def test_another_client_takes_no_place_of_ours(live: Playbook) -> None:
+    busy = replace(JB, occupied=True)
+    live >> closed(LinkState.SLOT_LOST, "another client took its one place", JB)
+    assert live.router.links.state_of(JB) == (LinkState.LISTENING, "")
+    live >> asks(OPEN, scene=scene(busy), at=2000.0) << dials(PYCHARM)
 
 
 def test_what_it_has_no_tool_for_is_refused_unasked(story: Playbook) -> None:

@@ -195,13 +195,13 @@ def _documents(draw: st.DrawFn, value: Any) -> str:
 
     def write(value: Any) -> str:
         if not isinstance(value, dict | list):
-            return json.dumps(value, ensure_ascii=bool(draw(_COINS)))
+            return json.dumps(value, ensure_ascii=draw(_COINS))
         if isinstance(value, dict):
             parts = [f"{json.dumps(key)}{gap()}:{gap()}{write(inner)}" for key, inner in value.items()]
         else:
             parts = [write(inner) for inner in value]
         inside = f"{gap()},{gap()}".join(parts)
-        last = "," if parts and draw(_COINS) else ""
+        last = "," if draw(_COINS) and parts else ""
         opening, closing = "{}" if isinstance(value, dict) else "[]"
         return f"{opening}{gap()}{inside}{gap()}{last}{gap()}{closing}"
 

@@ -318,6 +318,30 @@ RANKING = [
         ],
     ),
     Story(
+        "one window announces itself by three plugins: the one that can do the most goes before the last focus",
+        [
+            ide(4003, "/w/app", family=Family.QWEN, last_focus=2.0),
+            ide(4002, "/w/app", family=Family.GEMINI, last_focus=1.0),
+            ide(4001, "/w/app"),
+        ],
+        [
+            (4001, CHOSEN, "its folder /w/app holds the file; its plugin can do the most of 3"),
+            (4002, NEXT, f"the plugin of {BEST} can do more"),
+            (4003, NEXT, f"the plugin of {BEST} can do more"),
+        ],
+    ),
+    Story(
+        "the longer folder goes before what a plugin can do",
+        [ide(4001, "/w/app", family=Family.QWEN), ide(4002, "/w")],
+        [(4001, CHOSEN, "its folder /w/app holds the file"), (4002, NEXT, f"less specific than {BEST}")],
+    ),
+    Story(
+        "a companion's port variable says as much as that of the Claude family",
+        [ide(4001, "/x", family=Family.GEMINI), ide(4002, "/x")],
+        [(4001, CHOSEN, "the terminal's port variable names it"), (4002, NO, NO_MATCH)],
+        terminal=Terminal(port=4009, companions=frozenset({4001})),
+    ),
+    Story(
         "the last focus goes before the newest lock",
         [
             ide(4003, "/w/app", modified=9.0),

@@ -9,7 +9,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from bridge.core import toolresults
-from bridge.core.reviews import Change, Comment, Outcome, Review, Step, Trigger, advance, decide, digest
+from bridge.core.reviews import Change, Comment, Review, Step, Trigger, advance, decide, digest
+from bridge.core.summary import LIMIT
 from bridge.core.toolbox import TOOLS
 from bridge.core.toolresults import (
     MOST_PROBLEMS,
@@ -25,7 +26,6 @@ from bridge.core.toolresults import (
     of_selection,
     whereabouts,
 )
-from bridge.core.summary import LIMIT
 from bridge.errors import BadData
 
 NOW = 1_000_000.0

@@ -1,4 +1,4 @@
-"""The MCP Inspector, which is the protocol's authors' own tool, drives `bridge mcp`; `scripts/node-tools` installs it."""
+"""The MCP Inspector, the protocol's authors' own tool, drives `bridge mcp`; `scripts/node-tools` installs it."""
 
 from __future__ import annotations
 

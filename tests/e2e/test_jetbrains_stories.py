@@ -102,7 +102,8 @@ def test_it_says_what_is_open_and_wrong(workspace: Path, file: Path, idea: Ide, 
     assert found["uri"] == file.as_uri()
     assert found["diagnostics"] == [problems[0] | {"range": {"start": place["start"], "end": place["start"]}}]
     told = client.request("call", {"tool": "getOpenEditors", "arguments": {}})
-    assert json.loads(told["content"][0]["text"]) == {"activeFilePath": "f.txt", "openFiles": ["f.txt"]}
+    (tab,) = json.loads(told["content"][0]["text"])["tabs"]
+    assert (tab["fileName"], tab["isActive"]) == (str(file), True)
     with pytest.raises(Unavailable, match="one file at a time"):
         client.request("call", {"tool": "getDiagnostics", "arguments": {}})
     with pytest.raises(Unavailable, match="it has no getCurrentSelection"):

@@ -18,13 +18,13 @@ from bridge.ides.surroundings import Surroundings
 from bridge.ides.survey import Survey
 from pathconv.probe import Probe
 from tests.ides.listeners import connected, listening, port_of, stranger_listening
-from tests.ides.lockfiles import ide_directory, write_lock
+from tests.ides.lockfiles import ide_directory, places, write_lock
 
 
 async def seen(home: Path, *ports: int, directory: Path | None = None) -> list[Candidate]:
     """What one look finds."""
     survey = Survey(str(home), Surroundings(Probe()), Dialer(), jetbrains=JetBrains(ports))
-    return list((await survey.look([directory] if directory else [])).candidates)
+    return list((await survey.look(places(directory) if directory else [])).candidates)
 
 
 async def test_whoever_listens_is_announced_without_a_token_or_a_folder(home: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bridge.core.reviews import digest
 from bridge.errors import BadData, Conflict, WriteFailed
-from bridge.store.files import Accepted, read_file, write_accepted, write_all
+from bridge.store.files import Accepted, read_file, write_accepted, write_all, write_whole
 
 PATIENCE_S = 20.0
 
@@ -388,3 +388,51 @@ def test_what_parted_the_files_says_which_were_written_and_may_be_done_again(fol
     three[1].write_bytes(b"old\n")
     assert write_all(map(accepted, three)) == [os.fsencode(path) for path in three[1:]]
     assert contents(folder) == dict.fromkeys("abc", b"new\n")
+
+
+# ---- other programs' files
+
+
+def test_another_programs_file_is_replaced_as_it_was(folder: Path) -> None:
+    file, link = folder / "f", folder / "link"
+    file.write_bytes(b"old")
+    file.chmod(0o640)
+    link.symlink_to("f")
+    write_whole(os.fsencode(link), b"\xffnew", b"old")
+    assert contents(folder) == {"f": b"\xffnew"}
+    assert (link.is_symlink(), file.stat().st_mode & 0o777) == (True, 0o640)
+
+
+def test_a_new_file_is_this_users_alone(folder: Path) -> None:
+    write_whole(os.fsencode(folder / "f"), b"new", None)
+    assert (folder / "f").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(("now", "seen"), [(b"else", b"old"), (b"else", None), (None, b"old"), (b"new", b"old")])
+def test_only_what_the_human_has_seen_is_written_over(folder: Path, now: bytes | None, seen: bytes | None) -> None:
+    if now is not None:
+        (folder / "f").write_bytes(now)
+    with pytest.raises(Conflict, match="f changed meanwhile: nothing was written"):
+        write_whole(os.fsencode(folder / "f"), b"new", seen)
+    assert contents(folder) == ({} if now is None else {"f": now})
+
+
+def test_a_change_at_the_last_moment_is_noticed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = folder / "f"
+    file.write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", lambda _: file.write_bytes(b"somebody else's"))
+    with pytest.raises(Conflict, match="changed meanwhile"):
+        write_whole(os.fsencode(file), b"new", b"old")
+    assert contents(folder) == {"f": b"somebody else's"}
+
+
+def test_a_file_of_two_names_is_not_parted(folder: Path) -> None:
+    (folder / "f").write_bytes(b"old")
+    os.link(folder / "f", folder / "g")
+    with pytest.raises(Conflict, match="hard links"):
+        write_whole(os.fsencode(folder / "f"), b"new", b"old")
+
+
+def test_a_directory_that_is_not_there_is_a_failure_to_write(folder: Path) -> None:
+    with pytest.raises(WriteFailed, match=r"cannot write .*: No such file or directory"):
+        write_whole(os.fsencode(folder / "no/f"), b"new", None)
