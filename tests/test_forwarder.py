@@ -33,7 +33,7 @@ class Agent:
         self.error: BridgeError | None = None
         self._forwarder = Forwarder(Caller("x", False, "/", None, 5.0), source, sink, self.led.append)
         self._fds = [source, sink]
-        self.heard = Heard(open(hear, "rb"))
+        self.heard = Heard(os.fdopen(hear, "rb"))
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
