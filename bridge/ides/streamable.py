@@ -38,6 +38,7 @@ AGAIN_S: Final = (0.2, 10.0)  # before pushes are asked for again, but for the f
 DEAF_S: Final = 5.0  # for so long we may be unable to ask for them
 STEADY_S: Final = 10.0  # pushes that came for so long did not end by a habit of the IDE's
 JSON: Final = "application/json"
+TOO_LARGE: Final = 413
 _NAME: Final = re.compile(r"[!-~]{1,1024}")  # it becomes the value of a header
 LOST: Final = frozenset({400, 404})  # how a session is told that there is none of its name
 MUTE: Final = LOST | {405}  # to who asks for pushes: there are none; or LOST
@@ -55,9 +56,7 @@ class Streamable(Posting):
     def __init__(self, http: Http, port: int, tasks: asyncio.TaskGroup) -> None:
         super().__init__(http, tasks)
         self._url = f"http://{LOOPBACK}:{port}{PATH}"  # wherever it is: companions refuse any other Host
-        self._session: dict[str, str] | None = (
-            None  # headers of every later request; None: `initialize` is not answered
-        )
+        self._session: dict[str, str] | None = None  # headers of what follows `initialize`; None: it is not answered
         self._early: list[bytes | bytearray] = []
         self._take: Take = self._early.append
         self._over = asyncio.Event()
@@ -103,6 +102,9 @@ class Streamable(Posting):
         message = jsonrpc.decode(post.frame)
         try:
             async with await self._request("POST", **written(post, Accept=f"{JSON}, {EVENTS}")) as reply:
+                if reply.status == TOO_LARGE and message.is_request:
+                    self._take(_refusal(message))  # of this message only: dialled anew, the IDE would say so again
+                    return
                 self._judge(reply)
                 if message.method == "initialize":
                     self._session = _session(reply)
@@ -227,6 +229,12 @@ def _session(reply: aiohttp.ClientResponse) -> dict[str, str]:
     if name is not None and not _NAME.fullmatch(name):
         raise LinkFailed(LinkState.PORT_TAKEN, "it gives its session a name that cannot be")
     return {} if name is None else {SESSION: name}
+
+
+def _refusal(request: Message) -> bytes:
+    assert request.id is not None
+    error = {"code": -32000, "message": f"it takes no message as large as this (HTTP {TOO_LARGE})"}
+    return jsonrpc.error(request.id, jsonrpc.dump(error))
 
 
 def _answer_to(request: Message, frame: bytes) -> Message | None:

@@ -709,7 +709,6 @@ REFUSALS = [
     (401, LinkState.REFUSED, "it refused the token (HTTP 401)"),
     (403, LinkState.REFUSED, "it refused the token (HTTP 403)"),
     (404, LinkState.LISTENING, "it does not know our session any more (HTTP 404)"),
-    (413, LinkState.LISTENING, "it answered a message with HTTP 413"),
     (500, LinkState.LISTENING, "it answered a message with HTTP 500"),
 ]
 
@@ -730,6 +729,26 @@ async def test_a_message_that_is_not_accepted_ends_the_link(
         links.sockets.send(server.lock.ide_id, jsonrpc.request(1, "x") if is_request else note(1))
         assert await links.closed() == (state, reason)
     assert elsewhere.heads == []
+
+
+@pytest.mark.parametrize("family", [Family.GEMINI, Family.QWEN])
+async def test_a_message_that_is_too_large_for_a_companion_is_refused_alone(
+    links: Links, make_ide: MakeIde, tmp_path: Path, family: Family
+) -> None:
+    """Who posed it is told; to dial anew and to pose it again would go on for ever."""
+    async with make_ide(personality=family.value, max_frame_bytes=2**20) as ide:
+        lock = announced(tmp_path, family)
+        await shake(links, lock)
+        assert (await message(links)).method == "ide/contextUpdate"
+        arguments = {"filePath": str(ide.workspace / "a.py"), "newContent": "x" * 2**24}
+        ask(links, lock, 1, "tools/call", {"name": "openDiff", "arguments": arguments})
+        refused = await message(links)
+        assert (refused.id, jsonrpc.load(refused.error)["message"]) == (
+            1,
+            "it takes no message as large as this (HTTP 413)",
+        )
+        ask(links, lock, 2, "tools/list")
+        assert len((await answered(links, 2))["tools"]) == 2
 
 
 async def test_a_session_that_is_lost_is_begun_anew(links: Links, server: Server) -> None:
