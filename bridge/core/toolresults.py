@@ -56,6 +56,7 @@ class Answer(NamedTuple):
     text: str
     data: Struct | None
     is_error: bool = False
+    refusal: Mapping[str, Any] | None = None  # the typed error, for programs: a model reads the words
 
     @property
     def structured(self) -> dict[str, Any] | None:
@@ -83,7 +84,8 @@ def _answer(text: str, data: Struct) -> Answer:
 
 def failed(error: BridgeError) -> Answer:
     """Say what went wrong, and what to do about it."""
-    return Answer(_whole(error.message + (f"\nWhat to do: {error.hint}" if error.hint else "")), None, is_error=True)
+    words = error.message + (f"\nWhat to do: {error.hint}" if error.hint else "")
+    return Answer(_whole(words), None, is_error=True, refusal=_whole(error.to_json()))
 
 
 class _Result(Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=False):

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import os
 import time
@@ -46,6 +45,7 @@ from bridge.core.toolresults import (
     whereabouts,
 )
 from bridge.daemon.engine import Engine
+from bridge.daemon.late import imported
 from bridge.daemon.lookout import Lookout, anywhere
 from bridge.daemon.pages import Pages
 from bridge.daemon.proposals import changes_of, key_of, new_review, text_to_search
@@ -90,7 +90,7 @@ class McpFront:
     async def _serve(self, session: Session, id_: RequestId, params: requests.Nothing) -> Any:
         if not session.greeted:
             raise Usage("say hello first: relative paths count from the agent's directory")
-        front = await asyncio.to_thread(importlib.import_module, "bridge.agents.mcp")  # a second, the first time
+        front = await imported("bridge.agents.mcp")  # a second, the first time
         stand = Standing(session.cwd, session.environ, session.pid, session.terminal_pid)
         agent = self.agent(session.number, stand, partial(self._begin_page, session))
         self._engine.joined(agent)  # in the session's place

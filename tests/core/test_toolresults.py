@@ -151,7 +151,9 @@ def test_where_the_human_finds_it(where: Where, words: str) -> None:
 
 
 def test_a_failure_says_what_to_do() -> None:
-    assert failed(BadData("it is binary", "send text")) == Answer("it is binary\nWhat to do: send text", None, True)
+    refused = BadData("it is binary", "send text")
+    words = "it is binary\nWhat to do: send text"
+    assert failed(refused) == Answer(words, None, True, refused.to_json())
     assert failed(BadData("it is binary")).text == "it is binary"
     assert failed(BadData("x")).structured is None
 
