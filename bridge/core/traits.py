@@ -25,7 +25,7 @@ class Traits:
     several_diffs: bool = False  # a second openDiff leaves the first one open
     keep_open: bool = False  # a client that leaves makes the plugin undiscoverable
     one_based: bool = False  # positions in what it says count from 1
-    diffs_by_path: bool = False  # openDiff is answered at once; a notification names the file that was decided
+    diffs_by_file: bool = False  # openDiff is answered at once; a notification names the file that was decided
 
     made_of: Mapping[str, frozenset[str]] | None = None
     """The official tools that it can serve, and which of its own each is made of; None: it serves what it lists."""
@@ -37,7 +37,7 @@ _COMPANION: Final = Traits(
     several_clients=True,  # whatever happens is told to all of them
     several_diffs=True,  # one for each file
     one_based=True,
-    diffs_by_path=True,
+    diffs_by_file=True,
     made_of={
         "openDiff": frozenset({"openDiff", "closeDiff"}),  # the CLI itself shows no diffs unless both are there
         "getCurrentSelection": _NOTHING,
