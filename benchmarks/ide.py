@@ -2,7 +2,7 @@
 
 It announces itself as Neovim, whose plugin serves several clients: so an agent and the bridge can be connected
 side by side and be measured in turn. What it answers is as large as is wanted and costs it next to nothing to
-make, one long string, since a slow IDE would hide what the bridge costs.
+make, one long string, since a slow IDE would hide what the bridge costs. Its human accepts every diff at once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ def uri(size: int) -> str:
 
 
 async def main(workspace: Path, lock_dir: Path) -> None:
-    async with Emulator(workspace=workspace, lock_dir=lock_dir, name="Neovim", several_clients=True) as ide:
+    async with Emulator(
+        workspace=workspace, lock_dir=lock_dir, name="Neovim", several_clients=True, human="accept"
+    ) as ide:
         for size in SIZES.values():
             ide.window.diagnostics[uri(size)] = [{"message": "x" * (size - 100)}]
         print(ide.port, flush=True)

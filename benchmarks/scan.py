@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.measure import Row, Subject, alternate, ratio, timed
 from benchmarks.stage import stage
 from bridge.core.selection import Pid
-from bridge.ides.locks import LockScanner
+from bridge.ides.locks import LockDirectory, LockScanner
 from bridge.ides.processes import pid_state
 
 SCRIPT = str(Path(__file__).with_suffix(".js"))
@@ -67,7 +67,7 @@ def write_locks(directory: Path) -> None:
 
 
 def scan(scanner: LockScanner, directory: Path) -> None:
-    found = scanner.scan([directory]).admitted
+    found = scanner.scan([LockDirectory(str(directory))]).admitted
     alive = sum(pid_state(one.lock.pid, one.modified) is Pid.ALIVE for one in found)
     assert (len(found), alive) == (FILES, ALIVE)
 

@@ -57,10 +57,16 @@ class Stage:
         }
         self.address = paths(self.environ).address
 
-    def run(self, *words: str) -> str:
-        """Run a program in the workspace to its good end, and give what it printed."""
+    def run(self, *words: str, stdin: str = "") -> str:
+        """Run a program in the workspace to its good end, and give what it printed on stdout."""
         done = subprocess.run(
-            words, cwd=self.workspace, env=self.environ, stdout=subprocess.PIPE, timeout=PATIENCE_S, check=True
+            words,
+            cwd=self.workspace,
+            env=self.environ,
+            input=stdin.encode(),
+            capture_output=True,
+            timeout=PATIENCE_S,
+            check=True,
         )
         return done.stdout.decode()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from bridge.errors import StillPending, Unavailable
 
@@ -33,11 +33,14 @@ __all__ = [
     "is_dirty",
     "open_file",
     "propose",
+    "propose_files",
     "status",
 ]
 
 # Asked again if the daemon dies: harmless, however far the first one came.
-REPEATABLE = frozenset({"status", "dirty", "review/propose", "review/cancel", "review/delivered"})
+REPEATABLE = frozenset(
+    {"status", "dirty", "review/propose", "review/cancel", "review/delivered", "hook/begin", "hook/answer"}
+)
 _GRACE_S = 30.0  # for the answer to a wait, beyond its time-out
 _SHORT_LIFE_S = 5.0
 _MOST_DEATHS = 5  # daemons that lived shorter than that, one after the other
@@ -104,7 +107,7 @@ def propose(
     base: str | None = None,
     supersedes: str | None = None,
 ) -> Ask[str]:
-    """Show the human a change and return the review's id at once; the file is not touched.
+    """Show the human a change of one file and return the review's id at once; the file is not touched.
 
     Args:
         proposed: the whole new text.
@@ -117,8 +120,43 @@ def propose(
 
     Raises `BadData` for binary files and for a change that changes nothing.
     """
+    return propose_files(
+        client,
+        [{"path": path, "proposed": proposed, "base": base}],
+        title=title,
+        request_key=request_key,
+        surface=surface,
+        ide=ide,
+        supersedes=supersedes,
+    )
+
+
+def propose_files(
+    client: object,
+    files: Iterable[Mapping[str, Any]],
+    *,
+    title: str = "",
+    request_key: str | None = None,
+    surface: str = "auto",
+    ide: str | None = None,
+    supersedes: str | None = None,
+) -> Ask[str]:
+    """Show the human a change of several files as one review, as `propose` does for one.
+
+    It is shown on the review page, since no IDE's diff shows several files as one. The human may reject some of them
+    and accept the others (``partially_accepted``): ``files[].final`` of the decision is null for those.
+
+    Args:
+        files: each with ``path``, ``proposed`` (the whole new text) and, if it is not what is on disk, ``base``; 200
+            at most, with 8 Mi characters in all. Those that would not change are left out, so find a file of the
+            decision by its path, not by its place.
+        surface: ``auto`` or ``page``; ``ide`` is a `Usage` error for more than one file.
+
+    The other arguments are those of `propose`. Raises `Usage` for a file that is there twice too, and `BadData` for
+    binary files and when no file would change.
+    """
     params = {
-        "files": [{"path": path, "proposed": proposed, "base": base}],
+        "files": [dict(file) for file in files],
         "title": title,
         "request_key": request_key or os.urandom(16).hex(),  # so that asking again is harmless
         "surface": surface,
@@ -174,8 +212,9 @@ class Deaths:
 class Endurance:
     """How long a wait for a review goes on, over the deaths of daemons; `left` is None, or seconds."""
 
-    def __init__(self, review_id: str, timeout: float | None) -> None:
+    def __init__(self, review_id: str, timeout: float | None, bound: bool = False) -> None:
         self._review_id = review_id
+        self._bound = bound
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._deaths = Deaths()
 
@@ -184,7 +223,8 @@ class Endurance:
         self._deaths.begin()
         self._left = None if self._deadline is None else max(self._deadline - time.monotonic(), 0.0)
         patience = None if self._left is None else self._left + _GRACE_S
-        return {"id": self._review_id, "timeout": self._left}, patience
+        bound = {"bound": True} if self._bound else {}
+        return {"id": self._review_id, "timeout": self._left, **bound}, patience
 
     def lost(self, why: Exception) -> None:
         """Take note that the daemon died; raises `StillPending` when it is time, `Unavailable` after many deaths."""

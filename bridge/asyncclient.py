@@ -94,6 +94,7 @@ class AsyncClient:
     call_tool = _asks(asking.call_tool)
     is_dirty = _asks(asking.is_dirty)
     propose = _asks(asking.propose)
+    propose_files = _asks(asking.propose_files)
     cancel = _asks(asking.cancel)
     delivered = _asks(asking.delivered)
     status = _asks(asking.status)
@@ -104,10 +105,11 @@ class AsyncClient:
         timeout: float | None = None,  # noqa: ASYNC109  the daemon keeps it, and answers then
         *,
         on_surface: Callable[[dict[str, Any]], None] | None = None,
+        bound: bool = False,
     ) -> dict[str, Any]:
         """Wait until the review has ended, and return how; everything is as `bridge.client.Client.wait` says."""
         notified = asking.about_surface(review_id, on_surface)
-        endurance = asking.Endurance(review_id, timeout)
+        endurance = asking.Endurance(review_id, timeout, bound)
         while True:
             params, patience = endurance.begin()
             try:

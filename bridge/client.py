@@ -100,6 +100,7 @@ class Client:
     call_tool = _asks(asking.call_tool)
     is_dirty = _asks(asking.is_dirty)
     propose = _asks(asking.propose)
+    propose_files = _asks(asking.propose_files)
     cancel = _asks(asking.cancel)
     delivered = _asks(asking.delivered)
     status = _asks(asking.status)
@@ -110,6 +111,7 @@ class Client:
         timeout: float | None = None,
         *,
         on_surface: Callable[[dict[str, Any]], None] | None = None,
+        bound: bool = False,
     ) -> dict[str, Any]:
         """Wait until the review has ended, and return how.
 
@@ -117,13 +119,14 @@ class Client:
             timeout: seconds; None waits for as long as the human takes.
             on_surface: is told where the review is shown, now and whenever that changes: ``surface`` (``ide``,
                 ``queued``, ``page`` or None), ``ide`` (name), ``reason``.
+            bound: whether the review ends with our connection to a daemon that lives on: nobody else wants to know.
 
         Returns ``outcome``, ``trigger``, ``comments`` and ``files``, each with ``path``, ``edited`` and
         ``final``, the text to write (None unless accepted).
         Raises `StillPending` at the time-out: the review stays. `Stopped` when the user stopped the bridge.
         """
         notified = asking.about_surface(review_id, on_surface)
-        endurance = asking.Endurance(review_id, timeout)
+        endurance = asking.Endurance(review_id, timeout, bound)
         while True:
             params, patience = endurance.begin()
             try:

@@ -38,7 +38,9 @@ class Paths:
         self.lock = f"{state}/daemon.lock"
         self.address = f"{state}/daemon.json"  # what the running daemon says of itself
         self.log = f"{state}/log/daemon.log"
+        self.mcp_token = f"{state}/mcp.token"  # lets agents in that speak MCP over HTTP
         self.doors = f"{state}/doors"  # 0600 files that lead a browser to a review
+        self.installed = f"{state}/installed"  # other programs' files as they were before `bridge install`
 
 
 def paths(environ: Mapping[str, str]) -> Paths:

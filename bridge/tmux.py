@@ -23,7 +23,8 @@ __all__ = ["look_through"]
 _PATIENCE_S = 1.0  # for tmux, which answers in milliseconds or hangs
 _LEVELS = 3  # of tmux in tmux
 _GENERATIONS = 64
-_STAYS = ("CLAUDE_CONFIG_DIR", "TMUX")  # set by the user and by tmux; all other variables that we read are a terminal's
+# Set by the user and by tmux; all other variables that we read are a terminal's.
+_STAYS = ("CLAUDE_CONFIG_DIR", "TEMP", "TMP", "TMPDIR", "TMUX")
 
 
 def look_through(environ: Mapping[str, str]) -> tuple[Mapping[str, str], int | None]:

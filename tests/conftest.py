@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.core import announcements
 from bridge.paths import Paths, paths
 from pathconv import WSL, probe
 from tests.fakedaemon import FakeDaemon, fake_daemon
@@ -54,6 +55,7 @@ def home(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: 
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(announcements, "USUAL_TEMPORARY", str(tmp_path))
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setenv("PYTHONWARNINGS", "default")  # errors are pytest's to make; programs only tell
     if probe.Probe(_THIS_MACHINE()).env in WSL:  # programs that tests start must not look into the real profile

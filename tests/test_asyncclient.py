@@ -109,8 +109,9 @@ async def test_every_call_is_one_request(daemon: FakeDaemon, client: AsyncClient
     assert await client.open_file("a", 3) == {"port": 1}
     assert await client.is_dirty("a") is True
     assert await client.propose("a", "x", request_key="k") == "r1"
+    assert await client.propose_files([{"path": "a", "proposed": "x"}], request_key="k") == "r1"
     await client.delivered("r1")
-    assert daemon.methods() == ["hello", "open", "dirty", "review/propose", "review/delivered"]
+    assert daemon.methods() == ["hello", "open", "dirty", "review/propose", "review/propose", "review/delivered"]
 
 
 async def test_a_refusal_is_the_exception_that_it_was(daemon: FakeDaemon, client: AsyncClient) -> None:

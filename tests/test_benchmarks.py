@@ -29,6 +29,7 @@ GOALS: dict[str, dict[str, float | None]] = {
         "bridge status / python -c pass": None,
         "bridge shell-hook / bridge status": 1.5,
     },
+    "hook": {"bridge hook, stays out / bridge status": 1.2, "bridge hook, allow / bridge diff": 1.2},
     "scan": {
         "1000 lock files, cold / Node": 0.2,
         "1000 lock files, again / Node": 0.12,

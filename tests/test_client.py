@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from bridge import __version__
 from bridge.client import Client, Stopped
 from bridge.connection import SENT
+from bridge.core import announcements
 from bridge.core.terminal import READS
 from bridge.errors import BadData, StillPending, Unavailable, Usage
 from bridge.finding import read_address
@@ -44,7 +46,7 @@ def test_the_daemon_learns_where_the_asker_stands_and_nothing_secret(daemon: Fak
 
 
 def test_what_the_core_reads_of_a_terminal_is_sent() -> None:
-    assert READS | {"CLAUDE_CONFIG_DIR"} == set(SENT)
+    assert set(SENT) == READS | announcements.READS
 
 
 # (the call, the method, some of its parameters, the daemon's answer, what the caller gets)
@@ -65,6 +67,23 @@ CALLS = [
             "request_key": "k",
             "surface": "page",
             "supersedes": "r0",
+        },
+        {"id": "r1"},
+        "r1",
+    ),
+    (
+        lambda b: b.propose_files(
+            iter([{"path": "a", "proposed": "x"}, MappingProxyType({"path": "b", "proposed": "y", "base": ""})]),
+            title="t",
+            request_key="k",
+        ),
+        "review/propose",
+        {
+            "files": [{"path": "a", "proposed": "x"}, {"path": "b", "proposed": "y", "base": ""}],
+            "title": "t",
+            "request_key": "k",
+            "surface": "auto",
+            "ide": None,
         },
         {"id": "r1"},
         "r1",

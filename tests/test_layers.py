@@ -41,6 +41,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "bridge.news": frozenset(),
     "bridge.client": CLIENT | {"bridge", "bridge.news"},
     "bridge.asyncclient": CLIENT | {"bridge", "bridge.news"},
+    "bridge.forwarder": frozenset({"bridge.asking", "bridge.connection", "bridge.errors"}),
     "bridge.core": BASE,
     "bridge.ides": EDGE,
     "bridge.agents": SERVED | {"bridge.proof"},
@@ -50,12 +51,16 @@ ALLOWED: dict[str, frozenset[str]] = {
     "bridge.daemon.inspection": EDGE | {"bridge", "bridge.client", "bridge.daemon", "bridge.ides", "bridge.store"},
     "bridge.cli": CLI,
     "bridge.cli.bugfacts": CLI | {"bridge.cli", "bridge.connection"},  # the variables that it sends
+    "bridge.cli.mcp": CLI | {"bridge.cli", "bridge.connection", "bridge.forwarder"},
     "bridge.cli.shell_hook": CLI | {"bridge.cli", "bridge.tmux"},
     # ``bridge up`` starts the daemon, with ``--foreground`` it becomes it.
     "bridge.cli.daemon": CLI | {"bridge.cli", "bridge.daemon", "bridge.finding"},
     "bridge.cli.doctor": CLI | {"bridge.cli", "bridge.daemon.inspection"},  # the daemon may be what is ill
 }
-STANDARD_LIBRARY_ONLY = (*CLIENT, "bridge.client", "bridge.asyncclient", "bridge.news", "bridge.proof", "pathconv")
+STANDARD_LIBRARY_ONLY = (
+    *CLIENT,
+    *("bridge.client", "bridge.asyncclient", "bridge.news", "bridge.proof", "bridge.forwarder", "pathconv"),
+)
 
 # All that a module that decides may know of the standard library, and of PyPI.
 PURE = frozenset(
@@ -71,6 +76,8 @@ PURE = frozenset(
         "re",
         "shlex",
         "string",
+        "tomllib",
+        "types",
         "typing",
         "unicodedata",
         "weakref",

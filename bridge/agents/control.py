@@ -28,7 +28,7 @@ from bridge.core.events import SessionId
 from bridge.core.jsonrpc import Message, RequestId
 from bridge.errors import BridgeError, Usage
 
-__all__ = ["LATER", "ControlServer", "Handler", "Session"]
+__all__ = ["LATER", "ControlServer", "Handler", "Session", "absolute"]
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +52,7 @@ class Session:
         self.terminal_pid: int | None = None  # as it says itself: a hint
         self.name = ""
         self.version = ""  # of the bridge that the client is part of
+        self.successor: Callable[[asyncio.StreamReader], Awaitable[None]] | None = None  # see `hand_over`
         self._writer = writer
 
     def send(self, line: bytes) -> None:
@@ -72,10 +73,20 @@ class Session:
         """Tell the session what its IDE says; `params` is JSON."""
         self.send(jsonrpc.notification(method, params))
 
+    def hand_over(self, successor: Callable[[asyncio.StreamReader], Awaitable[None]]) -> None:
+        """Let something else read from the connection, once this request is answered; it ends when that returns."""
+        self.successor = successor
+        self._writer.transport.set_write_buffer_limits(0)
+
     async def drained(self) -> None:
-        """Wait until most of what was sent is on its way; a session that has ended takes everything."""
+        """Wait until most of what was sent is on its way (all, once handed over); one that ended takes all."""
         with suppress(ConnectionError):
             await self._writer.drain()
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self._writer.transport.is_closing()
 
     def reply(self, id_: RequestId, result: Any) -> None:
         """Answer a request; bytes are JSON already."""
@@ -91,18 +102,23 @@ class Session:
 
         Raises `Usage` for what cannot be a path.
         """
-        if "\0" in path or not path:
-            raise Usage("a path is empty or holds a NUL")
         if not self.greeted and not os.path.isabs(path):
             raise Usage("a relative path counts from nowhere", "say hello with cwd first, or give an absolute path")
-        try:
-            os.fsencode(path)
-        except UnicodeEncodeError:
-            raise Usage("a path holds half a character, which no file name does") from None
-        whole = os.path.join(self.cwd, path)
-        if ".." not in whole.split("/"):
-            return os.path.normpath(whole)
-        return os.path.join(os.path.realpath(os.path.dirname(whole)), os.path.basename(whole))  # as the kernel has it
+        return absolute(self.cwd, path)
+
+
+def absolute(directory: str, path: str) -> str:
+    """Make a path absolute, counting from `directory`; symlinks stay. Raises `Usage` for what cannot be a path."""
+    if "\0" in path or not path:
+        raise Usage("a path is empty or holds a NUL")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise Usage("a path holds half a character, which no file name does") from None
+    whole = os.path.join(directory, path)
+    if ".." not in whole.split("/"):
+        return os.path.normpath(whole)
+    return os.path.join(os.path.realpath(os.path.dirname(whole)), os.path.basename(whole))  # as the kernel has it
 
 
 class Registry(Protocol):
@@ -172,8 +188,10 @@ class ControlServer:
         self._registry.joined(session)
         try:
             with suppress(ConnectionError, ValueError):  # a line beyond the limit ends the session
-                while line := await reader.readline():
+                while session.successor is None and (line := await reader.readline()):
                     await self._take(session, line)
+                if session.successor is not None:
+                    await session.successor(reader)
         finally:
             del self._sessions[session]
             writer.close()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from bridge.core.official import AUTHORIZATION
 
@@ -24,8 +24,17 @@ class Refusal(NamedTuple):
     words: str
 
 
+_WANTED: Final = f"{AUTHORIZATION} does not hold the token of the lock file"
+
+
 def refusal(
-    *, origins: Sequence[str], hosts: Sequence[str], tokens: Sequence[str], port: int, token: str
+    *,
+    origins: Sequence[str],
+    hosts: Sequence[str],
+    tokens: Sequence[str],
+    port: int,
+    token: str,
+    wanted: str = _WANTED,
 ) -> Refusal | None:
     """Say why a request is turned away, or None.
 
@@ -33,6 +42,7 @@ def refusal(
         origins, hosts, tokens: every value of the header in question.
         port: ours.
         token: the one that lets in.
+        wanted: what to say to who does not have it.
     """
     if origins:
         return Refusal(HTTPStatus.FORBIDDEN, "a web page may not ask")
@@ -40,7 +50,7 @@ def refusal(
         return Refusal(HTTPStatus.MISDIRECTED_REQUEST, "this address is not ours")
     given = ",".join(tokens)  # a repeated header fits nothing
     if not hmac.compare_digest(given.encode(errors="surrogateescape"), token.encode()):
-        return Refusal(HTTPStatus.UNAUTHORIZED, f"{AUTHORIZATION} does not hold the token of the lock file")
+        return Refusal(HTTPStatus.UNAUTHORIZED, wanted)
     return None
 
 

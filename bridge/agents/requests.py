@@ -7,18 +7,20 @@ relative one counts from the session's directory.
 On a TCP socket ``prove`` comes before everything else (`bridge.proof`). An error's ``code`` is an exit code of
 `bridge.errors`, and its ``data`` has ``code`` (a name) and ``hint``; a line that is no request gets -32700. The daemon
 also notifies: ``review/surface`` ``{id, surface, ide, reason}`` to whoever waits for a review, each time it moves,
-``daemon/stopping`` ``{restart}`` to everybody, and ``event`` to those who subscribed (`bridge.news`). Results of what
-`bridge.asking` describes are those of the clients' methods; the others are for the command line.
+``daemon/stopping`` ``{restart}`` to everybody, and ``event`` to those who subscribed (`bridge.news`). After
+``mcp/serve`` the connection speaks MCP; two notifications on it are for `bridge.forwarder` and not for the agent:
+``daemon/stopping``, and ``review/page`` ``{id, door}`` when a review of the agent's is on the page (`door`: a file for
+the browser). Results of what `bridge.asking` describes are those of the clients' methods; the others are for the
+command line.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from bridge.core import jsonrpc
-from bridge.core.lockfile import Transport
 from bridge.core.reviews import Surface
 from bridge.errors import Usage
 
@@ -26,9 +28,12 @@ __all__ = [
     "CAPABILITIES",
     "MOST_TEXT",
     "Call",
+    "Cancel",
     "Dirty",
     "File",
     "Hello",
+    "HookAnswer",
+    "HookBegin",
     "List",
     "Nothing",
     "One",
@@ -51,10 +56,11 @@ __all__ = [
 # (`bridge.connection.Daemon.require`).
 CAPABILITIES: Final = (
     *("open", "call", "dirty", "review", "page", "status"),
-    *("events", "request", "publish", "replace", "terminal", "use"),
+    *("events", "request", "publish", "replace", "terminal", "use", "mcp", "hook"),
 )
 
 
+Published = Literal["ws", "sse"]  # how the bridge is spoken to as an IDE; agents know no other way
 ReviewId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 Name = Annotated[str, msgspec.Meta(max_length=4096)]  # titles, keys, names: for eyes, and kept in memory
 MOST_TEXT: Final = 8 * 2**20  # characters of one file's text
@@ -128,7 +134,10 @@ class File(msgspec.Struct):
 
 
 class Propose(msgspec.Struct):
-    """``review/propose``."""
+    """``review/propose``: one review of all `files`, which is decided once.
+
+    One that would not change is left out of several. Several are shown on the page: no IDE's diff shows them as one.
+    """
 
     files: list[File]
     title: Name = ""
@@ -139,15 +148,46 @@ class Propose(msgspec.Struct):
 
 
 class Wait(msgspec.Struct):
-    """``review/wait``: `timeout` in seconds, none by default."""
+    """``review/wait``: `timeout` in seconds, none by default; a `bound` review ends when the session does."""
 
     id: ReviewId
     timeout: float | None = None
+    bound: bool = False
 
 
 class One(msgspec.Struct):
-    """``review/cancel``, ``review/get``, ``review/link`` and ``review/delivered``: one review."""
+    """``review/get``, ``review/link`` and ``review/delivered``: one review."""
 
+    id: ReviewId
+
+
+class Cancel(msgspec.Struct):
+    """``review/cancel``; `moved`: because the agent asks its user in its terminal instead."""
+
+    id: ReviewId
+    moved: bool = False
+
+
+Agent = Annotated[str, msgspec.Meta(pattern=r"^[a-z]{1,20}\Z")]
+
+
+class HookBegin(msgspec.Struct):
+    """``hook/begin``: what an agent said to ``bridge hook``, and what matters of its environment.
+
+    `with_ide`: also where the agent shows the change in an IDE itself.
+    """
+
+    agent: Agent
+    said: str
+    environ: dict[str, str] = {}
+    with_ide: bool = False
+
+
+class HookAnswer(msgspec.Struct):
+    """``hook/answer``: the review has ended; what is the agent told?"""
+
+    agent: Agent
+    said: str
     id: ReviewId
 
 
@@ -169,7 +209,7 @@ class List(msgspec.Struct):
 class PublishRun(msgspec.Struct):
     """``publish/run``: be an IDE for a child that is about to start; `port` is the one of the last time, or 0."""
 
-    transport: Transport = Transport.WEBSOCKET
+    transport: Published = "ws"
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
 
 
@@ -184,7 +224,7 @@ class PublishSet(msgspec.Struct):
     """``publish/set``: be an IDE for every agent, or no longer."""
 
     on: bool
-    transport: Transport = Transport.WEBSOCKET
+    transport: Published = "ws"
 
 
 class TakeBack(msgspec.Struct):

@@ -30,11 +30,15 @@ COMMANDS = {
     "publish": ("bridge.cli.publish", "be the IDE of every agent, or no longer"),
     "open": ("bridge.cli.open", "open a file, at a line, in the IDE that you work in"),
     "diff": ("bridge.cli.diff", "show a change to the human and print the decision"),
+    "hook": ("bridge.cli.hook", "answer an agent's hook: the human reviews what it is about to write"),
     "selection": ("bridge.cli.selection", "print what is selected in the IDE"),
     "diagnostics": ("bridge.cli.diagnostics", "print the problems that the IDE knows of, of a file or of all"),
+    "mcp": ("bridge.cli.mcp", "speak MCP on stdin and stdout, for an agent that is told to start this"),
     "review": ("bridge.cli.review", "list, show, open, wait for, print, apply or cancel reviews"),
     "path": ("bridge.cli.path", "translate paths between Windows and WSL, like wslpath, and say why"),
     "shell-hook": ("bridge.cli.shell_hook", "print what a shell evaluates, so that agents attach to its IDE"),
+    "install": ("bridge.cli.install", "register the bridge with an agent or an editor: MCP server and hook"),
+    "uninstall": ("bridge.cli.install", "take that out again"),
     "doctor": ("bridge.cli.doctor", "check everything and say how to mend it"),
     "up": ("bridge.cli.daemon", "start the bridge (any command does that by itself)"),
     "down": ("bridge.cli.daemon", "stop the bridge; undecided reviews stay"),
@@ -47,14 +51,16 @@ COMMANDS = {
 
 # They start and stop it, need none, or must not start one: there is nothing to forbid.
 _NO_DAEMON = frozenset(
-    f"bridge.cli.{name}" for name in ("bugreport", "completions", "daemon", "logs", "man", "path", "shell_hook")
+    f"bridge.cli.{name}"
+    for name in ("bugreport", "completions", "daemon", "install", "logs", "man", "path", "shell_hook")
 )
+_BAD_HOOK = 64  # EX_USAGE: from a hook an agent takes 2 for a no, and a mistyped option would forbid every edit
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room where our output goes; other writes say so themselves
 
 EXIT_CODES = """exit codes:
     0  accepted (also with edits), or done
     1  the human said no
-    2  usage
+    2  usage (of bridge hook: nothing may be written)
     3  ended undecided: cancelled, superseded, expired
    65  refused data, or a conflict even after acceptance (the decision is kept)
    69  nothing reachable: no IDE, no bridge, no such review
@@ -75,6 +81,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = _run(words)
         sys.stdout.flush()
+    except Usage as error:
+        code = _fail(error, as_json)
+        return _BAD_HOOK if words[:1] == ["hook"] else code
     except BridgeError as error:
         return _fail(error, as_json)
     except KeyboardInterrupt:

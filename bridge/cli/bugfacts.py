@@ -29,7 +29,10 @@ _MOST_REVIEWS = 10_000
 _PACKAGE = "ide-bridge"
 
 # Of all that a lock file says; for the rest it is enough to know that it is there.
-_LOCK_FACTS = ("pid", "ideName", "transport", "runningInWindows", "workspaceFolders")
+_LOCK_FACTS = (
+    *("pid", "ideName", "transport", "runningInWindows", "workspaceFolders"),
+    *("ppid", "port", "ideInfo", "workspacePath"),  # of companions
+)
 _SECRET_NAMES = ("TOKEN", "SECRET", "PASSW", "KEY", "AUTH", "COOKIE")  # parts of environment variables' names
 
 
@@ -175,9 +178,11 @@ def _log(places: Paths) -> str:
 
 def _locks(places: Paths) -> Iterator[tuple[dict[str, Any], list[str]]]:
     """Give the facts of every lock file, and all in it that is none: what is private, whatever it is called."""
-    configured = os.environ.get("CLAUDE_CONFIG_DIR", "")
-    for parent in dict.fromkeys(filter(os.path.isabs, (configured, f"{places.home}/.claude"))):
-        directory = f"{parent}/ide"
+    from bridge.core.announcements import lock_directories
+
+    for directory in dict.fromkeys(one.path for one in lock_directories(os.environ, places.home)):
+        if not os.path.isabs(directory):
+            continue
         try:
             names = sorted(os.listdir(directory))
         except OSError as exc:

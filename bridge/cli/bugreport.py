@@ -6,7 +6,6 @@ It is shown before it is written, and never sent.
 from __future__ import annotations
 
 import os
-import sys
 from argparse import ArgumentParser, Namespace
 
 from bridge.errors import ExitCode, Usage, WriteFailed
@@ -28,7 +27,7 @@ def add(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Show the report, and write it if the human agrees."""
     from bridge.cli.bugfacts import report
-    from bridge.cli.output import say
+    from bridge.cli.output import agrees, say
     from bridge.core.text import visible
 
     if args.yes and args.output is None:
@@ -40,22 +39,12 @@ def run(args: Namespace) -> int:
         print(text, end="", flush=True)
     if args.output is None:
         return ExitCode.DONE
-    if not args.yes and not _agrees(args.output):
+    if not args.yes and not agrees(f"write this to {args.output}?"):
         say("nothing was written; --yes agrees without being asked")
         return ExitCode.DONE
     _write(args.output, text)
     say(f"wrote {args.output}; nothing was sent")
     return ExitCode.DONE
-
-
-def _agrees(path: str) -> bool:
-    """Ask the human at the terminal; where there is none, nobody agrees."""
-    if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
-        return False
-    from bridge.core.text import visible
-
-    print(f"write this to {visible(path)}? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().casefold() in ("y", "yes")
 
 
 def _write(path: str, text: str) -> None:

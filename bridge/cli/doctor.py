@@ -53,7 +53,8 @@ def run(args: Namespace) -> int:
 
 def examine() -> list[Finding]:
     """Look at everything, and ask the daemon if one runs."""
-    from bridge.core import checks, daemonchecks, idechecks
+    from bridge.cli.programs import look_around
+    from bridge.core import checks, daemonchecks, idechecks, installchecks
     from bridge.core.findings import refusal
     from bridge.daemon.inspection import inspect_bridge, inspect_daemon, inspect_ides
 
@@ -66,6 +67,7 @@ def examine() -> list[Finding]:
         *checks.examine(inspect_bridge(os.environ, places, daemon)),
         *daemonchecks.examine(inspect_daemon(daemon)),
         *idechecks.examine(inspect_ides(os.environ, places, rows, has_browser())),
+        *installchecks.examine(look_around(os.environ)),
     ]
 
 
@@ -87,6 +89,7 @@ def _ask() -> tuple[Answer | None, list[Any]]:
             socket=status["daemon"]["socket"],
             seconds=time.monotonic() - begun,
             warnings=tuple(status["warnings"]),
+            mcp_http=status["daemon"].get("mcp_http"),  # an older daemon has none
         )
         return answer, status["ides"]
 

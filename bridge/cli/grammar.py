@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bridge.cli import COMMANDS, parser_of
+from bridge.core.programs import PROGRAMS
 
 __all__ = ["Argument", "Command", "Kind", "grammar"]
 
@@ -30,6 +31,8 @@ _KINDS = {
     "NAME|PORT": Kind.IDE,
     "NAME|PORT|auto": Kind.IDE,
 }
+
+_NAMES = {"PROGRAM": tuple(PROGRAMS)}  # argparse would refuse none of them where it checks them
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,7 @@ def grammar() -> Iterator[Command]:
 def _argument(action: Action) -> Argument:
     choices = tuple(map(str, action.choices or ()))
     metavar = action.metavar if isinstance(action.metavar, str) else "|".join(choices) or action.dest.upper()
+    choices = choices or _NAMES.get(metavar, ())
     takes_value = action.nargs != 0
     return Argument(
         flags=tuple(action.option_strings),

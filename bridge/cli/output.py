@@ -9,7 +9,7 @@ TYPE_CHECKING = False  # as `typing` says, which costs a tenth of a quick comman
 if TYPE_CHECKING:
     from typing import TextIO
 
-__all__ = ["drop_stdout", "say", "seconds", "wants_color"]
+__all__ = ["agrees", "can_ask", "drop_stdout", "say", "seconds", "wants_color"]
 
 
 def wants_color(stream: TextIO) -> bool:
@@ -37,3 +37,18 @@ def say(message: str) -> None:
     from bridge.core.text import visible
 
     print(visible(message), file=sys.stderr, flush=True)
+
+
+def can_ask() -> bool:
+    """Tell whether there is a human at a terminal to ask."""
+    return bool(sys.stdin and sys.stdin.isatty() and sys.stderr.isatty())
+
+
+def agrees(question: str) -> bool:
+    """Ask the human at the terminal; where there is none, nobody agrees."""
+    if not can_ask():
+        return False
+    from bridge.core.text import visible
+
+    print(f"{visible(question)} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().casefold() in ("y", "yes")

@@ -6,15 +6,14 @@ import json
 from argparse import ArgumentParser, Namespace
 
 from bridge.cli.output import say
-from bridge.cli.relayed import position, shown, values
+from bridge.cli.relayed import shown
 from bridge.client import Client
+from bridge.core.readings import SELECTION_TOOLS, read_selection
 from bridge.errors import ExitCode, Unavailable
 
 TYPE_CHECKING = False  # as `typing` says, which costs a tenth of a quick command
 if TYPE_CHECKING:
     from typing import Any
-
-TOOLS = ("getCurrentSelection", "getLatestSelection")  # the second knows more when no editor has the focus
 
 
 def add(parser: ArgumentParser) -> None:
@@ -39,43 +38,17 @@ def run(args: Namespace) -> int:
 def _ask(client: Client, ide: str | None) -> dict[str, Any] | None:
     """Ask for the current selection, else for the latest; raises `Unavailable` when neither can be asked for."""
     troubles = []
-    for tool in TOOLS:
+    for tool in SELECTION_TOOLS:
         try:
-            selection = read(client.call_tool(tool, ide=ide))
+            selection = read_selection(client.call_tool(tool, ide=ide))
         except Unavailable as error:  # not every plugin has both
             troubles.append(error)
             continue
         if selection is not None:
             return selection
-    if len(troubles) == len(TOOLS):
+    if len(troubles) == len(SELECTION_TOOLS):
         raise troubles[0]
     return None
-
-
-def read(result: Any) -> dict[str, Any] | None:
-    """Read the answer to either tool: path, text, and both ends from 1; None when there is no selection.
-
-    Raises `Unavailable` for an answer that says it is an error.
-    """
-    for value in values(result):
-        if isinstance(value, dict) and isinstance(value.get("filePath"), str):
-            return _read(value)
-    return None
-
-
-def _read(value: dict[str, Any]) -> dict[str, Any]:
-    text, bounds = value.get("text"), value.get("selection")
-    bounds = bounds if isinstance(bounds, dict) else {}
-    line, column = position(bounds.get("start")) or (None, None)
-    end_line, end_column = position(bounds.get("end")) or (None, None)
-    return {
-        "path": value["filePath"],
-        "line": line,
-        "column": column,
-        "end_line": end_line,
-        "end_column": end_column,
-        "text": text if isinstance(text, str) else "",
-    }
 
 
 def _print(selection: dict[str, Any]) -> None:

@@ -88,8 +88,14 @@ def print_decision(decision: dict[str, Any], as_json: bool) -> None:
         print(json.dumps(decision) if as_json else _in_words(decision), flush=True)
     except BrokenPipeError:
         drop_stdout()
-    if decision["trigger"] == "rejected_or_closed" and not as_json:
+    if as_json:
+        return
+    if decision["trigger"] == "rejected_or_closed":
         say("(or its tab was closed: this IDE answers both alike)")
+    if decision["outcome"] == "partially_accepted":
+        for file in decision["files"]:
+            if file["final"] is None:
+                say(f"rejected: {file['path']}")
 
 
 def _in_words(decision: dict[str, Any]) -> str:
@@ -102,21 +108,24 @@ def _in_words(decision: dict[str, Any]) -> str:
 def apply(client: Client, decision: dict[str, Any]) -> None:
     """Write what was accepted, then acknowledge it; a rejection leaves nothing to do.
 
-    Raises `Conflict`, `BadData` or `WriteFailed`; the decision is kept, and this may be repeated.
+    No file is written before all were found to be what the human saw. Raises `Conflict`, `BadData` or `WriteFailed`;
+    the decision is kept, and this may be repeated.
     """
-    from bridge.store.files import write_accepted
+    from bridge.store.files import Accepted, write_all
 
-    for file in decision["files"]:
-        if file["final"] is None:
-            continue
-        path = file["path"]
-        if _is_dirty(client, path):
+    files = [file for file in decision["files"] if file["final"] is not None]
+    for file in files:
+        if _is_dirty(client, file["path"]):
             raise Conflict(
-                f"accepted, but {path} has unsaved changes in an IDE",
+                f"accepted, but {file['path']} has unsaved changes in an IDE",
                 f"save or revert it there, then: bridge review apply {decision['id']}",
             )
-        name = path.encode("utf-8", "surrogateescape")  # as the daemon has it, whatever our locale
-        write_accepted(name, file["final"], file["base_hash"], decision["id"])
+    # Names as the daemon has them, whatever our locale.
+    names = [file["path"].encode("utf-8", "surrogateescape") for file in files]
+    write_all(
+        [Accepted(name, file["final"], file["base_hash"]) for name, file in zip(names, files, strict=True)],
+        decision["id"],
+    )
     if decision["state"] == "decided":
         client.delivered(decision["id"])
 

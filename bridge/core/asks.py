@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bridge.core.reviews import Comment, Review, Surface
+from bridge.core.reviews import Comment, Review, Surface, Trigger
 
 __all__ = [
     "Ask",
@@ -109,9 +109,10 @@ class Wait:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancel:
-    """End an undecided review."""
+    """End an undecided review; `trigger` says why."""
 
     review_id: str
+    trigger: Trigger = Trigger.CANCELLED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,10 +125,13 @@ class Reopen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decide:
-    """The human's decision on the page; `finals` None is a rejection. No front for agents builds this."""
+    """The human's decision on the page; no front for agents builds this.
+
+    `finals` has the accepted text of each file, None for one that is rejected; None rejects all.
+    """
 
     review_id: str
-    finals: tuple[str, ...] | None
+    finals: tuple[str | None, ...] | None
     comments: tuple[Comment, ...] = ()
 
 

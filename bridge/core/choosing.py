@@ -86,6 +86,8 @@ class Choices:
         link = self._links.get(candidate.lock.ide_id)
         if candidate.listener is Listener.HIDDEN:
             candidate = relays.sought(candidate, link, spent, now)
+        if link is not None and link.product:
+            candidate = replace(candidate, lock=candidate.lock.model_copy(update={"ide_name": link.product}))
         if link is None:
             traits = _traits(candidate)
             return _Known(

@@ -39,6 +39,7 @@ class Answer:
     socket: str = ""  # its path
     seconds: float = 0.0  # it took to answer
     warnings: tuple[str, ...] = ()
+    mcp_http: str | None = None  # the address of MCP over HTTP, if that is on
     world: World | None = None
 
 
@@ -81,6 +82,9 @@ def _answered(daemon: Answer, version: str) -> Iterator[Finding]:
     if daemon.version != version:
         found = f"the daemon is version {daemon.version}, this command is {version}"
         yield Finding(check="version", found=found, fix="bridge restart")
+    if daemon.mcp_http is not None:
+        found = f"agents of this user that have its token may connect at {daemon.mcp_http}"
+        yield Finding(check="mcp over http", found=found)
     for warning in daemon.warnings:
         yield Finding(check="warning", found=warning, fix="bridge logs tells more; bridge restart tries again")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from bridge.core.asks import Cancel, Decide, Propose, Reopen, Wait
 from bridge.core.events import Asked, Command, FromJournal, Look, Reply, Scene
@@ -18,8 +18,8 @@ from bridge.core.links import Links
 from bridge.core.reviews import EXPIRES_AFTER_S, Review, State, Step, Surface, Trigger, advance, decide, same_proposal
 from bridge.core.seats import Seat, Seats, Waiter
 from bridge.core.selection import no_ide
-from bridge.core.showing import Presenter, settled
-from bridge.errors import Conflict, Unavailable
+from bridge.core.showing import Presenter, settled, why_no_diff
+from bridge.errors import Conflict, Unavailable, Usage
 
 __all__ = ["MOST_BYTES", "MOST_REVIEWS", "Desk"]
 
@@ -63,11 +63,16 @@ class Desk:
     ) -> None:
         """Take a new review; those who proposed it are answered when it is on disk, those who wait when it has ended.
 
-        Raises `Unavailable` when there are too many, or when it wants an IDE and there is none.
+        Raises `Unavailable` when there are too many, or when it wants an IDE and there is none; `Usage` when it wants
+        one and none could show it.
         """
         self._refuse_a_flood()
         assert asked.scene is not None
         if review.surface is Surface.IDE:
+            if why := why_no_diff(review):
+                raise Usage(
+                    f"an IDE cannot show this review: {why}", "let it be shown on the page, or propose file by file"
+                )
             self._insist_on_an_ide(asked.scene, asked.now)
         seat = Seat(review, asked.scene, kept=False, proposers=proposers or {}, waiters=waiters or [])
         self._seats.by_id[review.id] = seat
@@ -142,14 +147,14 @@ class Desk:
         """
         seat = self._seat(asked, ask.review_id)
         if seat is not None:
-            self.drop(seat, asked.now, Waiter(asked.session, asked.id))
+            self.drop(seat, asked.now, Waiter(asked.session, asked.id), ask.trigger)
 
-    def drop(self, seat: Seat, now: float, asker: Waiter | None = None) -> None:
+    def drop(self, seat: Seat, now: float, asker: Waiter | None = None, trigger: Trigger = Trigger.CANCELLED) -> None:
         """Cancel a review that is undecided; `asker` is told how it ended, once that is on disk."""
         if asker is not None:
             seat.deciders.append(asker)
         if seat.review.is_open:
-            self._end(seat, Step.CANCEL, now)
+            self._end(seat, Step.CANCEL, now, trigger=trigger)
 
     def reopen(self, asked: Asked, ask: Reopen) -> None:
         """Show an undecided review where the human wants it."""
@@ -165,7 +170,8 @@ class Desk:
         seat = self._undecided(asked, ask.review_id)
         if seat is None:
             return
-        trigger = Trigger.REJECTED_ON_PAGE if ask.finals is None else Trigger.ACCEPTED_ON_PAGE
+        rejected = all(text is None for text in ask.finals or ())
+        trigger = Trigger.REJECTED_ON_PAGE if rejected else Trigger.ACCEPTED_ON_PAGE
         finals = None if ask.finals is None else settled(seat.review, ask.finals)
         record = decide(seat.review, asked.now, finals=finals, trigger=trigger, comments=ask.comments)
         seat.deciders.append(Waiter(asked.session, asked.id))
@@ -218,6 +224,7 @@ class Desk:
             if seat.kept
             and seat.where not in ("ide", "queued")
             and seat.review.surface is not Surface.PAGE
+            and not why_no_diff(seat.review)
             and seat.review.is_open
         )
 
@@ -233,8 +240,8 @@ class Desk:
             if seat.review.is_open and now >= seat.review.created + EXPIRES_AFTER_S:
                 self._end(seat, Step.EXPIRE, now)
 
-    def _end(self, seat: Seat, step: Step, now: float) -> None:
-        self._presenter.finish(seat, advance(seat.review, step, now))
+    def _end(self, seat: Seat, step: Step, now: float, **changes: Any) -> None:
+        self._presenter.finish(seat, advance(seat.review, step, now, **changes))
 
     def deadlines(self) -> Iterator[float]:
         """Give every moment at which `tick` has something to do."""

@@ -29,6 +29,7 @@ __all__ = [
     "open_file_arguments",
     "open_file_diff_arguments",
     "tab_name",
+    "utf8",
 ]
 
 PROTOCOL_VERSION: Final = "2025-06-18"  # echoed by the official plugin; community plugins answer 2024-11-05 [RUN]
@@ -59,6 +60,12 @@ class Tools:
         """Name the arguments that `tool` takes; empty when it is not listed."""
         known = self.schemas.get(tool, {}).get("properties")
         return frozenset(known) if isinstance(known, dict) else frozenset()
+
+    def taking(self, argument: str) -> Tools:
+        """Give those that take an argument; all of them, if it is empty."""
+        if not argument:
+            return self
+        return Tools({name: schema for name, schema in self.schemas.items() if argument in self.properties(name)})
 
     @cached_property
     def official(self) -> frozenset[str]:
@@ -157,7 +164,7 @@ def open_file_arguments(
     Raises `BadData` for a path that is not UTF-8.
     """
     known = tools.properties("openFile")
-    arguments: dict[str, Any] = {"filePath": _utf8(path), "preview": False, "makeFrontmost": True}
+    arguments: dict[str, Any] = {"filePath": utf8(path), "preview": False, "makeFrontmost": True}
     if "uri" in known and "filePath" not in known:
         arguments["uri"] = _uri(path)
     positioned = line is None
@@ -170,7 +177,8 @@ def open_file_arguments(
     return tools.fit("openFile", arguments), positioned
 
 
-def _utf8(path: str) -> str:
+def utf8(path: str) -> str:
+    """Give a path that an IDE can be told; raises `BadData` for one that is not UTF-8."""
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -196,7 +204,7 @@ def file_arguments(tools: Tools, tool: str, path: str) -> dict[str, Any]:
     Raises `BadData` for a path that is not UTF-8.
     """
     known = tools.properties(tool) or _USUAL.get(tool, frozenset({"filePath"}))
-    name, value = ("uri", _uri(path)) if "uri" in known and "filePath" not in known else ("filePath", _utf8(path))
+    name, value = ("uri", _uri(path)) if "uri" in known and "filePath" not in known else ("filePath", utf8(path))
     return tools.fit(tool, {name: value})
 
 
@@ -209,14 +217,14 @@ def tab_name(path: str, review_id: str) -> str:
 
 def open_diff_arguments(tools: Tools, path: str, contents: str, tab: str) -> dict[str, Any]:
     """Build the arguments of ``openDiff``. Raises `BadData` for a path that is not UTF-8."""
-    path = _utf8(path)
+    path = utf8(path)
     arguments = {"old_file_path": path, "new_file_path": path, "new_file_contents": contents, "tab_name": tab}
     return tools.fit("openDiff", arguments)
 
 
 def open_file_diff_arguments(tools: Tools, path: str, contents: str) -> dict[str, Any]:
     """Build the arguments of the companions' ``openDiff``. Raises `BadData` for a path that is not UTF-8."""
-    return tools.fit("openDiff", {"filePath": _utf8(path), "newContent": contents})
+    return tools.fit("openDiff", {"filePath": utf8(path), "newContent": contents})
 
 
 def closing(tools: Tools, name: str, *, by_file: bool) -> tuple[str, dict[str, Any]]:

@@ -145,8 +145,8 @@ class ByFile:
 
     NEWS: Final[Mapping[str, Verdict]] = {
         "ide/diffAccepted": Verdict.SAVED,
-        "ide/diffRejected": Verdict.REJECTED,  # also when the tab was closed
-        "ide/diffClosed": Verdict.CLOSED,  # of older companions, which told neither from the other
+        "ide/diffRejected": Verdict.REJECTED,  # or its tab was closed
+        "ide/diffClosed": Verdict.REJECTED,  # the same, of Qwen's companion and older ones of Gemini's
     }
 
     def __init__(self, stage: Stage, links: Links) -> None:
@@ -245,14 +245,12 @@ class ByFile:
 
     def _decide(self, seat: Seat, link: Link, verdict: Verdict, content: Any, now: float) -> None:
         self._stage.free(link, seat.id, now)
-        if verdict is Verdict.SAVED and isinstance(content, str):
-            self._stage.accept(seat, content, now)
-        elif verdict is Verdict.REJECTED:
+        if verdict is Verdict.REJECTED:
             self._stage.reject(seat, Trigger.REJECTED_OR_CLOSED, now)
+        elif isinstance(content, str):
+            self._stage.accept(seat, content, now)
         else:
-            unsaid = "did not say which text was accepted"
-            reason = f"{link.name} {unsaid}" if verdict is Verdict.SAVED else f"its tab in {link.name} was closed"
-            self._stage.to_page(seat, link, reason, now)
+            self._stage.to_page(seat, link, f"{link.name} did not say which text was accepted", now)
 
     # ---- time
 

@@ -8,7 +8,7 @@ asker hears what happened. Whoever takes an errand back, or leaves, gets no answ
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -21,9 +21,9 @@ from bridge.core.jsonrpc import Message, RequestId
 from bridge.core.link import UP, Link
 from bridge.core.links import CALL_S, Links
 from bridge.core.posing import offered
-from bridge.core.selection import no_ide
-from bridge.core.spots import find_spot
+from bridge.core.selection import Place, no_ide
 from bridge.core.translate import Unmappable
+from bridge.core.wording import disowned, opening, placed, preliminary, relayed, worded
 from bridge.errors import BadData, BridgeError, Unavailable, Usage
 
 __all__ = ["MOST_ARGUMENTS", "NOT_RELAYED", "RELAYED", "Errands"]
@@ -113,21 +113,29 @@ class Errands:
         asked = errand.asked
         call = partial(self._links.call, link, now=now)
         match asked.ask:
-            case CallTool(tool=tool, meta=meta) as ask:
-                done = partial(self._relay, errand, ask)
-                arguments = _arguments(link, ask)
+            case CallTool() as ask:
                 errand.until = errand.until or now + CALL_S
-                wanted = partial(call, patience=errand.until - now, session=asked.session, raw=True)
-                return link, wanted(tool, arguments, done, meta=meta)
+                if (first := preliminary(link, ask)) is None:
+                    return link, self._call_tool(errand, ask, errand.place, link, now)
+                done = partial(self._placed, errand, ask)
+                return link, call(first.tool, first.arguments, done, patience=errand.until - now)
             case AskDirty(path=path):
                 arguments = jsonrpc.dump(dialects.file_arguments(link.tools, "checkDocumentDirty", path))
                 return link, call("checkDocumentDirty", arguments, partial(self._dirty, errand))
-            case OpenFile(path=path, line=line, column=column, text=text):
-                spot = find_spot(text, line, column) if text is not None and line else None
-                given, positioned = dialects.open_file_arguments(link.tools, path, line=line, spot=spot)
-                return link, call("openFile", jsonrpc.dump(given), partial(self._opened, errand, positioned))
+            case OpenFile() as ask:
+                tool, arguments, positioned = opening(link, ask)
+                return link, call(tool, arguments, partial(self._opened, errand, positioned))
         self._list(errand, link)
         return None
+
+    def _call_tool(self, errand: _Errand, ask: CallTool, place: Place, link: Link, now: float) -> int:
+        tool, arguments, _ = worded(link, ask, place)
+        done = partial(self._relay, errand, ask, place)
+        patience = (errand.until or now) - now
+        session = errand.asked.session
+        return self._links.call(
+            link, tool, arguments, done, now, patience=patience, session=session, raw=True, meta=ask.meta
+        )
 
     def choose_again(self, errand: _Errand, now: float) -> None:
         """Try the next IDE: the link to this one could not be opened, or cannot do it."""
@@ -166,11 +174,37 @@ class Errands:
 
     # ---- answers
 
-    def _relay(
+    def _placed(
         self, errand: _Errand, ask: CallTool, link: Link, answer: Answer, message: Message | None, now: float
     ) -> None:
-        """Pass a tool's result on as it is; only positions that count from 1 are shifted."""
+        """Make the call, now that the IDE has told what its words depend on."""
+        if message is None:
+            self._relay(errand, ask, errand.place, link, answer, message, now)
+            return
+        place = placed(errand.place, answer)
+        if isinstance(place, str):
+            self._pass_over(errand, link, place, now)
+            return
+        try:
+            errand.sent = link, self._call_tool(errand, ask, place, link, now)
+        except BridgeError as error:
+            self._refuse(errand, error)
+
+    def _relay(
+        self,
+        errand: _Errand,
+        ask: CallTool,
+        place: Place,
+        link: Link,
+        answer: Answer,
+        message: Message | None,
+        now: float,
+    ) -> None:
+        """Pass a tool's result on, as it is where the IDE speaks as agents expect."""
         failure = answer.error
+        if (reason := disowned(link, message)) is not None:
+            self._pass_over(errand, link, reason, now)
+            return
         if message is None and link.state not in UP and not errand.again:
             if self._sent_again(errand, now):
                 return
@@ -180,7 +214,7 @@ class Errands:
             if ask.posed and ask.tool == "openFile":
                 failure = answers.read_open_file(answers.read_answer(message))[0]
             try:
-                result = _relayed(link, message)
+                result = relayed(link, ask, place, message)
             except (ValueError, RecursionError):
                 failure = "its answer is not JSON that can be passed on"
             if failure is None:
@@ -202,11 +236,24 @@ class Errands:
     def _opened(
         self, errand: _Errand, positioned: bool, link: Link, answer: Answer, message: Message | None, now: float
     ) -> None:
+        if (reason := disowned(link, message)) is not None:
+            self._pass_over(errand, link, reason, now)
+            return
         failure, found = answers.read_open_file(answer)
         if failure is not None:
             self._fail(errand, link, failure)
             return
         self._reply(errand, {"ide": link.name, "port": link.lock.port, "positioned": positioned and found})
+
+    def _pass_over(self, errand: _Errand, link: Link, reason: str, now: float) -> None:
+        """Try the next IDE: this one says that what is asked about is none of its own."""
+        scene = errand.asked.scene
+        assert scene is not None
+        others = tuple(
+            replace(seen, foreign=reason) if seen.lock.ide_id == link.id else seen for seen in scene.candidates
+        )
+        errand.asked, errand.sent = replace(errand.asked, scene=replace(scene, candidates=others)), None
+        self.choose_again(errand, now)
 
     def _list(self, errand: _Errand, link: Link | None) -> None:
         names = None if link is None else list(link.offers)
@@ -230,20 +277,6 @@ class Errands:
         self._refuse(errand, Unavailable(f"{link.name} could not do it: {reason}", "bridge status"))
 
 
-def _arguments(link: Link, ask: CallTool) -> bytes:
-    """Give a call's arguments as this IDE's plugin names them."""
-    if ask.file is not None:
-        return jsonrpc.dump(dialects.file_arguments(link.tools, ask.tool, ask.file))
-    return dialects.fitted(link.tools, ask.tool, ask.arguments) if ask.posed else ask.arguments
-
-
-def _relayed(link: Link, message: Message) -> bytes:
-    """Give the result on one line, as the agents' sockets want it; raises `ValueError` or `RecursionError`."""
-    if link.traits.one_based:
-        return jsonrpc.dump(answers.zero_based_result(jsonrpc.load(message.result)))
-    return jsonrpc.compact(message.result)
-
-
 @dataclass(slots=True, eq=False)
 class _Errand:
     """The job of asking one IDE one thing for one session."""
@@ -260,6 +293,12 @@ class _Errand:
         """The official tool that it needs; empty for none."""
         ask = self.asked.ask
         return ask.tool if isinstance(ask, CallTool) else _TOOLS.get(type(ask), "")
+
+    @property
+    def place(self) -> Place:
+        """Where its asker is, and what it is about."""
+        assert self.asked.scene is not None
+        return self.asked.scene.place
 
     @property
     def seeks_until(self) -> float | None:

@@ -13,11 +13,12 @@ from typing import Final
 
 from bridge.core.events import LinkState
 from bridge.core.findings import Finding
-from bridge.core.lockfile import LockFile
+from bridge.core.lockfile import Family, LockFile
 from bridge.core.official import BRIDGE
+from bridge.core.ranking import UNANNOUNCED
 from bridge.core.reach import NO_DISTRO, Diagnosis, Mode, Terrain
 from bridge.core.selection import Listener, Pid
-from bridge.core.terminal import Group, family_of_name, read_terminal, related
+from bridge.core.terminal import PORTS, Group, family_of_name, read_port, read_terminal, related
 from pathconv import WSL, Env
 
 __all__ = ["Announced", "Distrusted", "IdeFacts", "examine"]
@@ -25,7 +26,6 @@ __all__ = ["Announced", "Distrusted", "IdeFacts", "examine"]
 _SHOWN: Final = 8  # stale lock files that one command removes
 _LOOPBACK: Final = frozenset({"*", "127.0.0.1", "127.0.0.0/8"})
 _PROXIES: Final = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
-_PORT: Final = "CLAUDE_CODE_SSE_PORT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +64,13 @@ class Announced:
         return f"{self.lock.ide_name} on port {self.lock.port}"
 
     def holds(self, directory: str) -> bool:
-        """Whether an agent in that directory takes the lock file for its own: it compares what is written there."""
-        return any(f"{directory}/".startswith(f"{folder.rstrip('/')}/") for folder in self.lock.workspace_folders)
+        """Whether an agent in that directory takes the lock file for its own: it compares what is written there.
+
+        Agents that find the bridge are of the Claude family, and read no other files.
+        """
+        return self.lock.family is Family.CLAUDE and any(
+            f"{directory}/".startswith(f"{folder.rstrip('/')}/") for folder in self.lock.workspace_folders
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +95,7 @@ class IdeFacts:
     distrusted: tuple[Distrusted, ...]
     directories: tuple[str, ...]  # where lock files are looked for
     browser: bool  # there is a screen, or a BROWSER
+    jetbrains: tuple[int, ...] = ()  # where JetBrains' MCP server is looked for
     terrain: Terrain = field(default_factory=Terrain)
 
 
@@ -108,6 +114,15 @@ def _ides(facts: IdeFacts) -> Iterator[Finding]:
     for ide in present:
         yield _reach(ide)
         yield from _safety(ide)
+
+
+def _unannounced(facts: IdeFacts) -> Iterator[Finding]:
+    """Say where an IDE was looked for that announces itself nowhere, if nobody listens there."""
+    if facts.jetbrains and not any(ide.lock.port in facts.jetbrains for ide in facts.announced):
+        ports = ", ".join(map(str, facts.jetbrains))
+        found = f"jetbrains_mcp is on, but nobody listens on {ports}"
+        fix = "in the IDE, Settings | Tools | MCP Server: enable it; where its port is another: jetbrains_mcp = [PORT]"
+        yield Finding(check="jetbrains", found=found, fix=fix)
 
 
 def _published(facts: IdeFacts) -> Iterator[Finding]:
@@ -162,16 +177,26 @@ _STATES: Final[Mapping[str, tuple[str, str | None]]] = {
 }
 
 
+# The same of what announces itself nowhere: there is no file to remove, and no token.
+_NO_FILE: Final[Mapping[str, tuple[str, str | None]]] = {
+    Listener.FOREIGN: ("its port belongs to another user, so it is let alone", "in jetbrains_mcp, leave out {port}"),
+    LinkState.PORT_TAKEN: ("another program listens there", "in jetbrains_mcp, leave out {port}"),
+    # JetBrains' own agents have another server, some ports above, with a token that nobody else gets.
+    LinkState.REFUSED: ("wants a token, so it is not for us", "in jetbrains_mcp, leave out {port}"),
+}
+
+
 def _reach(ide: Announced) -> Finding:
     """Say whether the IDE can be used."""
     says: str
     fix: str | None
+    no_file = _NO_FILE if ide.lock.family in UNANNOUNCED else {}
     if ide.silence is not None and ide.state != LinkState.LIVE:
         return _silence(ide, ide.silence)
     if ide.listener in _LISTENERS:
-        says, fix = _LISTENERS[ide.listener]
+        says, fix = no_file.get(ide.listener, _LISTENERS[ide.listener])
     else:
-        says, fix = _STATES.get(ide.state, (ide.state, None))
+        says, fix = no_file.get(ide.state, _STATES.get(ide.state, (ide.state, None)))
     detail = f" ({ide.detail})" if ide.detail and fix else ""
     known: dict[str, object] = {"path": quote(ide.path), "port": ide.lock.port, "pid": ide.lock.pid}
     return Finding(
@@ -231,13 +256,14 @@ def _amends(one: Distrusted) -> str:
 
 
 def _port(facts: IdeFacts) -> Iterator[Finding]:
-    """Find a port variable that outlived its IDE; agents that trust it look no further."""
-    port = read_terminal(facts.environ).port
-    if facts.environ.get(_PORT) and port is None:
-        yield Finding(check="terminal", found=f"{_PORT} holds no port number", fix=f"unset {_PORT}")
-    elif port is not None and not any(ide.lock.port == port and not ide.silent for ide in facts.announced):
-        found = f"{_PORT} is {port}, where no IDE listens: this terminal outlived its IDE"
-        yield Finding(check="terminal", found=found, fix=f"unset {_PORT}")
+    """Find port variables that outlived their IDE; agents that trust them look no further."""
+    for variable in PORTS:
+        port = read_port(facts.environ, variable)
+        if facts.environ.get(variable) and port is None:
+            yield Finding(check="terminal", found=f"{variable} holds no port number", fix=f"unset {variable}")
+        elif port is not None and not any(ide.lock.port == port and not ide.silent for ide in facts.announced):
+            found = f"{variable} is {port}, where no IDE listens: this terminal outlived its IDE"
+            yield Finding(check="terminal", found=found, fix=f"unset {variable}")
 
 
 def _multiplexer(facts: IdeFacts) -> Iterator[Finding]:
@@ -318,6 +344,7 @@ def _container(facts: IdeFacts) -> Iterator[Finding]:
 
 _CHECKS: Final[Sequence[Callable[[IdeFacts], Iterator[Finding]]]] = (
     _ides,
+    _unannounced,
     _published,
     _stale,
     _distrusted,

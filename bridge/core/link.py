@@ -74,6 +74,7 @@ class Link:
     """What is known of one IDE's life (`ide_id`) and our connection to it."""
 
     lock: LockFile
+    product: str = ""  # what it calls itself, where its lock file does not
     route: Route = HERE
     state: LinkState = LinkState.LISTENING
     reason: str = ""
@@ -115,8 +116,8 @@ class Link:
 
     @property
     def name(self) -> str:
-        """The IDE's name as its lock file has it: hostile text."""
-        return self.lock.ide_name
+        """The IDE's name as it, or its lock file, has it: hostile text."""
+        return self.product or self.lock.ide_name
 
     @property
     def offers(self) -> Collection[str]:
@@ -139,8 +140,8 @@ class Link:
 
     def learn(self, tools: Tools) -> None:
         """Know its tools, and what kind of plugin has these."""
-        self.tools, self.listed = tools, True
         self.traits = traits_of(self.lock.family, self.name, tools)
+        self.tools, self.listed = tools.taking(self.traits.argument), True
 
     def lacks(self, tool: str) -> str | None:
         """Say why it cannot serve an official tool, as `traits.lacks` does."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
 
-from bridge.core import dialects, jsonrpc, progress, translate
+from bridge.core import dialects, jetbrains, jsonrpc, progress, translate
 from bridge.core.answers import Answer, read_answer
 from bridge.core.choosing import Choices
 from bridge.core.dialects import Tools
@@ -104,13 +104,20 @@ class Links:
         link.state, link.live_since = LinkState.LIVE, now
         link.allow(HANDSHAKE_S, now)
         self._out.append(Send(link.id, jsonrpc.notification("notifications/initialized")))
+        if link.lock.family is Family.JETBRAINS:
+            link.product = jetbrains.product_of(message)
         if link.lock.family is Family.CLAUDE:
             self._out.append(Send(link.id, jsonrpc.notification("ide_connected", jsonrpc.dump({"pid": self._pid}))))
         self._request(link, "tools/list", jsonrpc.EMPTY, self._listed)
 
     def _listed(self, link: Link, answer: Answer, message: Message | None, now: float) -> None:
-        if message is not None:
-            self._ready(link, Tools.parse(message), now)
+        if message is None:
+            return
+        tools = Tools.parse(message)
+        if (mark := link.traits.mark) and mark not in tools.schemas:
+            self.hang_up(link, LinkState.PORT_TAKEN, f"who listens there has no {mark}", now)
+        else:
+            self._ready(link, tools, now)
 
     def _ready(self, link: Link, tools: Tools, now: float) -> None:
         """Start what waited: the IDE's tools are known, or will not be."""
@@ -250,6 +257,8 @@ class Links:
     def closed(self, ide_id: str, state: LinkState, reason: str, now: float) -> None:
         """Take note that the link ended; held jobs choose again, unanswered calls are told."""
         link = self.links[ide_id]
+        if state is LinkState.SLOT_LOST and link.traits.several_clients:  # who is connected takes no place of ours
+            state, reason = LinkState.LISTENING, "it closed the connection"
         link.fail(state, reason, now)
         self._out.append(Log(f"link to {link.name} on port {link.lock.port}: {state}: {reason}"))
         held, link.held = link.held, []
@@ -284,7 +293,7 @@ class Links:
 
     def _too_slow(self, link: Link, now: float) -> None:
         """End a handshake that stands still; an IDE that only withholds its tools is used without them."""
-        if link.state is LinkState.LIVE:
+        if link.state is LinkState.LIVE and not link.traits.mark:
             link.calls = {id_: call for id_, call in link.calls.items() if call.tool != "tools/list"}
             self._ready(link, Tools(), now)
         else:

@@ -17,12 +17,25 @@ from enum import IntEnum, StrEnum
 from itertools import takewhile
 from typing import Final, NamedTuple
 
-from bridge.core.lockfile import LockFile
+from bridge.core.lockfile import Family, LockFile
 from bridge.core.reach import HERE, Diagnosis, Route
-from bridge.core.terminal import Terminal, family_of_name, related
+from bridge.core.terminal import Group, Terminal, family_of_name, related
 from pathconv import PathMapper
 
-__all__ = ["Candidate", "Fit", "How", "Listener", "Own", "Pid", "Place", "Rank", "Standing", "Tier", "stand"]
+__all__ = [
+    "UNANNOUNCED",
+    "Candidate",
+    "Fit",
+    "How",
+    "Listener",
+    "Own",
+    "Pid",
+    "Place",
+    "Rank",
+    "Standing",
+    "Tier",
+    "stand",
+]
 
 
 class Pid(StrEnum):
@@ -138,7 +151,8 @@ class Tier(IntEnum):
     FILE = 0
     DIRECTORY = 1
     TERMINAL = 2
-    OUTSIDE = 3
+    ASKED = 3  # it does not say which folders it has, but knows whether a file is in one of them
+    OUTSIDE = 4
 
 
 class How(IntEnum):
@@ -159,6 +173,10 @@ class Own(IntEnum):
     NOTHING = 4
 
 
+# By what their tools can do; less is better.
+_ABILITY: Final = {Family.CLAUDE: 0, Family.GEMINI: 1, Family.QWEN: 1, Family.JETBRAINS: 2}
+
+
 class Fit(NamedTuple):
     """The best match of a workspace; less is better."""
 
@@ -174,6 +192,7 @@ class Rank(NamedTuple):
     gone: bool  # a dead or reused PID comes last, and so does what may not be there at all
     own: Own
     fit: tuple[Tier, How, int]
+    family: int  # a window that runs several plugins is there several times: before focus, which is the window's
     unfocused: float
     age: float
     port: int
@@ -194,32 +213,39 @@ class Standing(NamedTuple):
         return self.candidate.foreign is None and self.candidate.listener in (Listener.OURS, Listener.HIDDEN)
 
 
+UNANNOUNCED: Final = {Family.JETBRAINS: Group.JETBRAINS}
+"""Families whose IDEs do not say which folders they have, nor, before they are asked, which product they are."""
+
 _NO_FIT: Final = Fit(Tier.OUTSIDE, How.REPOSITORY, 0, "")
 
 
 def stand(candidate: Candidate, place: Place, terminal: Terminal) -> Standing:
     """Rank one candidate. The hints of `terminal` are taken as they are: they count only if it `lives`."""
     fit, own = _fit(candidate, place), _own(candidate, terminal)
-    terminals = Tier.TERMINAL if own <= Own.ANCESTRY else Tier.OUTSIDE
+    asked = candidate.lock.family in UNANNOUNCED
+    weakest = Own.GROUP if asked else Own.ANCESTRY  # that makes it the terminal's: its folders would say more
+    otherwise = Tier.ASKED if asked else Tier.OUTSIDE
     rank = Rank(
         gone=candidate.pid in (Pid.DEAD, Pid.REUSED) or candidate.listener is Listener.HIDDEN,
         own=own,
         fit=(fit.tier, fit.how, fit.apart),
+        family=_ABILITY[candidate.lock.family],
         unfocused=math.inf if candidate.last_focus is None else -candidate.last_focus,
         age=-candidate.modified,
         port=candidate.lock.port,
         ide_id=candidate.lock.ide_id,
     )
-    return Standing(candidate, min(fit.tier, terminals), fit, rank)
+    return Standing(candidate, min(fit.tier, Tier.TERMINAL if own <= weakest else otherwise), fit, rank)
 
 
 def _own(candidate: Candidate, terminal: Terminal) -> Own:
     family = family_of_name(candidate.lock.ide_name)
+    kind = family or UNANNOUNCED.get(candidate.lock.family)
     signs = {
-        Own.PORT: candidate.lock.port == terminal.port,
+        Own.PORT: candidate.lock.port == terminal.port or candidate.lock.port in terminal.companions,
         Own.ANCESTRY: candidate.ancestor,
         Own.FAMILY: family is not None and family is terminal.family,
-        Own.GROUP: related(family, terminal.group),
+        Own.GROUP: related(kind, terminal.group),
     }
     return next((own for own, seen in signs.items() if seen), Own.NOTHING)
 

@@ -78,7 +78,7 @@ class Outcome(StrEnum):
 
     ACCEPTED = "accepted"
     ACCEPTED_WITH_EDITS = "accepted_with_edits"
-    PARTIALLY_ACCEPTED = "partially_accepted"
+    PARTIALLY_ACCEPTED = "partially_accepted"  # some files, as proposed or edited; the others were rejected
     REJECTED = "rejected"
     CANCELLED = "cancelled"
     SUPERSEDED = "superseded"
@@ -94,6 +94,7 @@ class Trigger(StrEnum):
     ACCEPTED_ON_PAGE = "accepted_on_page"
     REJECTED_ON_PAGE = "rejected_on_page"
     CANCELLED = "cancelled"
+    MOVED_TO_TERMINAL = "moved_to_terminal"  # nobody decided in time: the agent asks its user itself
     NEWER_PROPOSAL = "newer_proposal"
     AGE = "age"
 
@@ -140,7 +141,7 @@ class Change:
     base_hash: str | None  # `digest` of the bytes that were there; None: the file is new
     base: str  # the text that was there; "" when new
     proposed: str
-    final: str | None = None  # what the human accepted; None unless decided in favour
+    final: str | None = None  # what the human accepted of it; None unless decided in favour, of this file too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +205,8 @@ def advance(review: Review, step: Step, now: float, **changes: Any) -> Review:
             f"review {review.id} is already {review.outcome or review.state}", f"bridge review show {review.id}"
         )
     if step in _ENDS:
-        changes["outcome"], changes["trigger"] = _ENDS[step]
+        outcome, trigger = _ENDS[step]
+        changes = {"outcome": outcome, "trigger": trigger} | changes
     return replace(review, state=after, version=review.version + 1, changed=now, **changes)
 
 
@@ -212,7 +214,7 @@ def decide(
     review: Review,
     now: float,
     *,
-    finals: tuple[str, ...] | None,
+    finals: tuple[str | None, ...] | None,
     trigger: Trigger,
     comments: tuple[Comment, ...] = (),
 ) -> Review:
@@ -220,16 +222,20 @@ def decide(
 
     Args:
         finals: the accepted text of each file, in the review's order and already settled to the proposal's
-            line endings (`text.settle`); None means rejected.
+            line endings (`text.settle`), or None for a file that was rejected; None means that all were.
         trigger: how the human said it.
 
     Raises `Conflict` when the review has ended already.
     """
-    if finals is None:
+    if finals is None or not any(final is not None for final in finals):
         return advance(review, Step.DECIDE, now, outcome=Outcome.REJECTED, trigger=trigger, comments=comments)
     files = tuple(replace(file, final=final) for file, final in zip(review.files, finals, strict=True))
-    edited = any(file.final != file.proposed for file in files)
-    outcome = Outcome.ACCEPTED_WITH_EDITS if edited else Outcome.ACCEPTED
+    if None in finals:
+        outcome = Outcome.PARTIALLY_ACCEPTED
+    elif any(file.final != file.proposed for file in files):
+        outcome = Outcome.ACCEPTED_WITH_EDITS
+    else:
+        outcome = Outcome.ACCEPTED
     return advance(review, Step.DECIDE, now, files=files, outcome=outcome, trigger=trigger, comments=comments)
 
 
@@ -248,8 +254,8 @@ def same_proposal(one: Review, other: Review) -> bool:
 def decision(review: Review) -> dict[str, Any]:
     """Tell the asker how a review stands: the shape of ``review/wait`` and ``bridge review result --json``.
 
-    ``files[].final`` is the text to write, null unless the human accepted; paths are strings with surrogate
-    escapes, as `os.fsdecode` makes them.
+    ``files[].final`` is the text to write, null for a file that the human did not accept: it stays as it is, although
+    others may be accepted (``partially_accepted``). Paths are real, as strings with surrogate escapes (`os.fsdecode`).
     """
     return {
         "id": review.id,

@@ -1,10 +1,11 @@
 """Which IDE gets the work: filter, then rank (design.md D8), and a reason for every IDE there is.
 
-Filter. An IDE *lives* if a listener that is ours holds its port. There are three tiers: the IDEs whose
+Filter. An IDE *lives* if a listener that is ours holds its port. There are four tiers: the IDEs whose
 workspace matches the file; those whose workspace matches the working directory; the one that the terminal
-belongs to. Only the first tier in which any IDE lives counts. One that is occupied, has trouble or lacks what is
-asked for is passed over but lives: the others of its tier are tried, the next tier stays closed, for that would show
-the work in a window that has less to do with it, and the page is better than that. A named IDE is that one or none.
+belongs to; those that do not say which folders they have, and are asked. Only the first tier in which any IDE
+lives counts. One that is occupied, has trouble or lacks what is asked for is passed over but lives: the others
+of its tier are tried, the next tier stays closed, for that would show the work in a window that has less to do
+with it, and the page is better than that. A named IDE is that one or none.
 
 Rank. First difference wins: the fields of `bridge.core.ranking.Rank`.
 """
@@ -17,8 +18,21 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from bridge.core.lockfile import LockFile
-from bridge.core.ranking import Candidate, Fit, How, Listener, Own, Pid, Place, Rank, Standing, Tier, stand
+from bridge.core.lockfile import Family, LockFile
+from bridge.core.ranking import (
+    UNANNOUNCED,
+    Candidate,
+    Fit,
+    How,
+    Listener,
+    Own,
+    Pid,
+    Place,
+    Rank,
+    Standing,
+    Tier,
+    stand,
+)
 from bridge.core.terminal import Terminal, family_of_name, family_of_process
 from bridge.errors import Unavailable
 
@@ -87,7 +101,8 @@ def select(
         place: the file and the working directory.
         terminal: the hints of the asking terminal, verified here: a port counts only for an IDE that lives.
         named: the IDE that the user wants: a port (``31439``), a product as its command or name spells it
-            (``code``, ``pycharm``, ``cursor``), or the beginning of an IDE's name, whatever its case. Then an
+            (``code``, ``pycharm``, ``cursor``), whose companion (``gemini``, ``qwen``) announces it, or the
+            beginning of an IDE's name, whatever its case. Then an
             occupied one is taken over, but nothing else is overridden: trouble, what it lacks, a listener that is
             not ours. If nothing usable fits, nothing is chosen. None or empty: the user named none.
         pinned: the user named it not now, but for this terminal or workspace.
@@ -144,10 +159,15 @@ def _obstacle(standing: Standing, question: _Question, open_tier: Tier) -> str |
     return None
 
 
+_COMPANIONS: Final = {"gemini": Family.GEMINI, "qwen": Family.QWEN}
+
+
 def is_named(lock: LockFile, named: str) -> bool:
     """Tell whether the user means this IDE; see `select` for what may be a name."""
     if _PORT.fullmatch(named):
         return lock.port == int(named)
+    if (companion := _COMPANIONS.get(named.casefold())) is not None:
+        return lock.family is companion
     family = family_of_process(named)  # people call an IDE by its command: code, pycharm, nvim
     if family is not None:
         return family_of_name(lock.ide_name) is family
@@ -207,6 +227,7 @@ _LISTENERS: Final = {
 # What put the chosen one before the next, of how many; for "own" and "fit" the tables above say it.
 _MERITS: Final = {
     "gone": "",
+    "family": "its plugin can do the most of {count}",
     "unfocused": "most recently focused of {count}",
     "age": "newest of {count}",
     "port": "lowest port of {count}",
@@ -218,6 +239,7 @@ _BEHIND: Final = {
     "gone": "{gone}, so it comes last",
     "own": "the terminal rather belongs to {better}",
     "fit": "less specific than {better}",
+    "family": "the plugin of {better} can do more",
     "unfocused": "{better} was focused more recently",
     "age": "{better} is newer",
     "port": "{better} has the lower port",
@@ -251,6 +273,8 @@ def _why_lifeless(candidate: Candidate) -> str:
 
 
 def _why_elsewhere(candidate: Candidate, place: Place, open_tier: Tier) -> str:
+    if candidate.lock.family in UNANNOUNCED:
+        return "it announces no folder, so it is asked only where no other IDE has the file or the directory"
     if not candidate.folders:
         return "none of its folders exists here" if candidate.lock.workspace_folders else "it has no folder open"
     first, *more = candidate.folders
@@ -272,6 +296,8 @@ def _why_chosen(usable: Sequence[Standing], question: _Question) -> str:
 
 
 def _why_in(standing: Standing) -> str:
+    if standing.tier is Tier.ASKED:
+        return "it announces no folder, and is asked whether what is asked about is its own"
     return _OWN[standing.rank.own] if standing.tier is Tier.TERMINAL else _why_fit(standing.fit)
 
 

@@ -27,7 +27,7 @@ from bridge.core.seats import Seat, Seats
 from bridge.core.selection import why_none
 from bridge.errors import BadData
 
-__all__ = ["LOOK_AGAIN_S", "Presenter", "settled"]
+__all__ = ["LOOK_AGAIN_S", "Presenter", "settled", "why_no_diff"]
 
 LOOK_AGAIN_S: Final = 10.0  # a review that may be shown in an IDE only, and is shown nowhere
 
@@ -47,10 +47,16 @@ class Presenter:
     # ---- finding a place
 
     def place(self, seat: Seat, now: float, *, again: bool = False) -> None:
-        """Show the review: in the IDE that selection finds, else on the page; `again` as `Links.choose` has it."""
+        """Show the review: in the IDE that selection finds, else on the page; `again` as `Links.choose` has it.
+
+        One that no diff can show is on the page, wherever it is wanted.
+        """
         scene = seat.scene
         if scene is None or seat.review.surface is Surface.PAGE:
             self._seats.settle(seat, "page", None, seat.reason)
+            return
+        if why := why_no_diff(seat.review):
+            self._seats.settle(seat, "page", None, why)
             return
         selection = self._links.choose(scene, now, "openDiff", again=again)
         if selection.chosen is not None:
@@ -237,14 +243,26 @@ class Presenter:
             self._links.close_tab(link, showing.tab_name, now)
 
 
-def settled(review: Review, finals: tuple[str, ...]) -> tuple[str, ...]:
+def why_no_diff(review: Review) -> str:
+    """Say why no IDE can show this review; "" if one can.
+
+    An IDE's diff is of one file and is answered for itself, but a review is decided once.
+    """
+    several = len(review.files)
+    return f"it has {several} files, which an IDE's diff cannot show as one" if several > 1 else ""
+
+
+def settled(review: Review, finals: tuple[str | None, ...]) -> tuple[str | None, ...]:
     """Give the texts that a surface returned their proposal's line endings, BOM and final newline back.
 
-    Raises `BadData` when they are not as many as the review's files.
+    None, for a file that was rejected, stays None. Raises `BadData` when they are not as many as the review's files.
     """
     if len(finals) != len(review.files):
         raise BadData(f"the review has {len(review.files)} files, the decision {len(finals)}")
-    return tuple(text.settle(change.proposed, final) for change, final in zip(review.files, finals, strict=True))
+    return tuple(
+        None if final is None else text.settle(change.proposed, final)
+        for change, final in zip(review.files, finals, strict=True)
+    )
 
 
 def _leave_queue(seat: Seat) -> None:

@@ -11,9 +11,11 @@ from typing import Final, TypedDict
 
 from bridge.core.events import LinkState
 from bridge.core.lockfile import LockFile
+from bridge.core.ranking import UNANNOUNCED
 from bridge.core.reach import Mode, Terrain
 from bridge.core.reviews import Review
 from bridge.core.selection import UNPIN, Candidate, Pid, Pinned, Verdict
+from bridge.core.summary import some_names
 from bridge.core.text import visible
 from pathconv import WSL
 
@@ -26,6 +28,7 @@ __all__ = [
     "Published",
     "ReviewRow",
     "Status",
+    "StayedOut",
     "ide_row",
     "machine_row",
     "render",
@@ -45,6 +48,7 @@ class Daemon(TypedDict):
     log: str
     capabilities: list[str]
     page: bool  # whether the page is being served
+    mcp_http: str | None  # the address of MCP over HTTP, if that is on
 
 
 class Machine(TypedDict):
@@ -70,8 +74,8 @@ class Ide(TypedDict):
     chosen: bool  # for the asking directory and terminal
     reason: str  # why it is, or is not
     last_focus: float | None  # epoch seconds
-    focus_known_from: str  # "selection", or "lock file": then it is when the lock was written
-    pid: int
+    focus_known_from: str  # "selection"; "lock file", when that was written; "port", when somebody was first seen there
+    pid: int | None  # as it announces itself
     pid_state: str
     weak: list[str]
     lacks: list[str]  # what it cannot do for agents, in words, as far as is known
@@ -112,6 +116,14 @@ class Published(TypedDict):
     agents: int  # that are connected
 
 
+class StayedOut(TypedDict):
+    """A hook that lately did not review because of its agent's permission mode."""
+
+    agent: str
+    reason: str
+    at: float  # epoch seconds
+
+
 class Status(TypedDict):
     """Everything."""
 
@@ -124,6 +136,7 @@ class Status(TypedDict):
     ignored: list[Ignored]
     reviews: list[ReviewRow]
     published: list[Published]
+    stayed_out: list[StayedOut]
     warnings: list[str]
     counters: dict[str, int]
 
@@ -143,6 +156,7 @@ def ide_row(verdict: Verdict, state: LinkState, detail: str, lacks: Iterable[str
     """Describe one candidate as selection saw it."""
     seen = verdict.candidate
     lock: LockFile = seen.lock
+    unannounced = lock.family in UNANNOUNCED
     return {
         "port": lock.port,
         "name": lock.ide_name,
@@ -152,7 +166,7 @@ def ide_row(verdict: Verdict, state: LinkState, detail: str, lacks: Iterable[str
         "chosen": verdict.chosen,
         "reason": verdict.reason,
         "last_focus": seen.modified if seen.last_focus is None else seen.last_focus,
-        "focus_known_from": "lock file" if seen.last_focus is None else "selection",
+        "focus_known_from": "selection" if seen.last_focus is not None else "port" if unannounced else "lock file",
         "pid": lock.pid,
         "pid_state": seen.pid,
         "weak": list(seen.weak),
@@ -200,7 +214,10 @@ def render(status: Status, now: float, *, color: bool = False, columns: int = 10
     lines += _machine_lines(status["machine"])
     lines += _ide_lines(status["ides"], now, color)
     lines += _published_lines(status["published"])
+    if daemon["mcp_http"] is not None:
+        lines.append(f"MCP over HTTP is on: {daemon['mcp_http']} (bridge mcp --http tells where the token is)")
     lines += _pin_lines(status)
+    lines += _stayed_out_lines(status["stayed_out"], now)
     fixes = dict.fromkeys((ide["fix"], ide["state"] in _TAKEN) for ide in status["ides"] if ide["fix"])
     if not status["ides"]:
         lines.append("no IDE is running here: changes are shown on the review page in the browser")
@@ -226,6 +243,11 @@ def _published_lines(published: Iterable[Published]) -> Iterable[str]:
         yield f"an IDE for {whom}: port {one['port']} ({one['transport']}), {agents} connected"
 
 
+def _stayed_out_lines(stayed_out: Iterable[StayedOut], now: float) -> Iterable[str]:
+    for one in stayed_out:
+        yield f"the hook of {one['agent']} stayed out {_ago(one['at'], now)}: {one['reason']}"
+
+
 def _machine_lines(machine: Machine) -> Iterable[str]:
     """Say how WSL is joined to Windows, for there it decides what can be reached."""
     if machine["env"] in WSL:
@@ -234,7 +256,11 @@ def _machine_lines(machine: Machine) -> Iterable[str]:
 
 
 # A lock file is written when its IDE starts, not when it is focused: then no more is known.
-_SINCE: Final = {"selection": "last focus (its selection)", "lock file": "last focus unknown, its lock file is from"}
+_SINCE: Final = {
+    "selection": "last focus (its selection)",
+    "lock file": "last focus unknown, its lock file is from",
+    "port": "last focus unknown, first seen",
+}
 
 
 def _ide_lines(ides: Iterable[Ide], now: float, color: bool) -> Iterable[str]:
@@ -280,7 +306,7 @@ def _review_lines(reviews: Iterable[ReviewRow], directory: str, now: float) -> I
     """Say what waits, and on a line of its own, which no long path cuts off, where to find it."""
     here = directory.rstrip("/") + "/"
     for review in reviews:
-        paths = ", ".join(visible(path.removeprefix(here)) for path in review["paths"])
+        paths = some_names([visible(path.removeprefix(here)) for path in review["paths"]])
         yield f"review {review['id']} waits: {paths}"
         place = _PLACES[review["where"]].format(ide=visible(review["ide"] or ""), id=review["id"])
         yield f"    proposed {_ago(review['created'], now)}; {place}"

@@ -15,12 +15,14 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 __all__ = [
+    "PORTS",
     "READS",
     "Family",
     "Group",
     "Terminal",
     "family_of_name",
     "family_of_process",
+    "read_port",
     "read_terminal",
     "related",
 ]
@@ -84,7 +86,7 @@ _PRODUCTS: Final = (
     _Product(
         Family.VSCODE,
         Group.VSCODE,
-        ("visual studio code", "vscode", "code", "code insiders", "code oss"),
+        ("visual studio code", "vs code", "vscode", "code", "code insiders", "code oss"),
     ),
     _Product(Family.VSCODIUM, Group.VSCODE, ("vscodium", "codium", "codium insiders")),
     _Product(Family.CODE_SERVER, Group.VSCODE, ("code server",)),
@@ -178,6 +180,9 @@ class Terminal:
     port: int | None = None
     """Of the IDE that opened it, 1-65535; perhaps long gone, perhaps another program's by now."""
 
+    companions: frozenset[int] = frozenset()
+    """Ports at which the same IDE listens for agents of other families."""
+
     family: Family | None = None
     """Where the product is known."""
 
@@ -222,8 +227,12 @@ _MULTIPLEXERS: Final = (
 )
 
 _PORT: Final = "CLAUDE_CODE_SSE_PORT"  # for WebSockets too; the name is historical
+# Beside Gemini's stands the token, for every child process to see: it is not read, lock files have it.
+_COMPANIONS: Final = ("GEMINI_CLI_IDE_SERVER_PORT", "QWEN_CODE_IDE_SERVER_PORT")
+PORTS: Final = (_PORT, *_COMPANIONS)
+"""The variables with the ports of the IDE that opened a terminal, that of the Claude family first."""
 
-READS: Final = frozenset({_PORT, *(sign[0] for sign in _SIGNS), *(row[0] for row in _MULTIPLEXERS)})
+READS: Final = frozenset({*PORTS, *(sign[0] for sign in _SIGNS), *(row[0] for row in _MULTIPLEXERS)})
 """Every variable that `read_terminal` looks at: a client need send no other."""
 
 
@@ -231,7 +240,8 @@ def read_terminal(environ: Mapping[str, str]) -> Terminal:
     """Read what the environment of an agent says of its IDE. Garbage counts as absent; never raises."""
     of = next((of for variable, value, of in _SIGNS if _says(environ, variable, value)), None)
     return Terminal(
-        port=_read_port(environ.get(_PORT, "")),
+        port=read_port(environ, _PORT),
+        companions=frozenset(filter(None, (read_port(environ, variable) for variable in _COMPANIONS))),
         family=of if isinstance(of, Family) else None,
         group=_group(of),
         multiplexer=next((name for variable, value, name in _MULTIPLEXERS if _says(environ, variable, value)), None),
@@ -243,6 +253,8 @@ def _says(environ: Mapping[str, str], variable: str, value: str | None) -> bool:
     return bool(found) if value is None else found.casefold() == value
 
 
-def _read_port(text: str) -> int | None:
+def read_port(environ: Mapping[str, str], variable: str) -> int | None:
+    """Read one of `PORTS`; None: it holds no port."""
+    text = environ.get(variable, "")
     port = int(text) if re.fullmatch("[0-9]{1,5}", text) else 0
     return port if 0 < port < 65536 else None

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from bridge.core import jetbrains
 from bridge.core.dialects import Tools
 from bridge.core.lockfile import Family
 
@@ -26,6 +27,12 @@ class Traits:
     keep_open: bool = False  # a client that leaves makes the plugin undiscoverable
     one_based: bool = False  # positions in what it says count from 1
     diffs_by_file: bool = False  # openDiff is answered at once; a notification names the file that was decided
+
+    mark: str = ""
+    """A tool without which another program listens there: nothing else tells."""
+
+    argument: str = ""
+    """What each tool must take, else it is not used."""
 
     made_of: Mapping[str, frozenset[str]] | None = None
     """The official tools that it can serve, and which of its own each is made of; None: it serves what it lists."""
@@ -46,6 +53,13 @@ _COMPANION: Final = Traits(
     },
 )  # [CODE]
 
+_JETBRAINS: Final = Traits(
+    several_clients=True,
+    mark=jetbrains.MARK,
+    argument=jetbrains.PROJECT,
+    made_of={tool: frozenset({own.name}) for tool, own in jetbrains.TOOLS.items()},
+)  # [CODE]
+
 # (family, beginning of the IDE's name, argument of openFile that gives it away or None, traits); the first that fits
 TRAITS: Final[tuple[tuple[Family, str, str | None, Traits], ...]] = (
     (Family.CLAUDE, "neovim", None, Traits(several_clients=True, several_diffs=True)),  # claudecode.nvim [CODE]
@@ -53,6 +67,7 @@ TRAITS: Final[tuple[tuple[Family, str, str | None, Traits], ...]] = (
     (Family.CLAUDE, "emacs", None, Traits(one_based=True)),  # claude-code-ide.el [CODE]
     (Family.GEMINI, "", None, _COMPANION),
     (Family.QWEN, "", None, _COMPANION),
+    (Family.JETBRAINS, "", None, _JETBRAINS),
 )
 
 

@@ -26,7 +26,7 @@ from bridge.core.daemonchecks import NAMESPACES, Answer, DaemonFacts, World
 from bridge.core.events import LinkState
 from bridge.core.idechecks import Announced, Distrusted, IdeFacts
 from bridge.core.reach import Diagnosis
-from bridge.daemon.settings import Settings, read_settings, surroundings_of
+from bridge.daemon.settings import Settings, jetbrains_of, read_settings, surroundings_of
 from bridge.errors import BadConfiguration, BridgeError
 from bridge.ides.admission import Refused
 from bridge.ides.dialing import Dialer
@@ -186,13 +186,15 @@ def _world(pid: int | str) -> World | None:
 
 def inspect_ides(environ: Mapping[str, str], places: Paths, rows: list[Any], browser: bool) -> IdeFacts:
     """Look for IDEs as the daemon does; `rows` is what it knows of its links to them, empty if none runs."""
-    surroundings = surroundings_of(_settings(places))
+    settings = _settings(places)
+    surroundings, jetbrains = surroundings_of(settings), jetbrains_of(settings)
     directories = candidate_directories(environ, Path(places.home))
     scanner, dialer = LockScanner(ground=surroundings.ground), Dialer(leads=surroundings.leads)
-    terrain, scan, found = asyncio.run(look_around(directories, surroundings, scanner, dialer))
+    look = look_around(directories, surroundings, scanner, dialer, jetbrains=jetbrains)
+    terrain, scan, found = asyncio.run(look)
     known = {(row["port"], row.get("side", "here") == "here"): row for row in rows}
     processes = surroundings.alive(
-        one.admitted.lock.pid for one in found if one.silence and one.admitted.lock.running_in_windows
+        one.admitted.lock.pid or 0 for one in found if one.silence and one.admitted.lock.running_in_windows
     )
     announced = [_announced(one, known.get((one.admitted.lock.port, one.route.here)), processes) for one in found]
     return IdeFacts(
@@ -203,8 +205,9 @@ def inspect_ides(environ: Mapping[str, str], places: Paths, rows: list[Any], bro
             *(_distrusted(one, directory=False) for one in scan.refused),
             *(_distrusted(one, directory=True) for one in scan.problems),
         ),
-        directories=tuple(map(os.fspath, [*directories, *surroundings.directories()])),
+        directories=tuple(one.path for one in [*directories, *surroundings.directories()]),
         browser=browser,
+        jetbrains=jetbrains.ports,
         terrain=terrain,
     )
 
@@ -237,7 +240,7 @@ def _announced(found: Found, row: Any, processes: Mapping[int, bool | None]) -> 
         state=row["state"] if row else occupied,
         detail=row["detail"] if row else "",
         silence=Diagnosis(row["detail"], row["fix"]) if known else found.silence,
-        ended=processes.get(admitted.lock.pid) is False,
+        ended=processes.get(admitted.lock.pid or 0) is False,
     )
 
 

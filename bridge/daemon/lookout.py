@@ -19,13 +19,14 @@ from bridge.core.selection import Place
 from bridge.core.terminal import Terminal, read_terminal
 from bridge.daemon.pins import Pins, workspace_of
 from bridge.ides.dialing import Dialer
-from bridge.ides.locks import candidate_directories
+from bridge.ides.jetbrains import NOWHERE, JetBrains
+from bridge.ides.locks import LockDirectory, candidate_directories
 from bridge.ides.processes import terminal_of
 from bridge.ides.projects import place
 from bridge.ides.surroundings import Surroundings
 from bridge.ides.survey import Sighting, Survey, from_terminal
 
-__all__ = ["Lookout", "Stand", "as_seen_by"]
+__all__ = ["Lookout", "Stand", "anywhere", "as_seen_by"]
 
 DIRECTORIES_MOST: Final = 16  # a client that names another one each time must not slow down everybody
 SHARED_MOST: Final = 256  # scenes: each file makes one
@@ -87,8 +88,8 @@ class _Memory(NamedTuple):
 class Lookout:
     """Looks around for sessions and reviews.
 
-    Lock directories that any client named (``CLAUDE_CONFIG_DIR``) are remembered: a review that outlives its
-    asker still finds the IDEs that the asker would have found, and so does a terminal that lacks the variable.
+    Lock directories that any client named (``CLAUDE_CONFIG_DIR``, ``TMPDIR``) are remembered: a review that outlives
+    its asker still finds the IDEs that the asker would have found, and so does a terminal that lacks the variable.
 
     Args:
         home: the user's home directory.
@@ -96,6 +97,7 @@ class Lookout:
         surroundings: the machine.
         dialer: the one that links are made with.
         pins: the IDEs that the user wants where nobody names one.
+        jetbrains: the ports where an IDE may be that writes no lock file.
         clock: seconds, never set back.
     """
 
@@ -107,6 +109,7 @@ class Lookout:
         dialer: Dialer,
         *,
         pins: Pins | None = None,
+        jetbrains: JetBrains = NOWHERE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.pins = pins or Pins()
@@ -117,22 +120,22 @@ class Lookout:
         self._clock = clock
         self._memories: WeakKeyDictionary[Stand, _Memory] = WeakKeyDictionary()
         self._shared: dict[tuple[object, ...], _Memory] = {}
-        self._looks: dict[tuple[Path, ...], _Look] = {}
-        self._survey = Survey(self._real_home, surroundings, dialer)
-        self._known = tuple(candidate_directories({}, home))
+        self._looks: dict[tuple[LockDirectory, ...], _Look] = {}
+        self._survey = Survey(self._real_home, surroundings, dialer, jetbrains=jetbrains)
+        self._known = tuple(candidate_directories(None, home))
         self.links: _Links | None = None  # set when there are links
         self.own: _Own | None = None  # set when the daemon may be published as an IDE itself
 
     @property
     def directories(self) -> tuple[Path, ...]:
         """Every lock directory that is worth watching, the one that was named last first, those in Windows last."""
-        return (*self._known, *self._surroundings.directories())
+        return tuple(Path(known.path) for known in (*self._known, *self._surroundings.directories()))
 
     def remember(self, environ: Mapping[str, str]) -> None:
         """Look into a client's lock directories too, for everybody; the one not named for longest is forgotten."""
         self._known = tuple(islice(self._with(environ), DIRECTORIES_MOST))
 
-    def _with(self, environ: Mapping[str, str]) -> Iterable[Path]:
+    def _with(self, environ: Mapping[str, str]) -> Iterable[LockDirectory]:
         """Give the directories of a client's own, then all the others that are known."""
         return dict.fromkeys([*candidate_directories(environ, self._home), *self._known])
 
@@ -142,7 +145,7 @@ class Lookout:
         sighting = await self._sight(directories)
         return sighting if session is None else from_terminal(sighting, _terminal_pid(session))
 
-    async def _sight(self, directories: Iterable[Path]) -> Sighting:
+    async def _sight(self, directories: Iterable[LockDirectory]) -> Sighting:
         linked = self.links.linked if self.links is not None else ()
         return self._without_us(await self._survey.look(directories, linked=linked))
 
@@ -185,7 +188,7 @@ class Lookout:
         look = self._looks.pop(directories, None)
         if look is None or not look.holds(now):
             # First the stamps: what changes meanwhile is for the next look.
-            stamps = {os.fspath(directory): _stamp(directory) for directory in directories}
+            stamps = {directory.path: _stamp(directory.path) for directory in directories}
             look = _Look(stamps, now + RECENT_S, asyncio.ensure_future(self._sight(directories)))
         self._looks[directories] = look
         if len(self._looks) > DIRECTORIES_MOST:
@@ -239,7 +242,12 @@ def as_seen_by(name: str, scene: Scene) -> Scene:
         else candidate
         for candidate in scene.candidates
     )
-    return replace(scene, candidates=others, place=replace(scene.place, cwd_project=scene.place.directory))
+    return anywhere(replace(scene, candidates=others))
+
+
+def anywhere(scene: Scene) -> Scene:
+    """Give the scene of an asker that stands in ``/`` and may mean anything below it."""
+    return replace(scene, place=replace(scene.place, cwd_project=scene.place.directory))
 
 
 def _terminal(session: Stand) -> str | None:
@@ -250,7 +258,7 @@ def _terminal_pid(session: Stand) -> int | None:
     return session.terminal_pid or session.pid
 
 
-def _stamp(directory: str | Path) -> int:
+def _stamp(directory: str) -> int:
     try:
         return os.stat(directory).st_mtime_ns
     except (OSError, ValueError):  # ValueError: no file can have that name

@@ -27,14 +27,17 @@ from bridge.core.router import Router
 from bridge.core.status import Daemon
 from bridge.core.text import visible
 from bridge.daemon.engine import Engine
+from bridge.daemon.hooks import Hooks
 from bridge.daemon.instance import AlreadyRunning, Instance, claim
 from bridge.daemon.lookout import Lookout
+from bridge.daemon.mcp import McpFront
+from bridge.daemon.mcphttp import McpHttp
 from bridge.daemon.methods import Methods
 from bridge.daemon.pages import Pages
 from bridge.daemon.pins import SETTING, Pins
 from bridge.daemon.poses import Poses
 from bridge.daemon.publications import Publications
-from bridge.daemon.settings import Settings, read_settings, surroundings_of
+from bridge.daemon.settings import Settings, jetbrains_of, read_settings, surroundings_of
 from bridge.daemon.tasks import Tasks
 from bridge.errors import BridgeError, ExitCode
 from bridge.ides.dialing import Dialer
@@ -108,7 +111,7 @@ def _log_to(path: str) -> None:
     handler = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
     handler.setFormatter(_Visible("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for chatty in ("websockets", "watchfiles", "uvicorn", "filelock", "aiohttp", "sse_starlette"):
+    for chatty in ("websockets", "watchfiles", "uvicorn", "filelock", "aiohttp", "sse_starlette", "mcp"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
@@ -150,11 +153,12 @@ class _Life:
 
     async def _drain(self, control: ControlServer) -> None:
         logger.info("stopping")
+        self.hooks.stop()
         await control.stop(self._restart)
         self.engine.stop()
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
-                await asyncio.gather(self.publications.stop(), self.pages.stop())
+                await asyncio.gather(self.publications.stop(), self.pages.stop(), self.mcp_http.stop())
         await asyncio.sleep(0)  # let the sessions' last words out
 
     async def _open(self, tasks: asyncio.TaskGroup) -> ControlServer:
@@ -166,7 +170,9 @@ class _Life:
         surroundings = surroundings_of(self._settings)
         dialer = Dialer(leads=surroundings.leads)
         pins = Pins(await self._journal.run(Journal.setting, SETTING))
-        lookout = Lookout(Path(places.home), self._settings.takeover, surroundings, dialer, pins=pins)
+        machine = surroundings, dialer
+        takeover, jetbrains = self._settings.takeover, jetbrains_of(self._settings)
+        lookout = Lookout(Path(places.home), takeover, *machine, pins=pins, jetbrains=jetbrains)
         sockets = partial(Sockets, dialer=dialer, open_relay=surroundings.open_relay)
         self.engine = Engine(tasks, router, self._journal, lookout.scene_of, self._saved, self._ended, sockets)
         lookout.links = self.engine.sockets
@@ -174,14 +180,19 @@ class _Life:
         self.engine.joined(self.pages)
         self.publications = Publications(tasks, Poses(self.engine, lookout), self._journal, places.home, places.state)
         lookout.own = self.publications
+        self.hooks = Hooks(self.engine, lookout, self.publications, always=self._settings.hook_always)
         methods = Methods(
-            self.engine, lookout, self.pages, self.publications, self._about, self._warnings, self.stop, self._needed
+            *(self.engine, lookout, self.pages, self.publications, self.hooks),
+            *(self._about, self._warnings, self.stop, self._needed),
         )
-        control = ControlServer(tasks, methods.table(), self, self._instance.token)
+        front = McpFront(tasks, self.engine, lookout, self.pages)
+        self.mcp_http = McpHttp(tasks, self.engine, front, self._settings.mcp_http, places.mcp_token, self._warn)
+        control = ControlServer(tasks, methods.table() | front.table(), self, self._instance.token)
         await self._journal.run(Journal.purge, time.time() - EXPIRES_AFTER_S)
         await self.pages.resume()
         self.engine.feed(Restored(time.time(), await self._journal.run(Journal.undecided)))
         await self.publications.resume()
+        self.mcp_http.start()
         await control.start(self._instance.listener)
         tasks.create_task(surroundings.terrain(), name="finding the other side")  # whose lock files are watched too
         self._watch(tasks, lookout)
@@ -202,6 +213,7 @@ class _Life:
             "log": self._instance.paths.log,
             "capabilities": list(CAPABILITIES),
             "page": self.pages.running,
+            "mcp_http": self.mcp_http.address,
         }
 
     def _saved(self, review_id: str) -> None:
@@ -220,6 +232,7 @@ class _Life:
         """A session ended: from now on the daemon may be idle."""
         self._note_use()
         self.engine.left(session)
+        self.hooks.left(session)
         await self.publications.left(session)
 
     def _note_use(self) -> None:
@@ -258,7 +271,7 @@ class _Life:
                 with suppress(sqlite3.Error):  # a full disk is told where it matters
                     await self._journal.run(Journal.purge, time.time() - EXPIRES_AFTER_S)
             await self.pages.tidy(idle_s / CHECKS)
-            if self._in_use() or self.publications.ports:
+            if self._in_use() or self.publications.ports or self.mcp_http.address:
                 self._note_use()
             elif now - max(self._busy_until, self.pages.last_used) >= idle_s:
                 logger.info("nobody needs the bridge: leaving")

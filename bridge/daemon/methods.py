@@ -10,18 +10,22 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+
 from bridge.agents import requests
 from bridge.agents.control import LATER, Handler, Session
 from bridge.core.asks import Ask, AskDirty, CallTool, Cancel, OpenFile, Propose, Reopen, Wait
 from bridge.core.events import Asked, Scene, Withdrawn
 from bridge.core.jsonrpc import RequestId
-from bridge.core.reviews import decision
+from bridge.core.lockfile import Transport
+from bridge.core.reviews import Trigger, decision
 from bridge.core.status import SCHEMA, Daemon, Status, ide_row, machine_row, render, review_row
 from bridge.core.text import visible
 from bridge.daemon.engine import Engine
+from bridge.daemon.hooks import Hooks
 from bridge.daemon.lookout import Lookout
 from bridge.daemon.pages import Pages
-from bridge.daemon.proposals import change_of, new_review, text_to_search
+from bridge.daemon.proposals import changes_of, new_review, text_to_search
 from bridge.daemon.publications import Publications
 from bridge.daemon.terminals import Terminals
 from bridge.errors import Usage
@@ -49,6 +53,7 @@ class Methods:
         lookout: Lookout,
         pages: Pages,
         publications: Publications,
+        hooks: Hooks,
         about: Callable[[], Daemon],
         warnings: Sequence[str],
         stop: Callable[[bool], None],
@@ -58,6 +63,7 @@ class Methods:
         self._lookout = lookout
         self._pages = pages
         self._publications = publications
+        self._hooks = hooks
         self._about = about
         self._warnings = warnings
         self._stop = stop
@@ -74,7 +80,7 @@ class Methods:
             "dirty": (requests.Dirty, self._dirty),
             "review/propose": (requests.Propose, self._propose),
             "review/wait": (requests.Wait, self._wait),
-            "review/cancel": (requests.One, self._cancel),
+            "review/cancel": (requests.Cancel, self._cancel),
             "review/open": (requests.OpenReview, self._reopen),
             "review/link": (requests.One, self._link),
             "review/list": (requests.List, self._list),
@@ -89,6 +95,7 @@ class Methods:
             "daemon/replace": (requests.Replace, self._replace),
             "daemon/stop": (requests.Stop, self._stop_daemon),
             **self._terminals.table(),
+            **self._hooks.table(),
         }
 
     async def _ask(self, session: Session, id_: RequestId, ask: Ask, scene: Scene | None = None) -> Any:
@@ -129,14 +136,13 @@ class Methods:
     # ---- reviews
 
     async def _propose(self, session: Session, id_: RequestId, params: requests.Propose) -> Any:
-        if len(params.files) != 1:
-            raise Usage("a proposal is about exactly one file so far")
-        file = params.files[0]
-        change = await asyncio.to_thread(change_of, session.resolve(file.path), file.proposed, file.base)
+        files = [msgspec.structs.replace(file, path=session.resolve(file.path)) for file in params.files]
+        changes = await asyncio.to_thread(changes_of, files)
         workspace = os.fsencode(session.cwd)
-        scene = await self._lookout.scene(session, os.fsdecode(change.path), params.ide)
+        # The first file stands for all: several are on the page, so no IDE is chosen for them.
+        scene = await self._lookout.scene(session, os.fsdecode(changes[0].path), params.ide)
         review = new_review(
-            change,
+            changes,
             workspace,
             title=params.title,
             agent=session.name,
@@ -151,10 +157,13 @@ class Methods:
 
     async def _wait(self, session: Session, id_: RequestId, params: requests.Wait) -> Any:
         until = None if params.timeout is None else time.time() + params.timeout
+        if params.bound:
+            self._hooks.bind(session, params.id)
         return await self._ask(session, id_, Wait(review_id=params.id, until=until))
 
-    async def _cancel(self, session: Session, id_: RequestId, params: requests.One) -> Any:
-        return await self._ask(session, id_, Cancel(review_id=params.id))
+    async def _cancel(self, session: Session, id_: RequestId, params: requests.Cancel) -> Any:
+        why = Trigger.MOVED_TO_TERMINAL if params.moved else Trigger.CANCELLED
+        return await self._ask(session, id_, Cancel(review_id=params.id, trigger=why))
 
     async def _reopen(self, session: Session, id_: RequestId, params: requests.OpenReview) -> Any:
         review = await self._pages.find(params.id)
@@ -200,7 +209,7 @@ class Methods:
     async def _publish_run(self, session: Session, id_: RequestId, params: requests.PublishRun) -> Any:
         if not session.greeted:
             raise Usage("say hello first: an agent stands where its parent does")
-        one = await self._publications.for_child(session, params.transport, params.port)
+        one = await self._publications.for_child(session, Transport(params.transport), params.port)
         return {"port": one.port, "lock": one.lock}
 
     async def _publish_child(self, session: Session, id_: RequestId, params: requests.PublishChild) -> Any:
@@ -208,7 +217,7 @@ class Methods:
         return {}
 
     async def _publish_set(self, session: Session, id_: RequestId, params: requests.PublishSet) -> Any:
-        await self._publications.for_everybody(params.on, params.transport, session.environ)
+        await self._publications.for_everybody(params.on, Transport(params.transport), session.environ)
         return {"published": self._publications.rows()}
 
     async def _publish_list(self, session: Session, id_: RequestId, params: requests.Nothing) -> Any:
@@ -234,6 +243,7 @@ class Methods:
             "ignored": [{"path": os.fspath(found.path), "reason": found.reason} for found in sighting.refused],
             "reviews": self._open_reviews(),
             "published": self._publications.rows(),
+            "stayed_out": self._hooks.rows(now),
             "warnings": [*self._warnings, *self._skew(session.version)],
             "counters": {"answers_dropped": links.dropped, "paths_untranslated": links.untranslated},
         }

@@ -25,7 +25,7 @@ _MOST_BYTES: Final = 64 * 1024
 
 def lock_directory(environ: Mapping[str, str], home: Path) -> Path:
     """Say where the agents of a terminal with this environment look for lock files first."""
-    return candidate_directories(environ, home)[0]
+    return Path(candidate_directories(environ, home)[0].path)
 
 
 def write_lock(path: str, *, pid: int, folder: str, transport: Transport, token: str) -> None:

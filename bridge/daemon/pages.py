@@ -150,7 +150,7 @@ class Pages:
         self._engine.feed(Seen(time.time(), review_id))
 
     async def decide(
-        self, review_id: str, version: int, finals: tuple[str, ...] | None, comments: tuple[Comment, ...]
+        self, review_id: str, version: int, finals: tuple[str | None, ...] | None, comments: tuple[Comment, ...]
     ) -> Review:
         """Pass the human's decision on; it is on disk when this returns.
 

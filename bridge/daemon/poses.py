@@ -21,7 +21,7 @@ import msgspec
 
 from bridge import __version__
 from bridge.agents.gate import Wire
-from bridge.core import calls, jsonrpc, posing
+from bridge.core import announcements, calls, jsonrpc, posing
 from bridge.core.asks import Ask, CallTool, CloseTab, CloseTabs, ListTools, ShowDiff
 from bridge.core.events import Asked, Scene, SessionId, Withdrawn
 from bridge.core.jsonrpc import Message, RequestId
@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 MOST_CALLS: Final = 64  # of one agent at a time; the next is read when one is answered, so that all have their turn
 _NAME_MOST: Final = 100
-_ENVIRON: Final = READS | {"CLAUDE_CONFIG_DIR"}
+_ENVIRON: Final = READS | announcements.READS
 
 
 class _Pending(NamedTuple):
@@ -243,7 +243,7 @@ class Pose:
         known = await self._engine.journal.run(Journal.by_key, workspace, key)
         if known is not None and known.state is not State.DECIDED:
             known = None  # it is at the desk, or was taken
-        review = new_review(change, workspace, agent=self.name, request_key=key)
+        review = new_review((change,), workspace, agent=self.name, request_key=key)
         ask = ShowDiff(review=review, tab=given.tab_name, known=known)
         await self._ask(_Pending(id_, Kind.DIFF, given.tab_name), ask, scene)
 

@@ -11,10 +11,11 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bridge.errors import BadConfiguration
+from bridge.ides.jetbrains import PORTS, JetBrains
 from bridge.ides.surroundings import Surroundings
 from pathconv.probe import Probe
 
-__all__ = ["Settings", "read_settings", "surroundings_of"]
+__all__ = ["Settings", "jetbrains_of", "read_settings", "surroundings_of"]
 
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,62})(\.[A-Za-z0-9]([A-Za-z0-9-]{0,62}))*")
 
@@ -27,7 +28,11 @@ class Settings(BaseModel):
     takeover: bool = Field(default=False, description="Take an IDE's only place although an agent holds it.")
     idle_minutes: float = Field(default=30.0, gt=0, description="How long an unused daemon stays.")
     ide_host: str | None = Field(default=None, description="The only host on which IDEs are looked for.")
+    hook_always: bool = Field(default=False, description="Review what hooks see also where agents ask nobody.")
     container_host: bool = Field(default=False, description="In a container, look for IDEs on its host too.")
+    jetbrains_mcp: bool | tuple[int, ...] = Field(
+        default=False, description="Use the MCP server of JetBrains IDEs: true, or a list of its ports."
+    )
 
     socket: Literal["unix", "tcp"] = Field(
         default="tcp" if sys.platform == "win32" else "unix",
@@ -37,6 +42,10 @@ class Settings(BaseModel):
         default=None, description='In WSL, your Windows profile, if it is not found by itself; "" for none.'
     )
 
+    mcp_http: int | None = Field(
+        default=None, ge=1, le=65535, description="The port of 127.0.0.1 for MCP over HTTP; none: it is off."
+    )
+
     @field_validator("ide_host")
     @classmethod
     def _is_a_host(cls, host: str | None) -> str | None:
@@ -44,6 +53,16 @@ class Settings(BaseModel):
         if host is not None and (host.casefold() == "localhost" or not _HOST.fullmatch(host)):
             raise ValueError("not an IPv4 address or a host name (for this machine: 127.0.0.1)")
         return host
+
+    @field_validator("jetbrains_mcp", mode="before")
+    @classmethod
+    def _are_ports(cls, value: object) -> object:
+        """Refuse with one sentence what is neither; a strict union would say two things about it."""
+        if isinstance(value, list | tuple) and all(type(port) is int and 1 <= port <= 65535 for port in value):
+            return tuple(dict.fromkeys(value))
+        if not isinstance(value, bool):
+            raise ValueError("neither true nor false nor a list of ports, such as [64342]")
+        return value
 
 
 def read_settings(path: Path) -> Settings:
@@ -68,6 +87,12 @@ def read_settings(path: Path) -> Settings:
         unknown = f"there is no such setting; there are {', '.join(Settings.model_fields)}"
         what = unknown if first["type"] == "extra_forbidden" else first["msg"]
         raise BadConfiguration(f"{path}: {where}: {what}", hint) from exc
+
+
+def jetbrains_of(settings: Settings) -> JetBrains:
+    """Say where the user wants JetBrains' MCP server looked for."""
+    chosen = settings.jetbrains_mcp
+    return JetBrains(chosen if isinstance(chosen, tuple) else PORTS if chosen else ())
 
 
 def surroundings_of(settings: Settings) -> Surroundings:

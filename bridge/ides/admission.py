@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Final
 
-from bridge.core.lockfile import MAX_BYTES, IncompleteLockFile, LockFile
+from bridge.core.announcements import FORMATS
+from bridge.core.lockfile import MAX_BYTES, Family, IncompleteLockFile, LockFile
 from bridge.core.reach import runs_in_windows
 from bridge.errors import LockFileError
 from bridge.ides.files import read_regular
@@ -25,6 +26,7 @@ from bridge.ides.files import read_regular
 __all__ = ["AdmittedLock", "Ground", "Refused", "Verdict", "admit", "open_directory"]
 
 _ELSEWHERE: Final = "let CLAUDE_CONFIG_DIR name a directory of Linux, or of your Windows profile"
+_PRIVATE: Final = "let TMPDIR name a directory of your own, for your IDE and in this terminal"
 _DIRECTORY_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -60,13 +62,31 @@ class Refused:
 Verdict = AdmittedLock | Refused
 
 
-def open_directory(path: str, ground: Ground = Ground.OURS) -> int | Refused:
+def open_directory(path: str, ground: Ground = Ground.OURS, depth: int = 1) -> int | Refused:
     """Open a lock directory if only we can have put anything into it; the caller closes the handle.
+
+    Args:
+        path: absolute.
+        ground: on which it lies.
+        depth: how many directories, from this one upwards, must be ours; what is above them is followed.
 
     A missing directory raises `FileNotFoundError`; everything else that is wrong is a refusal.
     """
+    if depth == 1:
+        return _open_ours(path, None, ground)
+    above = open_directory(os.path.dirname(path), ground, depth - 1)
+    if isinstance(above, Refused):
+        return above if above.fix or not _is_strangers(above.path) else replace(above, fix=_PRIVATE)
     try:
-        handle = os.open(path, _DIRECTORY_FLAGS)
+        return _open_ours(path, above, ground)
+    finally:
+        os.close(above)
+
+
+def _open_ours(path: str, above: int | None, ground: Ground) -> int | Refused:
+    """Open one directory, by its name in the one `above` if that is open, so that nobody swaps it meanwhile."""
+    try:
+        handle = os.open(path if above is None else os.path.basename(path), _DIRECTORY_FLAGS, dir_fd=above)
     except FileNotFoundError:
         raise
     except OSError as exc:
@@ -77,17 +97,30 @@ def open_directory(path: str, ground: Ground = Ground.OURS) -> int | Refused:
     return handle
 
 
+def _is_strangers(path: str) -> bool:
+    try:
+        return os.lstat(path).st_uid != os.geteuid()
+    except OSError:
+        return False
+
+
 def admit(
-    directory: str, handle: int, name: str, status: os.stat_result, ground: Ground = Ground.OURS
+    directory: str,
+    handle: int,
+    name: str,
+    status: os.stat_result,
+    ground: Ground = Ground.OURS,
+    family: Family = Family.CLAUDE,
 ) -> tuple[os.stat_result, Verdict]:
     """Judge one file, and give the status to which the verdict belongs.
 
     Args:
         directory: for the path in the verdict only.
         handle: of that directory, from `open_directory`.
-        name: ``<port>.lock``.
+        name: as files of the family are called, such as ``<port>.lock``.
         status: of the name, not followed. What is refused by this is never opened: opening a device acts.
         ground: on which the directory lies.
+        family: whose directory it is.
 
     Raises `OSError` if the file cannot be read, `FileNotFoundError` if it is gone.
     """
@@ -100,7 +133,7 @@ def admit(
     if reason := _why_refused(status, ground):  # the name may have led elsewhere a moment ago
         return status, Refused(path=path, reason=reason)
     try:
-        lock = LockFile.parse(name, data)
+        lock = FORMATS[family].parse(name, data)
     except LockFileError as exc:
         if isinstance(exc, IncompleteLockFile):
             return status, Refused(path=path, reason=f"half-written, or {exc.reason}", incomplete=True)

@@ -30,10 +30,11 @@ class Http:
     Args:
         connect: makes every connection; what it raises a request raises.
         headers: of every request.
+        first: a connection that was made already.
     """
 
-    def __init__(self, connect: Connect, headers: dict[str, str]) -> None:
-        self._connector = _Connector(connect)
+    def __init__(self, connect: Connect, headers: dict[str, str], first: socket.socket | None = None) -> None:
+        self._connector = _Connector(connect, first)
         self._session = aiohttp.ClientSession(
             connector=self._connector,
             headers={"Accept-Encoding": "identity", **headers},
@@ -56,14 +57,15 @@ class Http:
 class _Connector(aiohttp.BaseConnector):
     """Lets aiohttp use connections that were looked at. Wherever a URL leads, it can make none of its own."""
 
-    def __init__(self, connect: Connect) -> None:
+    def __init__(self, connect: Connect, first: socket.socket | None) -> None:
         super().__init__(limit=0, keepalive_timeout=KEPT_S)
         self._connect = connect
+        self._first = first
         self._transports: WeakSet[asyncio.Transport] = WeakSet()
 
     # The hook of 3.12 to 3.14, which aiohttp's own connectors fill in too; that of the base class only raises.
     async def _create_connection(self, *_: Any) -> ResponseHandler:
-        endpoint = await self._connect()
+        endpoint, self._first = self._first or await self._connect(), None
         try:
             _notice_death(endpoint)
             loop = asyncio.get_running_loop()
@@ -76,6 +78,8 @@ class _Connector(aiohttp.BaseConnector):
 
     def cut(self) -> None:
         """Cut all connections."""
+        if self._first is not None:
+            self._first.close()
         for transport in self._transports:
             transport.abort()
 

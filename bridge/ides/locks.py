@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,9 +15,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from bridge.core.announcements import FORMATS, LockDirectory, lock_directories
 from bridge.ides.admission import AdmittedLock, Ground, Refused, Verdict, admit, open_directory
 
-__all__ = ["LockScanner", "Scan", "candidate_directories"]
+__all__ = ["LockDirectory", "LockScanner", "Scan", "candidate_directories"]
 
 ENTRIES_MAX: Final = 4096  # of one directory; a thousand stale locks are a bad day, more is a mistake
 DIRECTORIES_KEPT: Final = 32  # of which the verdicts are remembered; every client may bring its own
@@ -26,7 +26,6 @@ SETTLED_NS: Final = 2 * 10**9  # FAT counts in 2 s, the coarsest clock of a file
 RETRIES: Final = 3
 RETRY_PAUSE_S: Final = 0.1  # a plugin writes its file in one go: what is not whole after 0.3 s is broken
 
-_NAME: Final = re.compile(r"([1-9][0-9]{0,4})\.lock")
 _Identity = tuple[int, ...]
 _Known = dict[str, tuple[_Identity, Verdict]]
 
@@ -42,23 +41,18 @@ class Scan:
     files_read: int = 0  # the others were known
 
 
-def candidate_directories(environ: Mapping[str, str], home: Path) -> list[Path]:
-    """List where plugins may write lock files for this user, the configured place first.
+def candidate_directories(environ: Mapping[str, str] | None, home: Path) -> list[LockDirectory]:
+    """List where plugins may announce IDEs to this user, each directory once, none relative; see `lock_directories`.
 
-    Both are scanned: some plugins ignore ``CLAUDE_CONFIG_DIR`` (docs/protocol.md "Lock file"). A relative
-    value is ignored, since it means another place in each terminal. The last component is not resolved:
-    whether ``ide`` is a symlink is for the scan to judge.
-
-    Args:
-        environ: the asking client's environment, not the daemon's.
-        home: the user's home directory.
+    The last component is not resolved: whether ``ide`` is a symlink is for the scan to judge.
     """
-    configured = environ.get("CLAUDE_CONFIG_DIR", "")
-    parents = [Path(configured)] if os.path.isabs(configured) else []
-    found: dict[str, Path] = {}
-    for parent in [*parents, home / ".claude"]:
+    found: dict[LockDirectory, LockDirectory] = {}
+    for directory in lock_directories(environ, os.fspath(home)):
+        if not os.path.isabs(directory.path):
+            continue
         try:
-            found.setdefault(os.path.realpath(parent), parent / "ide")
+            real = directory._replace(path=os.path.realpath(os.path.dirname(directory.path)))
+            found.setdefault(real, directory)
         except ValueError:  # NUL, or a surrogate that stands for no byte: no file can have this name
             continue
     return list(found.values())
@@ -77,9 +71,9 @@ class LockScanner:
     ) -> None:
         self._clock = clock
         self._ground = ground
-        self._known: dict[tuple[str, Ground], _Known] = {}
+        self._known: dict[tuple[LockDirectory, Ground], _Known] = {}
 
-    async def settle(self, directories: Iterable[Path]) -> Scan:
+    async def settle(self, directories: Iterable[LockDirectory]) -> Scan:
         """Scan, and again up to three times in 0.3 s while some file is being written; others run meanwhile."""
         directories = list(directories)
         scan = self.scan(directories)
@@ -90,13 +84,13 @@ class LockScanner:
             scan = self.scan(directories)
         return scan
 
-    def scan(self, directories: Iterable[Path]) -> Scan:
+    def scan(self, directories: Iterable[LockDirectory]) -> Scan:
         """Look at all lock files in `directories`; never raises for what it finds there.
 
         A missing directory is an empty one. Of two files for one port, on one side of the Windows boundary, the
         newer is admitted; the other is refused, unless it says the same.
         """
-        looks = [self._look(os.fspath(directory)) for directory in directories]
+        looks = [self._look(directory) for directory in directories]
         verdicts = [verdict for look in looks for verdict in look.verdicts]
         admitted, outdated = _one_per_port(v for v in verdicts if isinstance(v, AdmittedLock))
         return Scan(
@@ -107,8 +101,8 @@ class LockScanner:
             files_read=sum(look.files_read for look in looks),
         )
 
-    def _look(self, directory: str) -> _Look:
-        ground = self._ground(directory)
+    def _look(self, directory: LockDirectory) -> _Look:
+        ground = self._ground(directory.path)
         look = _Look(directory, ground, self._known.pop((directory, ground), {}), self._clock() - SETTLED_NS)
         look.run()
         self._known[directory, ground] = look.known
@@ -120,8 +114,9 @@ class LockScanner:
 class _Look:
     """One pass over one directory."""
 
-    def __init__(self, directory: str, ground: Ground, before: _Known, settled_ns: int) -> None:
-        self.directory = directory
+    def __init__(self, directory: LockDirectory, ground: Ground, before: _Known, settled_ns: int) -> None:
+        self.directory, self.family = directory
+        self.format = FORMATS[self.family]
         self.ground = ground
         self.before = before
         self.settled_ns = settled_ns  # what was changed after this may change again unseen
@@ -133,7 +128,7 @@ class _Look:
 
     def run(self) -> None:
         try:
-            handle = open_directory(self.directory, self.ground)
+            handle = open_directory(self.directory, self.ground, self.format.depth)
         except FileNotFoundError:
             return
         if isinstance(handle, Refused):
@@ -149,8 +144,7 @@ class _Look:
     def _verdicts(self, handle: int) -> Iterator[Verdict]:
         with os.scandir(handle) as entries:
             for entry in islice(entries, ENTRIES_MAX):
-                match = _NAME.fullmatch(entry.name)
-                if match is None or int(match[1]) > 65535:
+                if not self.format.is_name(entry.name):
                     continue
                 try:
                     yield self._verdict(handle, entry)
@@ -168,7 +162,7 @@ class _Look:
         identity, verdict = self.before.get(entry.name, ((), None))
         if verdict is None or identity != _identity(status):
             self.files_read += 1
-            status, verdict = admit(self.directory, handle, entry.name, status, self.ground)
+            status, verdict = admit(self.directory, handle, entry.name, status, self.ground, self.family)
             identity = _identity(status)
         if status.st_ctime_ns < self.settled_ns:
             self.known[entry.name] = identity, verdict

@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from pathlib import Path
 from typing import Final
@@ -41,6 +41,8 @@ class PortFacts:
     listener: Listener = Listener.NONE
     bound_beyond_loopback: bool = False  # other machines may reach it
     peers: frozenset[int] = frozenset()  # remote ports of the connections that its listener accepted
+    # Of the listening sockets: others, once another program has the port.
+    inodes: frozenset[int] = field(default=frozenset(), compare=False)
 
     @property
     def occupied(self) -> bool:
@@ -161,6 +163,7 @@ def _facts_of(sockets: list[Socket], nothing: PortFacts, me: int) -> PortFacts:
         listener=_listener(owners, me) if owners else nothing.listener,
         bound_beyond_loopback=any(not s.address.is_loopback for s in listeners),
         peers=frozenset(s.remote_port for s in sockets if s.remote_port is not None),
+        inodes=frozenset(s.inode for s in listeners),
     )
 
 

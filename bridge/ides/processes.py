@@ -23,16 +23,16 @@ GENERATIONS_MAX: Final = 64
 TERMINALS_KEPT: Final = 256
 
 
-def pid_state(pid: int, modified: float) -> Pid:
+def pid_state(pid: int | None, modified: float) -> Pid:
     """Say whether the process that wrote a lock file still runs.
 
     Args:
-        pid: from the lock file, of this machine's PID space; others are the caller's to leave out.
+        pid: from the lock file, of this machine's PID space; others are the caller's to leave out. None: it names none.
         modified: mtime of the lock file, epoch seconds. A process that started later is not its author.
 
     Source: docs/protocol.md "Lock file": the PID may be the listener's parent, and several windows share it.
     """
-    if pid <= 0:  # for `os.kill` these are groups of processes
+    if pid is None or pid <= 0:  # for `os.kill` these are groups of processes
         return Pid.UNKNOWN
     if not _ON_WINDOWS and _is_gone(pid):
         return Pid.DEAD

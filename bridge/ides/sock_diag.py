@@ -43,8 +43,8 @@ _HEADER: Final = Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, po
 _REQUEST: Final = Struct("=BBxxI48x")  # inet_diag_req_v2: family, protocol, states, no particular socket
 _ATTRIBUTE: Final = Struct("=HH")  # nlattr: length, type
 _OPERATION: Final = Struct("=BBH")  # inet_diag_bc_op: code, bytes to go on if it is true, and if it is not
-# inet_diag_msg: family, state, local port, remote port, local address, remote address, uid
-_ANSWER: Final = Struct("=BBxx2s2s16s16s24xI4x")
+# inet_diag_msg: family, state, local port, remote port, local address, remote address, uid, inode
+_ANSWER: Final = Struct("=BBxx2s2s16s16s24xII")
 _CODE: Final = Struct("=i")  # what DONE and ERROR carry: 0 or a negated errno
 
 PORTS_MAX: Final = 256
@@ -173,7 +173,7 @@ def _messages(batch: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _socket(payload: bytes) -> Socket:
-    family, state, port, remote_port, address, remote, uid = _ANSWER.unpack_from(payload)
+    family, state, port, remote_port, address, remote, uid, inode = _ANSWER.unpack_from(payload)
     length = 4 if family == socket.AF_INET else 16
     return Socket(
         address_of(address[:length]),
@@ -181,6 +181,7 @@ def _socket(payload: bytes) -> Socket:
         None if state == _LISTENS else int.from_bytes(remote_port, "big"),
         uid,
         None if state == _LISTENS else address_of(remote[:length]),
+        inode,
     )
 
 

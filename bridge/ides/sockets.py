@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Final
@@ -26,7 +26,7 @@ from bridge.core.selection import Listener
 from bridge.ides.dialing import CONNECT_S, Dialer, NobodyThere
 from bridge.ides.ports import snapshot
 from bridge.ides.relay import Relay, RelayError, Trouble
-from bridge.ides.wire import LinkFailed, Wire, WireEnded, is_set_within
+from bridge.ides.wire import Connect, LinkFailed, Wire, WireEnded, is_set_within
 
 __all__ = ["Sockets"]
 
@@ -34,6 +34,35 @@ __all__ = ["Sockets"]
 CLOSELY_S: Final = 2.4  # from one ping to the next; by then its pong must be there
 AT_LEISURE_S: Final = 30.0
 DYING_S: Final = 0.1  # a process that is killed closes its sockets one after the other, in any order
+
+
+# Each is imported when the first IDE that speaks so is dialled: who only looks at the status needs none, and aiohttp,
+# which few need, is a fifth of the daemon's memory.
+
+
+async def _websocket(lock: LockFile, connect: Connect, _: asyncio.TaskGroup) -> Wire:
+    from bridge.ides.websocket import open_websocket
+
+    return await open_websocket(lock, connect)
+
+
+async def _sse(lock: LockFile, connect: Connect, tasks: asyncio.TaskGroup) -> Wire:
+    from bridge.ides.sse import open_sse
+
+    return await open_sse(lock, connect, tasks)
+
+
+async def _streamable(lock: LockFile, connect: Connect, tasks: asyncio.TaskGroup) -> Wire:
+    from bridge.ides.streamable import open_streamable
+
+    return await open_streamable(lock, connect, tasks)
+
+
+_OPENERS: Final[Mapping[Transport, Callable[[LockFile, Connect, asyncio.TaskGroup], Awaitable[Wire]]]] = {
+    Transport.WEBSOCKET: _websocket,
+    Transport.SSE: _sse,
+    Transport.HTTP: _streamable,
+}
 
 
 class _Line:
@@ -130,6 +159,8 @@ class Sockets:
             message = jsonrpc.decode(frame)
         except ValueError:
             return  # not JSON-RPC: whoever waits for an answer has a deadline
+        if message.method == "ping" and message.is_notification:
+            return  # how companions keep connections busy; one with an id is to be answered
         self._report(line, LinkMessage(time.time(), line.lock.ide_id, message))
 
     async def _serve(self, line: _Line, wire: Wire) -> tuple[LinkState, str]:
@@ -149,14 +180,7 @@ class Sockets:
 
     async def _open(self, line: _Line) -> Wire:
         """Connect, look who is there, then send the token. Raises `LinkFailed`."""
-        connect = partial(self._connect, line)
-        if line.lock.transport is Transport.WEBSOCKET:
-            from bridge.ides.websocket import open_websocket  # who only looks at the status needs none of either
-
-            return await open_websocket(line.lock, connect)
-        from bridge.ides.sse import open_sse  # a fifth of the daemon's memory, which few need
-
-        return await open_sse(line.lock, connect, self._tasks)
+        return await _OPENERS[line.lock.transport](line.lock, partial(self._connect, line), self._tasks)
 
     async def _connect(self, line: _Line) -> socket.socket:
         """Connect to one who may be told the token. Raises `LinkFailed`."""
@@ -176,7 +200,7 @@ class Sockets:
             raise _nobody(line, nobody)
         if line.lock.transport is not Transport.WEBSOCKET:
             raise LinkFailed(
-                LinkState.UNREACHABLE, "it speaks SSE, which needs more than the one connection of a relay"
+                LinkState.UNREACHABLE, "it speaks HTTP, which needs more than the one connection of a relay"
             )
         try:
             line.relay = await self._open_relay(line.lock.port)

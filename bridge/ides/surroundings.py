@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from pathlib import Path
 from typing import Final
 
+from bridge.core.announcements import LockDirectory
 from bridge.core.reach import DOCKER_HOST, LOOPBACK, Terrain, Way, network_mode
 from bridge.ides import interop
 from bridge.ides.admission import Ground
@@ -110,10 +111,10 @@ class Surroundings:
             return True
         return way.host == self._probe.gateway() and "loopback0" not in self._probe.interfaces()
 
-    def directories(self) -> list[Path]:
-        """List where IDEs on the other side write their lock files."""
+    def directories(self) -> list[LockDirectory]:
+        """List where IDEs of the Claude family on the other side write their lock files."""
         locks = self._profile.locks
-        return [*([] if locks is None else [locks]), *map(Path, self._distros)]
+        return [*([] if locks is None else [LockDirectory(os.fspath(locks))]), *map(LockDirectory, self._distros)]
 
     def ground(self, directory: str) -> Ground:
         """Tell what a directory lies on."""

@@ -14,7 +14,6 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from bridge.core.lockfile import LockFile
@@ -22,7 +21,8 @@ from bridge.core.reach import HERE, LOOPBACK, Diagnosis, Route, Silence, Terrain
 from bridge.core.selection import Candidate, Listener, Pid
 from bridge.ides.admission import AdmittedLock, Refused
 from bridge.ides.dialing import Dialer, Silences
-from bridge.ides.locks import LockScanner, Scan
+from bridge.ides.jetbrains import NOWHERE, JetBrains
+from bridge.ides.locks import LockDirectory, LockScanner, Scan
 from bridge.ides.ports import PortFacts, callers, snapshot
 from bridge.ides.processes import ancestors, pid_state
 from bridge.ides.projects import project_of
@@ -75,31 +75,35 @@ class Look(NamedTuple):
 
 
 async def look_around(
-    directories: Iterable[Path],
+    directories: Iterable[LockDirectory],
     surroundings: Surroundings,
     scanner: LockScanner,
     dialer: Dialer,
     linked: Collection[str] = (),
+    jetbrains: JetBrains = NOWHERE,
 ) -> Look:
     """Read the lock files and look who listens for each: here in tables, elsewhere by a connection that says nothing.
 
     Args:
         directories: where lock files may be besides the Windows profile; see `locks.candidate_directories`.
         linked: ids of the IDEs that we are connected to, which need no look.
+        jetbrains: the ports where an IDE may be that writes no lock file.
     """
     terrain = await surroundings.terrain()
     scan = await scanner.settle(dict.fromkeys([*directories, *surroundings.directories()]))
     own = dialer.ports
-    known = snapshot([admitted.lock.port for admitted in scan.admitted])
+    known = snapshot([*(admitted.lock.port for admitted in scan.admitted), *jetbrains.ports])
     ports = {port: facts.without(own) for port, facts in known.items()}
+    named = {admitted.lock.port for admitted in scan.admitted if not admitted.lock.running_in_windows}
+    announced = [*scan.admitted, *jetbrains.announced(ports, named)]
     ours = frozenset(
         admitted.lock.port
-        for admitted in scan.admitted
+        for admitted in announced
         if ports[admitted.lock.port].listener is Listener.OURS and not admitted.lock.running_in_windows
     )
 
-    routes = [_route(admitted, ports[admitted.lock.port], terrain, surroundings, ours) for admitted in scan.admitted]
-    connected = callers({a.lock.port for a, route in zip(scan.admitted, routes, strict=True) if not route.here})
+    routes = [_route(admitted, ports[admitted.lock.port], terrain, surroundings, ours) for admitted in announced]
+    connected = callers({a.lock.port for a, route in zip(announced, routes, strict=True) if not route.here})
 
     async def find(admitted: AdmittedLock, route: Route) -> Found:
         lock, port = admitted.lock, ports[admitted.lock.port]
@@ -114,7 +118,7 @@ async def look_around(
             admitted, route, port, listener, terrain.diagnose(lock.port, silences or {}) if explained else None
         )
 
-    return Look(terrain, scan, list(await asyncio.gather(*map(find, scan.admitted, routes))))
+    return Look(terrain, scan, list(await asyncio.gather(*map(find, announced, routes))))
 
 
 def _route(
@@ -159,6 +163,7 @@ class Survey:
         home: the user's home directory, real and absolute; see `project_of`.
         surroundings: the machine.
         dialer: the one that our links are made with, whose connections do not make an IDE occupied.
+        jetbrains: the ports where an IDE may be that writes no lock file.
         clock: seconds, never set back.
     """
 
@@ -169,18 +174,20 @@ class Survey:
         dialer: Dialer,
         *,
         scanner: LockScanner | None = None,
+        jetbrains: JetBrains = NOWHERE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._home = home
         self._surroundings = surroundings
         self._dialer = dialer
         self._scanner = scanner or LockScanner(ground=surroundings.ground)
+        self._jetbrains = jetbrains
         self._clock = clock
         self._hidden: dict[tuple[LockFile, PathMapper | None], _Folders] = {}
 
     async def look(
         self,
-        directories: Iterable[Path],
+        directories: Iterable[LockDirectory],
         *,
         terminal_pid: int | None = None,
         linked: Collection[str] = (),
@@ -195,7 +202,8 @@ class Survey:
             terminal_pid: the process that asks; it and its ancestors decide which IDE's terminal it is in.
             linked: ids of the IDEs that we are connected to.
         """
-        seen = await look_around(directories, self._surroundings, self._scanner, self._dialer, linked)
+        machine = self._surroundings, self._scanner, self._dialer
+        seen = await look_around(directories, *machine, linked, self._jetbrains)
         sighting = Sighting(
             candidates=tuple(map(self._candidate, seen.found)),
             refused=seen.scan.refused + seen.scan.problems,

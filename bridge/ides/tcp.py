@@ -34,6 +34,7 @@ class Socket:
     remote_port: int | None
     uid: int | None  # None: the system does not say
     remote: IPv4Address | IPv6Address | None = field(default=None, compare=False)  # as far as somebody asks for it
+    inode: int = field(default=0, compare=False)  # no other socket has had it lately; 0: the system does not say
 
 
 class Report(NamedTuple):
@@ -61,7 +62,7 @@ def parse_proc_net_tcp(text: str, ports: Collection[int], *, fleeting: bool = Fa
 
     Args:
         text: all of ``/proc/net/tcp`` or ``tcp6``, heading included. Columns: slot, local address and port,
-            remote address and port, state, three that do not matter here, uid (proc_pid_net(5)).
+            remote address and port, state, three that do not matter here, uid, one more, inode (proc_pid_net(5)).
         ports: all other lines are passed over before anything in them is understood.
         fleeting: connections that are being made or closed count too.
     """
@@ -70,10 +71,11 @@ def parse_proc_net_tcp(text: str, ports: Collection[int], *, fleeting: bool = Fa
         local = line.split(None, 2)[1]
         if local[-4:] not in wanted:
             continue
-        _, _, remote, state, _, _, _, uid = line.split(None, 8)[:8]
+        _, _, remote, state, _, _, _, uid, _, inode = line.split(None, 10)[:10]
         if state in (_LISTEN, _ESTABLISHED) or (fleeting and state not in _OVER):
             remote_port = None if state == _LISTEN else int(remote[-4:], 16)
-            yield Socket(address_of(_packed(local[:-5])), int(local[-4:], 16), remote_port, int(uid))
+            address = address_of(_packed(local[:-5]))
+            yield Socket(address, int(local[-4:], 16), remote_port, int(uid), inode=int(inode))
 
 
 def _packed(digits: str) -> bytes:

@@ -102,18 +102,23 @@ async def _follow(
 
 
 def _arm(directories: Iterable[Path]) -> _Armed:
-    return dict(map(_nearest, directories))
+    found = map(_nearest, directories)
+    return {path: identity for path, identity, is_busy in found if not is_busy}
 
 
-def _nearest(directory: Path) -> tuple[str, tuple[int, int]]:
-    """Find the nearest directory upwards that exists and can be watched."""
+def _nearest(directory: Path) -> tuple[str, tuple[int, int], bool]:
+    """Find the nearest directory upwards that exists and can be watched, and whether it is everybody's.
+
+    There, as in ``/tmp``, something happens all the time: that is not listened to. A lock directory that is made in
+    it is noticed when we look anew.
+    """
     try:
         status = os.stat(directory)
     except OSError:
         return _nearest(directory.parent)
     if not stat.S_ISDIR(status.st_mode) or not os.access(directory, os.R_OK):
         return _nearest(directory.parent)
-    return os.fspath(directory), (status.st_dev, status.st_ino)
+    return os.fspath(directory), (status.st_dev, status.st_ino), bool(status.st_mode & stat.S_IWOTH)
 
 
 def silent(directories: Iterable[Path]) -> set[Path]:

@@ -1,4 +1,4 @@
-"""A wire: what carries the frames of one link, whatever its transport (`bridge.ides.websocket`, `bridge.ides.sse`).
+"""A wire: what carries the frames of one link, whatever its transport (`bridge.ides.websocket`, `sse`, `streamable`).
 
 A wire is opened over TCP connections that somebody else has made and judged (`Connect`): none dials by itself, so no
 token goes to one who was not looked at. It knows what its own transport says of an end; what an end means is for
@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from bridge.core.events import LinkState
-from bridge.core.lockfile import LockFile
+from bridge.core.lockfile import Family, LockFile
 from bridge.core.official import AUTHORIZATION, MOST_BYTES
 
 __all__ = [
@@ -89,7 +89,11 @@ class Wire(Protocol):
 
 def token_of(lock: LockFile) -> dict[str, str]:
     """Give the header with the token, if the IDE has one."""
-    return {AUTHORIZATION: lock.auth_token} if lock.auth_token is not None else {}
+    if lock.auth_token is None:
+        return {}
+    if lock.family is Family.CLAUDE:
+        return {AUTHORIZATION: lock.auth_token}
+    return {"Authorization": f"Bearer {lock.auth_token}"}
 
 
 def broken_off(why: str = "") -> LinkFailed:

@@ -4,9 +4,12 @@
 ``GET  /r/PAGE/``             the shell, which holds no data
 ``POST /r/PAGE/session``      ``{code}`` → a cookie, and ``{secret}``
 ``GET  /r/PAGE/review``       the review; with ``?after=VERSION`` when it changes, or 204 after `POLL_S`
-``POST /r/PAGE/preview``      ``{files: [text…]}`` → ``{files: [{added, removed, hunks}…]}``
+``POST /r/PAGE/preview``      ``{files: [text or null…]}`` → ``{files: [{added, removed, hunks} or null…]}``
 ``POST /r/PAGE/decision``     ``{version, accept, files, comment}`` → the review; 409 when it came late
 ============================  ==========================================================================
+
+In a preview null stands for a file that is not edited. In an acceptance it stands for one that is rejected alone, and
+null in place of all ``files`` for all as they are proposed.
 
 All but the first two need the cookie and, as ``X-Bridge-Secret``, the secret. An error is
 ``{"error": {"message", "hint"}}``, with the review when it is a 409. `guard` stands before all of this.
@@ -15,7 +18,7 @@ All but the first two need the cookie and, as ``X-Bridge-Secret``, the secret. A
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from importlib.resources import files
 from typing import Any, Final, Protocol, TypeVar
@@ -82,11 +85,12 @@ class Desk(Protocol):
         ...
 
     async def decide(
-        self, review_id: str, version: int, finals: tuple[str, ...] | None, comments: tuple[Comment, ...]
+        self, review_id: str, version: int, finals: tuple[str | None, ...] | None, comments: tuple[Comment, ...]
     ) -> Review:
         """Record the human's decision and return the record.
 
-        `finals` are the texts as the browser returned them, to be settled (`text.settle`); None rejects.
+        `finals` are the texts as the browser returned them, to be settled (`text.settle`), None for a file that is
+        rejected; None rejects all.
         `version` is the newest that the page has. Raises `Conflict` when the review has ended.
         """
         ...
@@ -101,13 +105,13 @@ class _Code(msgspec.Struct):
 
 
 class _Texts(msgspec.Struct):
-    files: list[str]
+    files: list[str | None]
 
 
 class _Decision(msgspec.Struct):
     version: int
     accept: bool
-    files: list[str] | None = None
+    files: list[str | None] | None = None
     comment: str = ""
 
 
@@ -270,7 +274,7 @@ async def _body(request: Request, kind: type[_Body], limit: int) -> _Body:
         raise BadData(f"not what was expected: {exc}") from exc
 
 
-def _check_count(review: Review, texts: list[str]) -> None:
+def _check_count(review: Review, texts: Sequence[str | None]) -> None:
     if len(texts) != len(review.files):
         raise BadData(f"{len(texts)} texts for {len(review.files)} files")
 

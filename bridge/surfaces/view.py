@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from bridge.core.hunks import diff, stats
 from bridge.core.reviews import Change, Review
+from bridge.core.summary import name_within, verdict_on
 from bridge.core.text import hidden, normalise, settle, visible
 
 __all__ = ["file_view", "preview", "review_view", "warnings"]
@@ -26,7 +27,6 @@ def review_view(review: Review, shown_in: str | None) -> dict[str, Any]:
 
     Texts are the files' own, lone surrogates included; titles, paths and names have passed `visible`.
     """
-    workspace = os.fsdecode(review.workspace)
     return {
         "id": review.id,
         "version": review.version,
@@ -36,19 +36,20 @@ def review_view(review: Review, shown_in: str | None) -> dict[str, Any]:
         "trigger": review.trigger,
         "title": visible(review.title),
         "agent": visible(review.agent),
-        "workspace": visible(workspace),
+        "workspace": visible(os.fsdecode(review.workspace)),
         "created": review.created,
         "shown_in": None if shown_in is None else visible(shown_in),
         "comments": [visible(comment.text, multiline=True) for comment in review.comments],
-        "files": [file_view(file, workspace) for file in review.files],
+        "files": [file_view(review, file) for file in review.files],
     }
 
 
-def file_view(file: Change, workspace: str) -> dict[str, Any]:
-    """One file: what was accepted if it was, else what is proposed, against what was there."""
+def file_view(review: Review, file: Change) -> dict[str, Any]:
+    """One file of a review: what was accepted if it was, else what is proposed, against what was there."""
     path = os.fsdecode(file.path)
     return {
-        "path": visible(path.removeprefix(workspace.rstrip("/") + "/")),
+        "path": visible(name_within(review.workspace, file.path)),
+        "verdict": verdict_on(review, file),
         "kind": "create" if file.base_hash is None else "modify",
         "proposed": file.proposed,
         "final": file.final,
@@ -57,9 +58,12 @@ def file_view(file: Change, workspace: str) -> dict[str, Any]:
     }
 
 
-def preview(review: Review, texts: Iterable[str]) -> list[dict[str, Any]]:
-    """Show what accepting the edited `texts` would change, in the review's order."""
-    return [_changes(file.base, settle(file.proposed, text)) for file, text in zip(review.files, texts, strict=True)]
+def preview(review: Review, texts: Iterable[str | None]) -> list[dict[str, Any] | None]:
+    """Show what accepting the edited `texts` would change, in the review's order; None for a file without an edit."""
+    return [
+        None if text is None else _changes(file.base, settle(file.proposed, text))
+        for file, text in zip(review.files, texts, strict=True)
+    ]
 
 
 def _changes(base: str, text: str) -> dict[str, Any]:

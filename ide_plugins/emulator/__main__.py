@@ -24,9 +24,9 @@ from typing import Any, Final, get_args
 from .diffs import CloseSays
 from .ide import Emulator
 from .listener import MAX_FRAME_BYTES
-from .lock import Transport, default_lock_dir
+from .lock import Transport
 from .names import HERE, FolderStyle, Names, Windows
-from .personality import PersonalityName
+from .personality import PERSONALITIES, PersonalityName
 
 COMMANDS: Final[dict[str, Callable[[Emulator, str], Awaitable[None]]]] = {
     "accept": lambda ide, _: ide.accept(),
@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         "--folder-style", choices=get_args(FolderStyle), default="windows", help="mnt: /mnt/c/… in the lock file"
     )
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDR", help="where to listen")
-    parser.add_argument("--transport", choices=get_args(Transport), default="ws", help="sse: MCP over HTTP and events")
+    parser.add_argument("--transport", choices=get_args(Transport), help="default: the plugin's")
     parser.add_argument("--lock-dir", type=Path, metavar="DIR", help="default: where agents look")
     parser.add_argument("--personality", choices=get_args(PersonalityName), default="official", help="whose plugin")
     parser.add_argument("--name", default="", help="ideName in the lock file; default: the plugin's")
@@ -82,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--human", default="never", metavar="SCRIPT", help="accept, reject, close, never, edit:TEXT")
     parser.add_argument("--fault", action="append", default=[], metavar="F", help="may be repeated")
     parser.add_argument("--close-says", choices=get_args(CloseSays), default="rejected")
+    parser.add_argument("--ide-info", action="store_true", help="Gemini's discovery file says which IDE it is")
     parser.add_argument("--no-token", action="store_true", help="a weak lock file; lets everybody in")
     parser.add_argument("--stdin", action="store_true", help="the end of stdin ends the emulator")
     return parser
@@ -114,7 +115,7 @@ def _emulator(options: argparse.Namespace) -> Emulator:
         workspace=names.real(Path.cwd(), options.workspace),
         names=names,
         host=options.host,
-        lock_dir=options.lock_dir or default_lock_dir(os.environ),
+        lock_dir=options.lock_dir or PERSONALITIES[options.personality].announcement.usual_directory(os.environ),
         port=options.port,
         transport=options.transport,
         personality=options.personality,
@@ -123,6 +124,7 @@ def _emulator(options: argparse.Namespace) -> Emulator:
         human=options.human,
         faults=options.fault,
         close_says=options.close_says,
+        ide_info=options.ide_info,
         on_event=_report,
         **weak,
     )

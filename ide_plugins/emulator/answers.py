@@ -9,6 +9,7 @@ from typing import Any, Final
 from . import rpc
 from .diffs import Diff, DiffTabs
 from .faults import Fault, Faults
+from .jetbrains import refusal
 from .personality import Personality
 from .tools import Arguments, Tool, file_not_found, text_result
 from .window import Window
@@ -47,11 +48,12 @@ class Answers:
         raise rpc.Refused(rpc.METHOD_NOT_FOUND, "Method not found")
 
     def _initialize(self, params: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "protocolVersion": self.plugin.protocol_version or params.get("protocolVersion", "2025-06-18"),
+        version = self.plugin.protocol_version or params.get("protocolVersion", "2025-06-18")
+        server = self.plugin.server or {
             "capabilities": {"tools": {"listChanged": True}},
             "serverInfo": {"name": f"Claude Code {self.name} MCP", "version": "1.0.44"},
         }
+        return {"protocolVersion": version, **server}
 
     def _call(self, client: object, request: rpc.Request) -> dict[str, Any] | None:
         name, arguments = str(request.params.get("name")), request.params.get("arguments", {})
@@ -65,12 +67,14 @@ class Answers:
         tool.check(arguments)
         if tool.run is None:
             return self._open_diff(client, request.id, arguments)
+        if (wrong := refusal(self.faults)) is not None:
+            return wrong
         if name == "openFile" and Fault.OPENFILE_LIES in self.faults:
             return text_result(f"Error opening file: {_named_file(arguments).get('path')}")
         return tool.run(self.window, self.tabs.of(client) if self.plugin.own_diffs else self.tabs, arguments)
 
     def _open_diff(self, client: object, id_: rpc.RequestId, arguments: Arguments) -> dict[str, Any] | None:
-        diff = Diff.of_call(client, id_, arguments)
+        diff = Diff.of_call(client, id_, self.plugin.proposal(arguments))
         old, new = (self.window.find(name) for name in (diff.old_file_path, diff.new_file_path))
         if old is None or new is None:
             return file_not_found(diff.old_file_path)
@@ -80,7 +84,7 @@ class Answers:
         facts = {"path": diff.new_file_path, "length": len(diff.contents), "new_file": not old.exists()}
         self.happened("diff", tab_name=diff.tab_name, **facts)
         self.opened(diff)
-        return None
+        return None if self.plugin.outcome is None else text_result()
 
 
 def _named_file(arguments: Any) -> dict[str, str]:

@@ -55,6 +55,8 @@ class DiffTabs:
     several: bool = False  # whether a new diff leaves the others open
     normalises: bool = False  # whether accepting gives LF, no BOM and a final newline
     drops_namesakes: bool = False  # whether a diff that is replaced by its namesake is never answered
+    keeps_namesakes: bool = False  # whether it is not even replaced
+    vanishing: bool = False  # whether a decided diff leaves its tab
     owner: object | None = None  # whose tabs `close_named`, `close_all` and `abandon` are about; None: everybody's
     tabs: list[Diff] = field(default_factory=list)
 
@@ -78,7 +80,7 @@ class DiffTabs:
         for old in list(self.tabs):
             if self.drops_namesakes and old.tab_name == diff.tab_name:
                 self.tabs.remove(old)
-            elif not self.several or old.tab_name == diff.tab_name:
+            elif not self.several or (old.tab_name == diff.tab_name and not self.keeps_namesakes):
                 self._close(old, "DIFF_REJECTED", old.tab_name)
         self.tabs.append(diff)
 
@@ -90,11 +92,11 @@ class DiffTabs:
         return text if text.endswith("\n") else text + "\n"
 
     def accept(self, diff: Diff, text: str | None = None) -> None:
-        """The human saves: the text as shown or, if edited, `text`. The tab stays."""
+        """The human saves: the text as shown or, if edited, `text`. The tab stays, unless it is `vanishing`."""
         self._decide(diff, "FILE_SAVED", self.shown(diff) if text is None else text)
 
     def reject(self, diff: Diff) -> None:
-        """The human rejects. The tab stays."""
+        """The human rejects. The tab stays, unless it is `vanishing`."""
         self._decide(diff, "DIFF_REJECTED", diff.tab_name)
 
     def close(self, diff: Diff) -> None:
@@ -103,6 +105,10 @@ class DiffTabs:
             self._close(diff, "DIFF_REJECTED", diff.tab_name)
         else:
             self._close(diff, "TAB_CLOSED")
+
+    def withdraw(self, diff: Diff) -> None:
+        """Close the tab of `diff` and tell nobody."""
+        self.tabs.remove(diff)
 
     def close_named(self, tab_name: str) -> bool:
         """Do what ``close_tab`` asks; no tab of that name is fine, but told."""
@@ -139,4 +145,6 @@ class DiffTabs:
         """Answer the call, unless it has its answer: the first decision wins."""
         if not diff.answer:
             diff.answer = answer
+            if self.vanishing and diff in self.tabs:
+                self.tabs.remove(diff)
             self.decided(diff)

@@ -23,6 +23,8 @@ class Fault(StrEnum):
     LOOSE_LOCK = "loose-lock"  # a lock file that everybody may read, written in place
     SURROGATE = "surrogate"  # every selection is cut inside an emoji
     OPENFILE_LIES = "openfile-lies"  # openFile reports its failure as a success
+    NO_PROJECT = "no-project"  # JetBrains: its windows are closed, the server listens on
+    TOOL_ERROR = "tool-error"  # JetBrains: every tool fails inside the IDE
     FOREIGN_ENDPOINT = "foreign-endpoint"  # SSE: sends its clients, with the token, to another server
 
 

@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 from weakref import WeakSet
 
 from . import rpc
 from .answers import Answers
-from .debts import Debts
+from .carriers import carrier
+from .debts import Debts, Notices
 from .diffs import CloseSays, Diff, DiffTabs
-from .faults import FOREIGN_ORIGIN, GARBAGE, Fault, Faults
+from .faults import GARBAGE, Fault, Faults
 from .human import Human
-from .listener import KEEP_ALIVE_S, MAX_FRAME_BYTES, OPEN_TIMEOUT_S, Client, Listener
+from .listener import OPEN_TIMEOUT_S, Client, Listener
 from .lock import LockFile, Transport
 from .names import HERE, Names
 from .personality import PERSONALITIES, PersonalityName
 from .tools import Arguments, official_tools
-from .websocket import WebSocketListener
 from .window import Position, Selection, Window
 
 __all__ = ["Emulator"]
@@ -48,10 +48,10 @@ class Emulator:
     names: Names = HERE  # what it calls its files, the workspace too
     host: str = "127.0.0.1"  # where it listens
     port: int = 0  # 0: the system chooses; the real one after entering
-    transport: Transport = "ws"
-    max_frame_bytes: int = MAX_FRAME_BYTES  # a larger message ends its sender's connection or, over SSE, gets a 413
-    keep_alive_s: float = KEEP_ALIVE_S  # over SSE, between comments
     personality: PersonalityName = "official"  # whose plugin is played; the options below may deviate from it
+    transport: Transport | Literal[""] = ""  # "": the plugin's
+    max_frame_bytes: int | None = None  # None: the plugin's; more ends the connection or, over HTTP, gets a 413
+    keep_alive_s: float | None = None  # None: the plugin's; over HTTP, between comments or pings
     token: str | None = field(default="", repr=False)  # None: lets everybody in; "": as the plugin makes it
     name: str = ""  # "": as the plugin gives it
     pid: int = field(default_factory=os.getpid)  # what the lock file says
@@ -61,6 +61,7 @@ class Emulator:
     needs_text: bool = True  # see `official_tools`
     lines: bool = False  # see `official_tools`
     several_clients: bool = False  # True: a new client leaves the old, a new diff the open one
+    ide_info: bool = False  # Gemini's discovery file says which IDE it is, as the specification wants
     editor_normalises: bool = False  # accepting gives LF, no BOM and a final newline
     on_event: Callable[[dict[str, Any]], None] = field(default=lambda _: None, repr=False)
 
@@ -72,6 +73,7 @@ class Emulator:
             raise ValueError(f"no such personality: {self.personality}")
         self._plugin = plugin = PERSONALITIES[self.personality]
         self.name = self.name or plugin.ide_name
+        self.transport = self._transport = self.transport or plugin.transport
         self.token = plugin.new_token() if self.token == "" else self.token
         self.window = Window(workspace=self.workspace, names=self.names)
         self._faults = Faults.parse(self.faults)
@@ -81,6 +83,8 @@ class Emulator:
             close_says=self.close_says,
             several=self.several_clients or plugin.several_diffs,
             drops_namesakes=plugin.drops_namesakes,
+            keeps_namesakes=plugin.keeps_namesakes,
+            vanishing=plugin.outcome is not None,
             normalises=self.editor_normalises,
         )
         self._answers = Answers(
@@ -96,17 +100,19 @@ class Emulator:
         )
         self._listener = self._choose_listener()
         self._introduced: WeakSet[Client] = WeakSet()  # by ``ide_connected``
-        self._debts = Debts(clients=self._listener.clients, send=self._send_answer, inherited=not plugin.own_diffs)
+        self._debts = self._choose_debts()
         self._running = False
         self._changed = asyncio.Event()
 
-    def _choose_listener(self) -> Listener:
-        kind: Callable[..., Listener] = partial(WebSocketListener, refuses_early=self._plugin.refuses_early)
-        if self.transport == "sse":
-            from .sse import SseListener  # here: it loads a web framework, for which nobody else shall wait
+    def _choose_debts(self) -> Debts | Notices:
+        clients, outcome = self._listener.clients, self._plugin.outcome
+        if outcome is None:
+            return Debts(clients=clients, send=self._send_answer, inherited=not self._plugin.own_diffs)
+        return Notices(clients=clients, send=self._send_answer, outcome=outcome)
 
-            foreign = Fault.FOREIGN_ENDPOINT in self._faults
-            kind = partial(SseListener, origin=FOREIGN_ORIGIN if foreign else "", keep_alive_s=self.keep_alive_s)
+    def _choose_listener(self) -> Listener:
+        keep_alive_s = self._plugin.keep_alive_s if self.keep_alive_s is None else self.keep_alive_s
+        kind = carrier(self._transport, self._plugin, self._faults, keep_alive_s=keep_alive_s, attends=self._attends)
         return kind(
             token=self.token if self._plugin.checks_token else None,
             newcomer="joins" if self.several_clients else self._plugin.newcomer,
@@ -117,7 +123,7 @@ class Emulator:
             happened=self._happened,
             silent=Fault.HANG_HANDSHAKE in self._faults,
             open_timeout_s=None if self._faults.silence else OPEN_TIMEOUT_S,
-            max_frame_bytes=self.max_frame_bytes,
+            max_frame_bytes=self.max_frame_bytes or self._plugin.max_frame_bytes,
         )
 
     async def __aenter__(self) -> Self:
@@ -210,10 +216,10 @@ class Emulator:
         await self._debts.pay()
 
     async def select(self, path: Path, text: str = "", start: Position = (0, 0)) -> None:
-        """Select `text`, which begins at `start` in `path`, and tell the clients (``selection_changed``)."""
+        """Select `text`, which begins at `start` in `path`, and tell the clients as the plugin does."""
         if Fault.SURROGATE in self._faults:
             text += "\ud83d"  # the first half of an emoji
-        self.window.selection = Selection.of_text(path, text, start)
+        self.window.select(Selection.of_text(path, text, start), time.time())
         for client in list(self._listener.clients):
             if client in self._introduced or not self._plugin.wants_introduction:
                 await self._push_selection(client)
@@ -241,7 +247,7 @@ class Emulator:
 
     @property
     def _lock(self) -> LockFile:
-        return LockFile(
+        return self._plugin.announcement(
             directory=self.lock_dir,
             port=self.port,
             pid=self.pid,
@@ -249,10 +255,13 @@ class Emulator:
             workspace_folders=(self.names.folder(self.workspace),),
             auth_token=self.token,
             in_windows=self.names.in_windows,
-            transport=self.transport,
+            transport=self._transport,
+            ide_info=self.ide_info,
         )
 
     def _write_lock(self) -> None:
+        if not self._plugin.announces:
+            return
         if Fault.HALF_LOCK in self._faults:
             self._lock.write_half()
         elif self._plugin.loose_lock or Fault.LOOSE_LOCK in self._faults:
@@ -273,10 +282,13 @@ class Emulator:
         except rpc.Refused as refused:
             await self._send_answer(client, rpc.error(request.id, refused))
             return
-        await self._debts.pay()  # the request may have opened or closed a diff
+        if self._plugin.outcome is None:
+            await self._debts.pay()  # the request may have opened or closed a diff
         if result is None:
             return
         await self._send_answer(client, rpc.result(request.id, result))
+        if self._plugin.outcome is not None:
+            await self._debts.pay()  # news comes after the answer
         if request.method == "initialize" and self._plugin.lists_changed:
             await self._listener.send(client, rpc.notification("notifications/tools/list_changed", {}))
 
@@ -287,8 +299,16 @@ class Emulator:
             if self._plugin.wants_introduction:
                 await self._push_selection(client)
 
+    async def _attends(self, client: Client) -> None:
+        """A client has begun to hear what is pushed: the first time, it is told how things stand."""
+        if client not in self._introduced:
+            self._introduced.add(client)
+            await self._push_selection(client)
+
     async def _push_selection(self, client: Client) -> None:
-        if self.window.selection is not None:
+        if self._plugin.context is not None:
+            await self._listener.send(client, rpc.notification("ide/contextUpdate", self._plugin.context(self.window)))
+        elif self.window.selection is not None:
             params = self._plugin.selection(self.window.selection.to_json(self.names))
             await self._listener.send(client, rpc.notification("selection_changed", params))
 

@@ -14,7 +14,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
-__all__ = ["KEEP_ALIVE_S", "MAX_FRAME_BYTES", "OPEN_TIMEOUT_S", "TOKEN_HEADER", "Client", "Listener", "Newcomer"]
+__all__ = [
+    "KEEP_ALIVE_S",
+    "MAX_FRAME_BYTES",
+    "OPEN_TIMEOUT_S",
+    "TOKEN_HEADER",
+    "Client",
+    "Endpoint",
+    "Listener",
+    "Newcomer",
+]
 
 Newcomer = Literal["displaces", "joins", "usurps"]  # who usurps lets the old client wait for ever
 
@@ -22,6 +31,15 @@ TOKEN_HEADER: Final = "X-Claude-Code-Ide-Authorization"
 MAX_FRAME_BYTES: Final = 64 * 1024 * 1024  # openDiff carries whole files
 OPEN_TIMEOUT_S: Final = 10.0
 KEEP_ALIVE_S: Final = 15.0  # agents in Python give a stream up that says nothing for 300 s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """How a server of streamable HTTP is spoken to."""
+
+    path: str = "/mcp"
+    hosts: tuple[str, ...] = ("localhost", "127.0.0.1")  # what it may be called, with its port
+    answers: Literal["events", "json"] = "events"  # what a request gets: a stream of one event, or plain JSON
 
 
 class Client(Protocol):

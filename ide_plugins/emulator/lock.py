@@ -12,11 +12,11 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
-__all__ = ["LockFile", "Transport", "default_lock_dir"]
+__all__ = ["GeminiFile", "LockFile", "QwenFile", "Transport", "default_lock_dir"]
 
-Transport = Literal["ws", "sse"]
+Transport = Literal["ws", "sse", "http"]
 
 PRIVATE_DIR: Final = 0o700
 PRIVATE_FILE: Final = 0o600
@@ -27,7 +27,11 @@ LOOSE_FILE: Final = 0o644
 def default_lock_dir(environ: Mapping[str, str]) -> Path:
     """Name the directory of lock files: below ``CLAUDE_CONFIG_DIR`` if that is set and not empty."""
     config_dir = environ.get("CLAUDE_CONFIG_DIR")
-    return (Path(config_dir) if config_dir else Path.home() / ".claude") / "ide"
+    return (Path(config_dir) if config_dir else _home(environ) / ".claude") / "ide"
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    return Path(environ["HOME"]) if "HOME" in environ else Path.home()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +46,14 @@ class LockFile:
     auth_token: str | None = field(repr=False)  # None: the key is left out, as weak plugins do
     in_windows: bool = False  # the key is there on Windows only, as in the official 1.0.44
     transport: Transport = "ws"
+    ide_info: bool = False  # of `GeminiFile` alone
+
+    loose_mode: ClassVar[int] = LOOSE_FILE
+
+    @classmethod
+    def usual_directory(cls, environ: Mapping[str, str]) -> Path:
+        """Name the directory where the plugin's agents look."""
+        return default_lock_dir(environ)
 
     @property
     def path(self) -> Path:
@@ -51,6 +63,10 @@ class LockFile:
     @property
     def text(self) -> str:
         """The file's content: one line of ASCII JSON, no newline."""
+        return json.dumps(self.fields(), separators=(",", ":"))
+
+    def fields(self) -> dict[str, Any]:
+        """Give what the file says."""
         fields: dict[str, Any] = {
             "pid": self.pid,
             "workspaceFolders": self.workspace_folders,
@@ -61,7 +77,7 @@ class LockFile:
             fields["runningInWindows"] = True
         if self.auth_token is not None:
             fields["authToken"] = self.auth_token
-        return json.dumps(fields, separators=(",", ":"))
+        return fields
 
     def write(self) -> None:
         """Write the file whole or not at all, mode 0600, in a directory of mode 0700."""
@@ -77,10 +93,10 @@ class LockFile:
             raise
 
     def write_loosely(self) -> None:
-        """Write in place, readable by everybody, as the official extension 1.0.44 does (observed)."""
+        """Write in place, then set the mode: the official extension 1.0.44 (observed) leaves it open to everybody."""
         self.directory.mkdir(mode=LOOSE_DIR, parents=True, exist_ok=True)
         self.path.write_text(self.text, encoding="ascii")
-        self.path.chmod(LOOSE_FILE)
+        self.path.chmod(self.loose_mode)
 
     def write_half(self) -> None:
         """Leave the file as a reader meets it in the middle of a write in place; see `complete`."""
@@ -99,3 +115,53 @@ class LockFile:
     def _make_private_directory(self) -> None:
         self.directory.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
         self.directory.chmod(PRIVATE_DIR)  # an older program may have made it looser
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompanionFile(LockFile):
+    """What the companions' files have in common: the port is in the text too, the folders are one string."""
+
+    loose_mode: ClassVar[int] = PRIVATE_FILE
+
+    def fields(self) -> dict[str, Any]:
+        """Give what the file says."""
+        separator = ";" if self.in_windows else ":"
+        return {
+            "port": self.port,
+            "workspacePath": separator.join(self.workspace_folders),
+            "authToken": self.auth_token,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeminiFile(CompanionFile):
+    """The discovery file of the Gemini CLI companion."""
+
+    @classmethod
+    def usual_directory(cls, environ: Mapping[str, str]) -> Path:
+        """Name the directory, which is below that of temporary files."""
+        return Path(environ.get("TMPDIR") or "/tmp") / "gemini" / "ide"
+
+    @property
+    def path(self) -> Path:
+        """Where the file stands."""
+        return self.directory / f"gemini-ide-server-{self.pid}-{self.port}.json"
+
+    def fields(self) -> dict[str, Any]:
+        """Give what the file says; ``ideInfo`` is in the specification, and not in the companion's files."""
+        info = {"ideInfo": {"name": "vscode", "displayName": self.ide_name}} if self.ide_info else {}
+        return CompanionFile.fields(self) | info
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QwenFile(CompanionFile):
+    """The lock file of the Qwen Code companion."""
+
+    @classmethod
+    def usual_directory(cls, environ: Mapping[str, str]) -> Path:
+        """Name the directory, which is below the home."""
+        return _home(environ) / ".qwen" / "ide"
+
+    def fields(self) -> dict[str, Any]:
+        """Give what the file says."""
+        return CompanionFile.fields(self) | {"ppid": self.pid, "ideName": self.ide_name}

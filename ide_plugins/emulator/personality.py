@@ -1,7 +1,8 @@
 """Whose plugin is played: what differs from the official extension, one row for each plugin.
 
-What their tools do otherwise is in `deviations`; all else that differs is a column here. Source: docs/protocol.md
-and the facts that it cites; claude-code-ide.el (``el``) and monet were run, claudecode.nvim was read.
+What their tools do otherwise is in `deviations`, `companions` and `jetbrains`; all else that differs is a column here.
+Source: docs/protocol.md and the facts that it cites; claude-code-ide.el (``el``) and monet were run, claudecode.nvim,
+the companions of Gemini CLI and Qwen Code and JetBrains' own server were read.
 """
 
 from __future__ import annotations
@@ -9,18 +10,23 @@ from __future__ import annotations
 import secrets
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
+from . import companions, jetbrains
+from .debts import Outcome
 from .deviations import el_selection, el_tools, monet_tools, nvim_tools
-from .listener import Newcomer
-from .tools import Tool
+from .listener import KEEP_ALIVE_S, MAX_FRAME_BYTES, Endpoint, Newcomer
+from .lock import GeminiFile, LockFile, QwenFile, Transport
+from .tools import Arguments, Tool
+from .window import Window
 
 __all__ = ["PERSONALITIES", "Personality", "PersonalityName"]
 
-PersonalityName = Literal["official", "nvim", "el", "monet"]
+PersonalityName = Literal["official", "nvim", "el", "monet", "gemini", "qwen", "jetbrains"]
 
 COMMUNITY_VERSION: Final = "2024-11-05"  # what each of them answers to whichever version
+COMPANION_BYTES: Final = 10 * 1024 * 1024
 NO_PROMPTS: Final[Mapping[str, dict[str, Any]]] = {"prompts/list": {"prompts": []}}
 
 
@@ -29,6 +35,12 @@ class Personality:
     """The traits of one plugin; by default the official VS Code extension's."""
 
     ide_name: str = "Visual Studio Code"
+    transport: Transport = "ws"
+    announcement: type[LockFile] = LockFile
+    announces: bool = True  # else there is no such file
+    endpoint: Endpoint = field(default_factory=Endpoint)  # over streamable HTTP
+    max_frame_bytes: int = MAX_FRAME_BYTES
+    keep_alive_s: float = KEEP_ALIVE_S  # over HTTP, between comments or pings
     new_token: Callable[[], str | None] = lambda: str(uuid.uuid4())
     checks_token: bool = True
     refuses_early: bool = False  # a bad token gets a 400 instead of an upgrade and 1008
@@ -39,14 +51,35 @@ class Personality:
     drops_namesakes: bool = False  # a diff that is replaced by its namesake is never answered
     own_diffs: bool = False  # a diff is its client's: nobody else closes it, and it ends when the client leaves
     refuses_dirty: bool = False  # shows no diff of a file with unsaved changes
+    keeps_namesakes: bool = False  # nor does it replace one
+    proposal: Callable[[Arguments], Arguments] = lambda arguments: arguments  # of ``openDiff``, in the official's words
+    outcome: Outcome | None = None  # None: a decision is the answer of ``openDiff``, and no news to anybody else
+    server: Mapping[str, Any] | None = None  # what ``initialize`` answers beside the version; None: the official's
     protocol_version: str | None = None  # None: the client's own
     fixed_answers: Mapping[str, dict[str, Any]] = field(default_factory=lambda: {"ping": {}})  # by method
     tools: Callable[[], dict[str, Tool]] | None = None  # None: the official ones
     selection: Callable[[dict[str, Any]], dict[str, Any]] = lambda params: params  # in ``selection_changed``
+    context: Callable[[Window], dict[str, Any]] | None = None  # told instead of selections, as ``ide/contextUpdate``
     wants_introduction: bool = False  # a client gets no selection before it has said ``ide_connected``
     lists_changed: bool = False  # says so right after ``initialize``
     pushes_diagnostics: bool = False  # ``diagnostics_changed``
 
+
+_COMPANION: Final = Personality(
+    ide_name="VS Code",
+    transport="http",
+    max_frame_bytes=COMPANION_BYTES,
+    keep_alive_s=60.0,
+    loose_lock=True,
+    newcomer="joins",
+    several_diffs=True,
+    keeps_namesakes=True,
+    proposal=companions.proposal,
+    outcome=companions.gemini_outcome,
+    server=companions.server("gemini-cli-companion-mcp-server"),
+    tools=companions.gemini_tools,
+    context=companions.context,
+)
 
 PERSONALITIES: Final[Mapping[PersonalityName, Personality]] = {
     "official": Personality(pushes_diagnostics=True),
@@ -84,5 +117,25 @@ PERSONALITIES: Final[Mapping[PersonalityName, Personality]] = {
         fixed_answers={**NO_PROMPTS, "resources/list": {"resources": []}},
         tools=monet_tools,
         wants_introduction=True,
+    ),
+    "gemini": replace(_COMPANION, announcement=GeminiFile),
+    "qwen": replace(
+        _COMPANION,
+        announcement=QwenFile,
+        endpoint=Endpoint(hosts=("localhost", "127.0.0.1", "host.docker.internal")),
+        keep_alive_s=30.0,
+        tools=companions.qwen_tools,
+        outcome=companions.qwen_outcome,
+        server=companions.server("qwen-code-companion-mcp-server"),
+    ),
+    "jetbrains": Personality(
+        ide_name="IntelliJ IDEA",
+        transport="sse",
+        announces=False,
+        endpoint=Endpoint(path="/stream"),
+        new_token=lambda: None,
+        newcomer="joins",
+        server=jetbrains.SERVER,
+        tools=jetbrains.tools,
     ),
 }

@@ -15,6 +15,7 @@ __all__ = [
     "Refused",
     "Request",
     "RequestId",
+    "answered",
     "error",
     "notification",
     "parse",
@@ -64,6 +65,13 @@ def told(frame: str | bytes) -> str | None:
     message = _object(frame)
     method = message.get("method")
     return method if isinstance(method, str) and "id" not in message else None
+
+
+def answered(frame: str) -> RequestId | None:
+    """Read the id that an answer is for; None for everything else."""
+    message = _object(frame)
+    id_ = message.get("id")
+    return id_ if isinstance(id_, int | str) and "method" not in message else None
 
 
 def _object(frame: str | bytes) -> dict[str, Any]:

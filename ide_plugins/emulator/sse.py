@@ -9,33 +9,29 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
-import uvicorn
 from sse_starlette import EventSourceResponse
-from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Message, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from starlette.types import Receive, Scope, Send
 
-from .listener import KEEP_ALIVE_S, TOKEN_HEADER, Listener
+from .listener import KEEP_ALIVE_S, TOKEN_HEADER, Client
+from .web import WebListener, is_json
 
 __all__ = ["SseClient", "SseListener"]
 
 STREAM_PATH: Final = "/sse"
 POST_PATH: Final = "/message"
 SESSION_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
-STOP_S: Final = 1  # a client that does not read to the end keeps us no longer
 
 
 class SseClient:
@@ -88,83 +84,26 @@ class SseClient:
 
 
 @dataclass(eq=False, kw_only=True)
-class SseListener(Listener):
+class SseListener(WebListener):
     """An HTTP server; every GET and every POST must show the token."""
 
     keep_alive_s: float = KEEP_ALIVE_S  # between comments
     origin: str = ""  # before the address to post to; "" is ours, and all that a client shall follow
     _sessions: dict[str, SseClient] = field(init=False, repr=False, default_factory=dict)
 
-    async def start(self, port: int) -> int:
-        """Listen."""
-        self._ended = asyncio.Event()
-        listening = socket.create_server((self.host, port))
-        port = listening.getsockname()[1]
-        self._hosts = frozenset(f"{host}:{port}" for host in ("127.0.0.1", "localhost", "[::1]", self.host))
-        self._app = Starlette(
-            routes=[
-                Route(STREAM_PATH, self._open, methods=["GET"]),
-                Route(POST_PATH, self._post, methods=["POST"]),
-            ]
-        )
-        # `Server.serve` would also take the signals and tick ten times a second.
-        self._server = uvicorn.Server(_configure(self._answer))
-        self._server.config.load()
-        self._server.lifespan = self._server.config.lifespan_class(self._server.config)
-        await self._server.startup([listening])
-        return port
+    def routes(self) -> Sequence[Route]:
+        """Open a stream, and post to it."""
+        return [Route(STREAM_PATH, self._open, methods=["GET"]), Route(POST_PATH, self._post, methods=["POST"])]
 
-    async def stop(self) -> None:
-        """End the streams."""
-        if self.silent:
-            self.cut()  # it would not even say goodbye
-        self._ended.set()
-        for client in self._sessions.values():
-            await client.close()
-        await self._server.shutdown()
-        self.cut()  # whoever did not read to the end
+    def sessions(self) -> Iterable[Client]:
+        """Give who has a stream."""
+        return self._sessions.values()
 
-    def abort(self) -> None:
-        """Stop without a word."""
-        for server in self._server.servers:
-            server.close()
-        self.cut()
-        self._ended.set()
-
-    def cut(self) -> None:
-        """Cut every connection."""
-        for transport in self._transports():
-            transport.abort()
-
-    def fall_silent(self) -> None:
-        """Neither read nor write any more."""
-        self.silent = True
-        for transport in self._transports():
-            transport.pause_reading()
-
-    def _transports(self) -> Sequence[asyncio.Transport]:
-        connections = self._server.server_state.connections
-        return [connection.transport for connection in connections if isinstance(connection, H11Protocol)]
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, unless we are silent."""
-
-        async def send_unless_silent(message: Message) -> None:
-            if self.silent:
-                await self._ended.wait()  # the connection is cut by then
-            await send(message)
-
-        if self.silent:
-            await self._ended.wait()
-            return
-        status = self._refusal(scope["method"], Headers(scope=scope))
-        app = self._app if status is None else Response(status_code=status)
-        await app(scope, receive, send_unless_silent)
-
-    def _refusal(self, method: str, headers: Headers) -> HTTPStatus | None:
-        """Tell why a caller does not even come to the routes."""
+    def refusal(self, method: str, headers: Headers) -> HTTPStatus | None:
+        """Refuse browsers, other names of ours, methods that are none, and who lacks the token."""
         hosts = headers.getlist("host")
-        if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
+        ours = {f"{host}:{self.bound_port}" for host in ("127.0.0.1", "localhost", "[::1]", self.host)}
+        if len(hosts) != 1 or hosts[0].lower() not in ours:
             return HTTPStatus.MISDIRECTED_REQUEST  # a name that somebody made resolve to us
         if "origin" in headers:
             return HTTPStatus.FORBIDDEN
@@ -198,40 +137,10 @@ class SseListener(Listener):
         client = self._sessions.get(ids[0])
         if client is None:
             return Response(status_code=HTTPStatus.NOT_FOUND)
-        kind, _, _ = request.headers.get("content-type", "").partition(";")
-        if kind.strip().lower() != "application/json":
+        if not is_json(request):
             return Response(status_code=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
-        body = await self._body(request)
+        body = await self.body(request)
         if body is None:
             return Response(status_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         # In the background: a message may end us, and the 202 shall have left before.
         return Response(status_code=HTTPStatus.ACCEPTED, background=BackgroundTask(client.take, body))
-
-    async def _body(self, request: Request) -> bytes | None:
-        """Read what is posted; None is too much, or never came whole."""
-        body = bytearray()
-        try:
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > self.max_frame_bytes:
-                    return None
-        except ClientDisconnect:
-            return None
-        return bytes(body)
-
-
-def _configure(app: Any) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        interface="asgi3",
-        http=H11Protocol,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        log_level="critical",  # a client that we cut would make it complain
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=STOP_S,
-    )

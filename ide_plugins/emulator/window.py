@@ -71,7 +71,8 @@ class Window:
     workspace: Path
     names: Names = HERE  # what the IDE calls the files, which are all by their real paths here
     documents: dict[Path, Document] = field(default_factory=dict)  # in the order of the tabs
-    selection: Selection | None = None  # its document is the active one
+    selection: Selection | None = None  # its document is the active one; set by `select`
+    visited: dict[Path, float] = field(default_factory=dict)  # when each was the active one last, the latest at the end
     dirty: set[Path] = field(default_factory=set)  # counts as open
     diagnostics: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # by URI
 
@@ -102,6 +103,12 @@ class Window:
         document = Document(path, path.read_bytes().decode("utf-8", "replace"), preview)
         self.documents[path] = document
         return document
+
+    def select(self, selection: Selection, now: float) -> None:
+        """Make `selection` the current one at `now`, in seconds of the clock."""
+        self.selection = selection
+        self.visited.pop(selection.path, None)
+        self.visited[selection.path] = now
 
     def is_open(self, path: Path | str) -> bool:
         """Whether an editor holds `path`."""

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
+from bridge.client import Client
 from tests.browser.conftest import Watched
 from tests.e2e.conftest import ide, running, started, workspace
 from tests.e2e.support import PATIENCE_S, ROOT, Ide, Running, daemon_about, kill_daemon, until
@@ -85,6 +86,25 @@ async def test_an_edit_on_the_page_is_what_is_written(file: Path, page: Page) ->
         assert await terminal.end() == 0
     assert "accepted_with_edits" in terminal.screen
     assert file.read_bytes() == b"\xef\xbb\xbfone\r\nTWO!\r\nthree"  # BOM, CRLF and no final newline, as proposed
+
+
+@pytest.mark.usefixtures("started")
+async def test_of_several_files_one_is_rejected_and_the_others_are_written(file: Path, page: Page) -> None:
+    texts = {"f.txt": PROPOSED, "other.txt": "hello\n", "new.txt": "not so\n"}
+    with Client(cwd=str(file.parent)) as client:
+        review = client.propose_files({"path": name, "proposed": text} for name, text in texts.items())
+    command = [sys.executable, "-m", "bridge", "review"]
+    with Terminal([*command, "open", review], cwd=file.parent) as terminal:
+        await page.goto(await link(terminal))
+    with Terminal([*command, "wait", review], cwd=file.parent) as terminal:
+        await page.get_by_role("button", name="Reject file new.txt").click()
+        await page.get_by_role("button", name="Accept 2 of 3").click()
+        assert await terminal.end() == 0
+    assert "partially_accepted\n" in terminal.screen
+    with Terminal([*command, "apply", review], cwd=file.parent) as terminal:
+        assert await terminal.end() == 0
+    written = {name: (file.parent / name).read_text(encoding="utf-8") for name in texts}
+    assert written == texts | {"new.txt": PROPOSED}  # what was there before
 
 
 async def test_the_page_takes_over_when_the_ide_is_killed(file: Path, page: Page, ide: Callable[..., Ide]) -> None:

@@ -42,7 +42,8 @@ def test_it_has_what_explains_a_fault(workspace: Path, home: Path, file: Path, i
     assert json.loads(found["terminal"])["CLAUDE_CODE_SSE_PORT"] == str(window.port)
     assert json.loads(found["status"])["ides"][0]["port"] == window.port
     assert {finding["check"] for finding in json.loads(found["doctor"])} >= {"daemon", "ide"}
-    (lock,) = json.loads(found["lock files"])
+    lock, *absent = json.loads(found["lock files"])
+    assert [Path(one["path"]).parts[-2:] for one in absent] == [(".qwen", "ide"), ("gemini", "ide")]
     assert (lock["path"], lock["ours"]) == (f"~/.claude/ide/{window.port}.lock", True)
     assert lock["says"]["workspaceFolders"] == ["~/work"]
     assert json.loads(found["reviews"])["counts"] == {"proposed: None": 1}
@@ -68,7 +69,7 @@ def test_no_lock_file_keeps_it_from_being_made(workspace: Path, home: Path, cont
     os.mkfifo(directory / "2.lock")
     (directory / "3.lock").symlink_to("nowhere")
     found = json.loads(parts(bridge("bugreport", cwd=workspace).stdout)["lock files"])
-    assert [Path(lock["path"]).name for lock in found] == ["1.lock", "2.lock", "3.lock"]
+    assert [Path(lock["path"]).name for lock in found] == ["1.lock", "2.lock", "3.lock", "ide", "ide"]
 
 
 # ---- what is private

@@ -126,6 +126,8 @@ CASES = [
     Case("bridge diff f.txt f", {"f.txt"}),
     Case("bridge use au", {"auto"}),
     Case("bridge shell-hook f", {"fish"}),
+    Case("bridge install claude co", {"codex", "copilot"}),
+    Case("bridge uninstall --only h", {"hook"}),
     Case("bridge nonsense ", set()),
 ]
 

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from bridge.cli.diagnostics import read
-from bridge.errors import Unavailable
 from tests.e2e.support import Ide, bridge
 
 pytestmark = pytest.mark.usefixtures("started")  # whatever starts a daemon, it is ended
@@ -23,59 +21,6 @@ def problem(
 ) -> dict[str, Any]:
     at = {"line": line, "character": character}
     return {"message": message, "severity": severity, "range": {"start": at, "end": at}, **more}
-
-
-def result(*values: Any, **more: Any) -> dict[str, Any]:
-    texts = [value if isinstance(value, str) else json.dumps(value) for value in values]
-    return {"content": [{"type": "text", "text": text} for text in texts], **more}
-
-
-def fact(path: str = "/w/a b.py", **more: Any) -> dict[str, Any]:
-    usual = {"path": path, "line": 3, "column": 5, "severity": "error", "message": "m", "source": None, "code": None}
-    return {**usual, **more}
-
-
-ANSWERS: list[tuple[Any, list[dict[str, Any]]]] = [
-    (result([{"uri": "file:///w/a%20b.py", "diagnostics": [problem()]}]), [fact()]),
-    (result([{"uri": "file:///e%3A/x", "diagnostics": [problem()]}]), [fact("E:\\x")]),
-    (result([{"uri": "untitled:U-1", "diagnostics": [problem()]}]), [fact("untitled:U-1")]),
-    (
-        result([{"uri": "vscode-remote://wsl%2Bdebian/x", "diagnostics": [problem()]}]),
-        [fact("vscode-remote://wsl%2Bdebian/x")],
-    ),
-    (
-        result([{"uri": "file:///a", "diagnostics": [problem(source="ts", code={"value": 7, "target": "https://x"})]}]),
-        [fact("/a", source="ts", code=7)],
-    ),
-    (
-        result([{"uri": "file:///a", "diagnostics": [{"range": [], "severity": 4}, {"severity": "Information"}, "x"]}]),
-        [
-            fact("/a", line=None, column=None, severity="hint", message=""),
-            fact("/a", line=None, column=None, severity="info", message=""),
-        ],
-    ),
-    (  # Neovim: one text for each, which counts from 1
-        result(
-            {"filePath": "/a", "line": 3, "character": 5, "severity": 2, "message": "m", "source": "lua"},
-            {"filePath": "/b", "severity": "odd", "message": "m"},
-        ),
-        [fact("/a", severity="warning", source="lua"), fact("/b", line=None, column=None)],
-    ),
-    (result("no JSON", "[" * 100_000, 5, {"uri": "file:///a"}, [5, {"uri": 5}, {"uri": "file:///a"}]), []),
-    ({"content": [5, {"text": 5}]}, []),
-    ({"content": 5}, []),
-    (5, []),
-]
-
-
-@pytest.mark.parametrize(("answer", "problems"), ANSWERS, ids=lambda value: str(value)[:40])
-def test_every_shape_of_an_answer_is_read(answer: Any, problems: list[dict[str, Any]]) -> None:
-    assert read(answer) == problems
-
-
-def test_an_answer_that_is_an_error_is_told() -> None:
-    with pytest.raises(Unavailable, match="the IDE could not do it: no such file"):
-        read(result("no such file", isError=True))
 
 
 def tell(window: Ide, path: str, *problems: dict[str, Any]) -> None:

@@ -44,7 +44,7 @@ _FLOOR = """
 import __future__, _socket, argparse, collections.abc, json, runpy, struct, sys, zlib
 formatter = lambda prog: argparse.HelpFormatter(prog, width=100)  # without a width it looks for the terminal's
 argparse.ArgumentParser(formatter_class=formatter).add_argument("--json", help="argparse needs its formatter for this")
-print(*sys.modules, file=sys.stderr)
+print(*sys.modules, sep="\\n", file=sys.stderr)
 """
 
 
@@ -58,11 +58,11 @@ def daemon(home: Path) -> object:
 
 
 def _modules(script: str, *words: str) -> set[str]:
-    """Run a script and give what it loaded; it prints that on stderr."""
+    """Run a script and give what it loaded; it prints that on stderr, a line each, like the command itself."""
     done = subprocess.run(
         [sys.executable, "-c", script, *words], capture_output=True, text=True, timeout=PATIENCE_S, check=True
     )
-    return set(done.stderr.split())
+    return {line for line in done.stderr.splitlines() if " " not in line}
 
 
 @pytest.mark.usefixtures("daemon")
@@ -79,6 +79,15 @@ def test_a_prompt_pays_for_no_more() -> None:
     loaded = _modules(_DUMP, "shell-hook", "bash")
     ours = {name for name in loaded if name.partition(".")[0] in ("bridge", "pathconv")}
     assert ours <= OURS - {"bridge.cli.status"} | {"bridge.cli.shell_hook"}
+    assert loaded - ours - _modules(_FLOOR) == set()
+
+
+@pytest.mark.usefixtures("daemon")
+def test_a_hook_pays_for_no_more() -> None:
+    """It stays out here, for nothing is on its stdin; what leads to the page or speaks for the daemon comes later."""
+    loaded = _modules(_DUMP, "hook", "claude")
+    ours = {name for name in loaded if name.partition(".")[0] in ("bridge", "pathconv")}
+    assert ours <= OURS - {"bridge.cli.status"} | {"bridge.cli.hook"}
     assert loaded - ours - _modules(_FLOOR) == set()
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from bridge.cli import selection
-from bridge.cli.selection import read
 from bridge.errors import Unavailable
 from tests.e2e.support import Ide, bridge
 
@@ -21,27 +20,6 @@ StartIde = Callable[..., Ide]
 
 def result(value: Any, **more: Any) -> dict[str, Any]:
     return {"content": [{"type": "text", "text": json.dumps(value)}], **more}
-
-
-BOUNDS = {"start": {"line": 2, "character": 0}, "end": {"line": 3, "character": 7}}
-ANSWERS: list[tuple[Any, dict[str, Any] | None]] = [
-    (
-        result({"success": True, "text": "x", "filePath": "/a", "selection": BOUNDS}),
-        {"path": "/a", "line": 3, "column": 1, "end_line": 4, "end_column": 8, "text": "x"},
-    ),
-    (
-        result({"filePath": "/a", "text": 5, "selection": {"start": {"line": True}, "end": 5}}),
-        {"path": "/a", "line": None, "column": None, "end_line": None, "end_column": None, "text": ""},
-    ),
-    (result({"success": False, "message": "No active editor found"}), None),
-    (result([5]), None),
-    ({}, None),
-]
-
-
-@pytest.mark.parametrize(("answer", "read_as"), ANSWERS)
-def test_every_shape_of_an_answer_is_read(answer: Any, read_as: dict[str, Any] | None) -> None:
-    assert read(answer) == read_as
 
 
 class FakeClient:

@@ -3,6 +3,7 @@ from typing import NamedTuple
 import pytest
 
 from bridge.core.attaching import port_for_agents
+from bridge.core.lockfile import Family as Lock
 from bridge.core.ranking import Candidate, Listener, Pid, Place
 from bridge.core.terminal import Family, Group, Terminal
 from tests.core.candidates import ide
@@ -35,6 +36,8 @@ CASES = [
     ),
     Case("what the user named goes before all", TWO, 4002, Terminal(port=4001), "cursor"),
     Case("and is that or none", TWO, None, Terminal(port=4001), "pycharm"),
+    Case("a companion is of another family", [ide(4001, family=Lock.GEMINI, ancestor=True)], None, Terminal(port=4001)),
+    Case("also where it is named", [ide(4001, family=Lock.QWEN)], None, Terminal(), "4001"),
     Case("no name is none", TWO, 4001, Terminal(port=4001), " "),
     *(
         Case(f"a listener that is {listener} is none", [ide(4001, listener=listener)], None, Terminal(port=4001))

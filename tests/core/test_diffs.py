@@ -120,17 +120,15 @@ def test_an_acceptance_ends_the_review_and_nothing_is_left_to_close(story: Playb
     assert story.router.links.dropped == 1
 
 
-def test_a_rejection_may_have_been_a_closed_tab(story: Playbook, in_ide: Review) -> None:
-    story >> tells("diffRejected") << UNWATCH << Save(rejected(in_ide))
+@pytest.mark.parametrize("what", ["diffRejected", "diffClosed"])
+def test_a_rejection_may_have_been_a_closed_tab(story: Playbook, in_ide: Review, what: str) -> None:
+    story >> tells(what, "new\n") << UNWATCH << Save(rejected(in_ide))
 
 
-@pytest.mark.parametrize(
-    ("what", "why"),
-    [("diffClosed", f"its tab in {NAME} was closed"), ("diffAccepted", f"{NAME} did not say which text was accepted")],
-)
-def test_what_is_no_decision_sends_the_review_to_the_page(story: Playbook, in_ide: Review, what: str, why: str) -> None:
+def test_an_acceptance_without_its_text_is_no_decision(story: Playbook, in_ide: Review) -> None:
     back = unshown(in_ide, surface=Surface.PAGE)
-    story >> tells(what) << UNWATCH << Save(back) << tell("page", reason=why)
+    story >> tells("diffAccepted") << UNWATCH << Save(back)
+    story << tell("page", reason=f"{NAME} did not say which text was accepted")
 
 
 @pytest.mark.parametrize(
@@ -265,7 +263,7 @@ def test_the_end_of_a_review_that_is_not_shown_there_any_more_closes_no_other_di
     story: Playbook, in_ide: Review
 ) -> None:
     on_page = unshown(in_ide, surface=Surface.PAGE)
-    story.quietly(tells("diffClosed"), saved(on_page))
+    story.quietly(tells("diffAccepted"), saved(on_page))
     other = shown(proposed(story, GEMINI, id_="r2", proposed="newer\n"), 5)
     story.quietly(saved(other))
     end = cancelled(on_page)
@@ -291,7 +289,7 @@ def test_a_newer_proposal_takes_the_diff_s_place(story: Playbook, in_ide: Review
 
 
 def test_a_diff_that_went_to_the_page_and_back_is_a_new_one(story: Playbook, in_ide: Review) -> None:
-    story.quietly(tells("diffClosed"))
+    story.quietly(tells("diffAccepted"))
     back = unshown(in_ide, surface=Surface.PAGE)
     again = shown(unshown(back, surface=Surface.AUTO), 5)
     story >> asks(Reopen(review_id="r1", surface=Surface.AUTO), 5, scene=scene(GEMINI))

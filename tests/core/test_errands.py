@@ -106,7 +106,7 @@ def test_what_only_its_list_of_tools_shows_sends_the_errand_to_the_next(story: P
 
 
 def test_a_choice_is_remembered_for_what_was_asked(story: Playbook) -> None:
-    world = scene(replace(GEMINI, modified=2000.0), CODE)
+    world = scene(replace(GEMINI, ancestor=True), CODE)
     for tool, chosen in [("getDiagnostics", CODE), ("getOpenEditors", GEMINI), ("", GEMINI)] * 2:
         found = story.router.links.choose(world, 1000.0, tool).chosen
         assert found is not None

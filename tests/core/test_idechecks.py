@@ -9,7 +9,7 @@ import pytest
 
 from bridge.core.events import LinkState
 from bridge.core.idechecks import Announced, Distrusted, IdeFacts, examine
-from bridge.core.lockfile import LockFile
+from bridge.core.lockfile import Family, LockFile
 from bridge.core.reach import Diagnosis, Mode, Terrain
 from bridge.core.selection import Listener, Pid
 from pathconv import Env, Facts, Mount, PathMapper
@@ -36,6 +36,18 @@ def gone(port: int = 4001, pid: Pid = Pid.DEAD) -> Announced:
 
 def published(*folders: str, **facts: Any) -> Announced:
     return ide(4009, name="bridge", folders=folders, **facts)
+
+
+def unannounced(**facts: Any) -> Announced:
+    lock = ide(64342, name="JetBrains IDE", folders=()).lock.model_copy(
+        update={"family": Family.JETBRAINS, "pid": None}
+    )
+    return replace(ide(pid=Pid.UNKNOWN, path="", **facts), lock=lock)
+
+
+def companion(*folders: str) -> Announced:
+    shown = ide(4002, folders=folders or ("/w",))
+    return replace(shown, lock=shown.lock.model_copy(update={"family": Family.GEMINI}))
 
 
 def in_windows(listener: Listener, **facts: Any) -> Announced:
@@ -101,6 +113,7 @@ FINE: list[tuple[dict[str, Any], str, str]] = [
     ({"announced": (ide(), published("/nowhere"))}, "published", "agents find"),  # as bridge run has it
     ({"announced": (ide(folders=("/w/ab",)), published("/"))}, "published", "agents find"),  # that is another folder
     ({"announced": (ide(), ide(4002))}, "ide", "Visual Studio Code on port 4002"),  # not for us to mend
+    ({"announced": (companion(), published("/"))}, "published", "agents find"),  # no agent of ours reads its file
     ({"announced": (ide(), published("/")), "directory": None}, "published", "agents find"),
     (
         {"announced": (ide(), published("/")), "environ": {"CLAUDE_CODE_SSE_PORT": "4001"}},  # says which
@@ -108,6 +121,7 @@ FINE: list[tuple[dict[str, Any], str, str]] = [
         "agents find",
     ),
     ({"environ": {"CLAUDE_CODE_SSE_PORT": "4009"}, "announced": (published("/x"),)}, "published", "agents find"),
+    ({"announced": (unannounced(),), "jetbrains": (64342, 64343)}, "ide", "JetBrains IDE on port 64342: listens"),
     ({"environ": {"http_proxy": "http://p", "no_proxy": "x, 127.0.0.1"}}, "browser", "can be opened"),
     ({"environ": {"ALL_PROXY": "http://p", "NO_PROXY": "*"}}, "browser", "can be opened"),
     ({"environ": {"https_proxy": "http://p", "http_proxy": ""}}, "browser", "can be opened"),
@@ -143,6 +157,31 @@ TROUBLES: list[tuple[dict[str, Any], str, str, str]] = [
         f"restart the IDE, or: rm {LOCK}",
     ),
     ({"announced": (ide(state="refused"),)}, "ide", "refuses the token", "restart the IDE"),
+    (
+        {"announced": (unannounced(listener=Listener.FOREIGN),)},
+        "ide",
+        "JetBrains IDE on port 64342: its port belongs to another user, so it is let alone",
+        "in jetbrains_mcp, leave out 64342",
+    ),
+    (
+        {"announced": (unannounced(state="port taken", detail="it answered HTTP 404"),)},
+        "ide",
+        "JetBrains IDE on port 64342: another program listens there (it answered HTTP 404)",
+        "in jetbrains_mcp, leave out 64342",
+    ),
+    (
+        {"announced": (unannounced(state="refused", detail="HTTP 401"),)},
+        "ide",
+        "JetBrains IDE on port 64342: wants a token, so it is not for us (HTTP 401)",
+        "in jetbrains_mcp, leave out 64342",
+    ),
+    ({"announced": (unannounced(listener=Listener.UNKNOWN),)}, "ide", "does not tell", "sudo lsof -nP -iTCP:64342"),
+    (
+        {"jetbrains": (64342, 64343)},
+        "jetbrains",
+        "jetbrains_mcp is on, but nobody listens on 64342, 64343",
+        "in the IDE, Settings | Tools | MCP Server: enable it; where its port is another: jetbrains_mcp = [PORT]",
+    ),
     ({"announced": (ide(state="slot lost"),)}, "ide", "only place", "to take it back: bridge open --ide 4001 FILE"),
     (
         {"announced": (ide(exposed=True),)},
@@ -224,6 +263,12 @@ TROUBLES: list[tuple[dict[str, Any], str, str, str]] = [
         "terminal",
         "CLAUDE_CODE_SSE_PORT is 4002, where no IDE listens",
         "unset CLAUDE_CODE_SSE_PORT",
+    ),
+    (
+        {"environ": {"QWEN_CODE_IDE_SERVER_PORT": "4002"}},
+        "terminal",
+        "QWEN_CODE_IDE_SERVER_PORT is 4002, where no IDE listens",
+        "unset QWEN_CODE_IDE_SERVER_PORT",
     ),
     ({"environ": {"CLAUDE_CODE_SSE_PORT": "x"}}, "terminal", "holds no port number", "unset CLAUDE_CODE_SSE_PORT"),
     (

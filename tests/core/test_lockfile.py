@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bridge.core import lockfile
+from bridge.core import strictjson
 from bridge.core.lockfile import MAX_BYTES, IncompleteLockFile, LockFile, Transport
 from bridge.errors import LockFileError
 
@@ -95,6 +95,7 @@ WRONG_MEMBER: list[tuple[dict[str, Any], str]] = [
     ({"workspaceFolders": ["/x"] * 65}, "workspaceFolders: not a list of at most 64 paths"),
     ({"ideName": 7}, "ideName: not a string"),
     ({"transport": "pipe"}, "transport: unknown transport"),
+    ({"transport": "http"}, "transport: unknown transport"),  # companions speak it, and no agent of this family
     ({"transport": 1}, "transport: unknown transport"),
     ({"authToken": 7}, "authToken: not printable ASCII without spaces"),
     ({"authToken": "two words"}, "authToken: not printable ASCII without spaces"),
@@ -261,5 +262,5 @@ def test_what_need_not_be_checked_is_within_the_limits(value: Any, ascii_only: b
         read = json.loads(data.decode())
     except UnicodeDecodeError:
         return  # is refused before anything is checked
-    if not lockfile._may_exceed(data):
-        lockfile._check(read)
+    if not strictjson._may_exceed(data):
+        strictjson._check(read)

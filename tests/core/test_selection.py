@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bridge.core.lockfile import Family
 from bridge.core.ranking import Candidate, Listener, Pid, Place
 from bridge.core.selection import Pinned, Selection, no_ide, select, why_none
 from bridge.core.terminal import Group, Terminal
@@ -22,7 +23,13 @@ NO_FILE = Place(directory="/v/lib/src")
 WORKTREE = frozenset({"/w/app/.git"})
 VSCODE = Terminal(group=Group.VSCODE)
 
+JEDITERM = Terminal(group=Group.JETBRAINS)
+
 CHOSEN, NEXT, NO = "chosen", "next", "no"
+
+
+def jetbrains(port: int, name: str = "JetBrains IDE", **facts: Any) -> Candidate:
+    return ide(port, name=name, family=Family.JETBRAINS, **facts)
 
 
 class Story(NamedTuple):
@@ -35,6 +42,8 @@ class Story(NamedTuple):
 
 
 NO_MATCH = "its workspace /x holds neither the file nor the working directory"
+
+ASKED_LAST = "it announces no folder, so it is asked only where no other IDE has the file or the directory"
 
 TIERS = [
     Story("there is no IDE", [], []),
@@ -134,6 +143,46 @@ TIERS = [
         "its folders have no name on this side",
         [ide(4001, "Z:\\app", folders=())],
         [(4001, NO, "none of its folders exists here")],
+    ),
+    Story(
+        "nobody else has anything to do with it: one that says nothing of its folders is asked",
+        [jetbrains(4001), ide(4002, "/x"), ide(4003, "/w", listener=Listener.NONE)],
+        [
+            (4001, CHOSEN, "it announces no folder, and is asked whether what is asked about is its own"),
+            (4002, NO, NO_MATCH),
+            (4003, NO, "nothing listens on port 4003"),
+        ],
+        terminal=VSCODE,
+    ),
+    Story(
+        "of two that are asked one may be the terminal's: there every product says the same",
+        [jetbrains(4001), jetbrains(4002, name="JetBrains PyCharm"), ide(4003, "/x")],
+        [
+            (4001, CHOSEN, "the terminal is of its kind; lowest port of 2"),
+            (4002, NEXT, "JetBrains IDE on port 4001 has the lower port"),
+            (4003, NO, NO_MATCH),
+        ],
+        terminal=JEDITERM,
+    ),
+    Story(
+        "whoever has the working directory goes before those that are asked, even in their terminal",
+        [jetbrains(4001), ide(4002, "/v/lib")],
+        [(4002, CHOSEN, "its folder /v/lib holds the working directory"), (4001, NO, ASKED_LAST)],
+        terminal=JEDITERM,
+    ),
+    Story(
+        "the terminal's own IDE goes before those that are asked",
+        [jetbrains(4001), ide(4002, "/x")],
+        [(4002, CHOSEN, "the terminal's port variable names it"), (4001, NO, ASKED_LAST)],
+        terminal=Terminal(port=4002),
+    ),
+    Story(
+        "one that is asked has said no",
+        [jetbrains(4001, foreign="no"), jetbrains(4002)],
+        [
+            (4002, CHOSEN, "it announces no folder, and is asked whether what is asked about is its own"),
+            (4001, NO, "no"),
+        ],
     ),
 ]
 
@@ -269,6 +318,30 @@ RANKING = [
         ],
     ),
     Story(
+        "one window announces itself by three plugins: the one that can do the most goes before the last focus",
+        [
+            ide(4003, "/w/app", family=Family.QWEN, last_focus=1.0),
+            ide(4002, "/w/app", family=Family.GEMINI, last_focus=2.0),
+            ide(4001, "/w/app"),
+        ],
+        [
+            (4001, CHOSEN, "its folder /w/app holds the file; its plugin can do the most of 3"),
+            (4002, NEXT, f"the plugin of {BEST} can do more"),
+            (4003, NEXT, f"the plugin of {BEST} can do more"),
+        ],
+    ),
+    Story(
+        "the longer folder goes before what a plugin can do",
+        [ide(4001, "/w/app", family=Family.QWEN), ide(4002, "/w")],
+        [(4001, CHOSEN, "its folder /w/app holds the file"), (4002, NEXT, f"less specific than {BEST}")],
+    ),
+    Story(
+        "a companion's port variable says as much as that of the Claude family",
+        [ide(4001, "/x", family=Family.GEMINI), ide(4002, "/x")],
+        [(4001, CHOSEN, "the terminal's port variable names it"), (4002, NO, NO_MATCH)],
+        terminal=Terminal(port=4009, companions=frozenset({4001})),
+    ),
+    Story(
         "the last focus goes before the newest lock",
         [
             ide(4003, "/w/app", modified=9.0),
@@ -313,6 +386,18 @@ TWO = [ide(4001, "/w/app"), ide(4002, "/x", name="Cursor")]
 CURSOR = [(4002, CHOSEN, "named by you"), (4001, NO, "you named another IDE")]
 
 NAMED = [
+    *(
+        Story(
+            f"{named!r} names whose companion announces it",
+            [ide(4001, "/w/app"), ide(4002, "/x", family=Family.QWEN), ide(4003, "/x", family=Family.GEMINI)],
+            [
+                (port, CHOSEN, "named by you"),
+                *((other, NO, "you named another IDE") for other in (4001, 4002, 4003) if other != port),
+            ],
+            asked={"named": named},
+        )
+        for named, port in (("qwen", 4002), ("Gemini", 4003))
+    ),
     *(
         Story(f"{named!r} names Cursor", TWO, CURSOR, asked={"named": named})
         for named in ("Cursor", "cursor", "CUR", " cursor ", "4002", "cursor.exe")

@@ -54,7 +54,7 @@ UNDECIDED = [
 
 def test_an_ide_that_shows_no_diffs_is_passed_over_once_that_is_known(story: Playbook) -> None:
     """The companion lists no closeDiff: neither does its own agent show diffs then."""
-    proposed(story, GEMINI, IDEA)
+    proposed(story, replace(GEMINI, ancestor=True), IDEA)
     story.quietly(opened(GEMINI), answers(1, candidate=GEMINI))
     story >> answers(2, tools("openDiff"), candidate=GEMINI) << dials(IDEA)
     assert story.router.links.lacking(GEMINI)[1] == "it shows no diffs"

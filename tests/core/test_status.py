@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from bridge.core.events import LinkState
+from bridge.core.lockfile import Family
 from bridge.core.ranking import Pid
 from bridge.core.reach import Diagnosis, Mode, Route, Terrain
 from bridge.core.reviews import Outcome, Trigger, decide
@@ -18,10 +19,10 @@ NOW = 10_000.0
 
 def row(*, chosen: bool = True, state: LinkState = LinkState.LIVE, detail: str = "", **facts: Any) -> Ide:
     name = facts.pop("name", "Visual Studio Code")
-    folders = facts.pop("folders", ("/w",))
+    folders, lacks = facts.pop("folders", ("/w",)), facts.pop("lacks", ())
     candidate = ide(4001, *folders, name=name, token="never-shown", **{"modified": NOW - 5.0, **facts})
     verdict = Verdict(candidate=candidate, chosen=chosen, usable=chosen, reason="its folder /w holds the file")
-    return ide_row(verdict, state, detail)
+    return ide_row(verdict, state, detail, lacks)
 
 
 def status(*ides: Ide, reviews: tuple[ReviewRow, ...] = (), **more: Any) -> Status:
@@ -35,6 +36,7 @@ def status(*ides: Ide, reviews: tuple[ReviewRow, ...] = (), **more: Any) -> Stat
             "log": "/log",
             "capabilities": [],
             "page": False,
+            "mcp_http": None,
         },
         "machine": machine_row(Terrain()),
         "directory": "/w",
@@ -42,6 +44,7 @@ def status(*ides: Ide, reviews: tuple[ReviewRow, ...] = (), **more: Any) -> Stat
         "ides": list(ides),
         "reviews": list(reviews),
         "published": [],
+        "stayed_out": [],
         "counters": {},
         "ignored": [],
         "warnings": [],
@@ -64,6 +67,16 @@ def test_one_glance_tells_which_ide_is_chosen_and_why() -> None:
         "    chosen: its folder /w holds the file; last focus unknown, its lock file is from 5 s ago",
         "○ Neovim  4001  listening  (no folder)",
         "    not chosen: its folder /w holds the file; last focus unknown, its lock file is from 5 s ago",
+    ]
+
+
+def test_of_one_that_announces_itself_nowhere_only_its_port_was_seen() -> None:
+    unannounced = row(name="JetBrains IDE", family=Family.JETBRAINS, folders=(), lacks=("it shows no diffs",))
+    assert unannounced["focus_known_from"] == "port"
+    assert lines(unannounced) == [
+        "● JetBrains IDE  4001  live  (no folder)",
+        "    chosen: its folder /w holds the file; last focus unknown, first seen 5 s ago",
+        "    it shows no diffs",
     ]
 
 
@@ -115,6 +128,14 @@ PUBLISHED = [
 def test_where_the_bridge_is_an_ide_itself_is_told(facts: dict[str, Any], said: str) -> None:
     one = {"port": 5001, "transport": "ws", "lock": "/l/5001.lock", **facts}
     assert f"an IDE for {said} connected" in lines(row(), published=[one])
+
+
+def test_a_hook_that_stayed_out_lately_is_told() -> None:
+    one = {"agent": "Claude Code", "reason": "the user is not asked in mode plan", "at": 940.0}
+    told = [line for line in lines(row(), stayed_out=[one]) if "stayed out" in line]
+    assert len(told) == 1
+    assert told[0].startswith("the hook of Claude Code stayed out ")
+    assert told[0].endswith("ago: the user is not asked in mode plan")
 
 
 REVIEWS: list[tuple[str | None, str | None, str]] = [

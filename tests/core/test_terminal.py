@@ -170,6 +170,12 @@ ENVIRONMENTS: list[tuple[dict[str, str], Terminal]] = [
     ({"STY": "1.pts-0.host", "TERM_PROGRAM": "vscode"}, Terminal(multiplexer="screen", group=Group.VSCODE)),
     ({"TMUX": "x", "STY": "y"}, Terminal(multiplexer="tmux")),
     ({"CLAUDE_CODE_SSE_PORT": "31439"}, Terminal(port=31439)),
+    ({"GEMINI_CLI_IDE_SERVER_PORT": "31440"}, Terminal(companions=frozenset({31440}))),
+    (
+        {"GEMINI_CLI_IDE_SERVER_PORT": "31440", "QWEN_CODE_IDE_SERVER_PORT": "31441"},
+        Terminal(companions=frozenset({31440, 31441})),
+    ),
+    ({"QWEN_CODE_IDE_SERVER_PORT": "0"}, Terminal()),
     ({"CLAUDE_CODE_SSE_PORT": "65535"}, Terminal(port=65535)),
 ]
 

@@ -15,6 +15,7 @@ DIFFS = Tools({"openDiff": {}, "closeDiff": {}})
 
 NVIM = Traits(several_clients=True, several_diffs=True)
 COMPANION = traits_of(Family.GEMINI, "", Tools())
+JETBRAINS = traits_of(Family.JETBRAINS, "", Tools())
 
 PLUGINS = [
     (Family.CLAUDE, "Visual Studio Code", OPENS, OFFICIAL),
@@ -24,6 +25,7 @@ PLUGINS = [
     (Family.CLAUDE, "Emacs", OPENS, Traits(one_based=True)),
     (Family.QWEN, "Neovim", DIFFS, COMPANION),
     (Family.GEMINI, "Emacs", OPENS_URIS, COMPANION),
+    (Family.JETBRAINS, "JetBrains PyCharm", Tools(), JETBRAINS),
 ]
 
 
@@ -53,6 +55,10 @@ LACKS = [
     Lack(COMPANION, DIFFS, "openDiff", None),
     Lack(COMPANION, Tools(), "getCurrentSelection", None),  # it tells that unasked
     Lack(COMPANION, OPENS, "getWorkspaceFolders", "it has no getWorkspaceFolders"),
+    Lack(JETBRAINS, None, "openDiff", "it shows no diffs"),
+    Lack(JETBRAINS, None, "openFile", None),
+    Lack(JETBRAINS, OPENS, "openFile", "it cannot open files"),
+    Lack(JETBRAINS, Tools({"open_file_in_editor": {}}), "openFile", None),
 ]
 
 

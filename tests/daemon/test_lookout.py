@@ -136,13 +136,13 @@ async def test_an_ide_that_announces_itself_in_two_directories_is_seen_once(
 
 
 def test_the_directories_that_were_named_last_are_watched(home: Path, lookout: Lookout) -> None:
-    usual = home / ".claude" / "ide"
-    assert [*lookout.directories] == [usual]
+    usual, qwen, gemini = home / ".claude" / "ide", home / ".qwen" / "ide", home / "gemini" / "ide"
+    assert [*lookout.directories] == [usual, qwen]
     for name in "ab":
-        lookout.remember({"CLAUDE_CONFIG_DIR": f"{home}/{name}"})
-    assert [*lookout.directories] == [home / "b" / "ide", usual, home / "a" / "ide"]
+        lookout.remember({"CLAUDE_CONFIG_DIR": f"{home}/{name}", "TMPDIR": str(home)})
+    assert [*lookout.directories] == [home / "b" / "ide", usual, qwen, gemini, home / "a" / "ide"]
     for number in range(DIRECTORIES_MOST):
-        lookout.remember({"CLAUDE_CONFIG_DIR": f"{home}/{number}"})
+        lookout.remember({"CLAUDE_CONFIG_DIR": f"{home}/{number}", "TMPDIR": str(home)})
     assert len(lookout.directories) == DIRECTORIES_MOST
     assert usual in lookout.directories
     assert not {home / "a" / "ide", home / "b" / "ide"} & {*lookout.directories}

@@ -12,7 +12,8 @@ import pytest
 from bridge import __version__
 from bridge.client import Client
 from bridge.errors import BadData, BridgeError, Conflict, StillPending, Unavailable, Usage
-from tests.e2e.support import Ide, everything_ends
+from tests.e2e.outsiders import decide_on_page
+from tests.e2e.support import Ide, everything_ends, kill_daemon
 
 BINARY = b"\x00\xff\x00"
 
@@ -56,8 +57,10 @@ REFUSED: list[tuple[str, dict[str, Any], type[BridgeError], str]] = [
     ("open", {"path": "a.txt"}, Unavailable, "no IDE"),
     ("call", {"tool": "getDiagnostics"}, Unavailable, "no IDE"),
     ("call", {"tool": "openDiff"}, Usage, "not relayed"),
-    ("review/propose", {"files": []}, Usage, "exactly one file"),
-    ("review/propose", {"files": [file("a.txt"), file("b.txt")]}, Usage, "exactly one file"),
+    ("review/propose", {"files": []}, Usage, "one file at least"),
+    ("review/propose", {"files": [file("a.txt"), file("./a.txt")]}, Usage, "twice"),
+    ("review/propose", {"files": [file("a.txt"), file("")]}, Usage, "a path is empty"),
+    ("review/propose", {"files": [file("a.txt"), file("b.txt")], "surface": "ide"}, Usage, "it has 2 files"),
     ("review/propose", {"files": [file("folder")]}, BadData, "is a directory"),
     ("review/propose", {"files": [file("fifo")]}, BadData, "not a regular file"),
     ("review/propose", {"files": [file("binary")]}, BadData, "binary"),
@@ -132,6 +135,28 @@ def test_only_a_newer_client_takes_a_daemon_s_place(bridge: Client) -> None:
             True,
         )
     assert bridge.status()["daemon"]["pid"] == pid
+
+
+def test_many_files_are_one_review_that_survives_the_daemon(bridge: Client, workspace: Path) -> None:
+    files = [file("a.txt", "one\n2\n"), file("new.txt", "x\n", base="")]
+    review = bridge.propose_files(files, title="Both", request_key="k")
+    assert bridge.propose_files(files, request_key="k") == review
+    for others in (files[:1], files[::-1], [file("a.txt", "one\n3\n"), files[1]]):
+        with pytest.raises(Conflict, match="request key"):
+            bridge.propose_files(others, request_key="k")
+    kill_daemon()
+    bridge.status()  # the next one
+    shown = bridge.request("review/open", {"id": review, "surface": "ide"})
+    assert (shown["surface"], "it has 2 files" in shown["reason"]) == ("page", True)
+    decide_on_page(review, texts=[None, "mine\n"])
+    told = bridge.wait(review)
+    assert (told["outcome"], told["trigger"]) == ("partially_accepted", "accepted_on_page")
+    assert [(one["path"], one["final"]) for one in told["files"]] == [
+        (str(workspace / "a.txt"), None),
+        (str(workspace / "new.txt"), "mine\n"),
+    ]
+    bridge.delivered(review)
+    assert bridge.propose_files(files, request_key="k") == review, "asking again joins what was decided"
 
 
 def test_taking_back_a_request_that_nobody_waits_for_does_no_harm(bridge: Client) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from bridge.agents.requests import MOST_TEXT
+from bridge.agents.requests import MOST_TEXT, File
 from bridge.core.reviews import digest
 from bridge.daemon import proposals
-from bridge.daemon.proposals import change_of, new_review, text_of, text_to_search
-from bridge.errors import BadData
+from bridge.daemon.proposals import MOST_FILES, change_of, changes_of, new_review, text_of, text_to_search
+from bridge.errors import BadData, BridgeError, Usage
 
 
 @pytest.fixture
@@ -122,7 +122,71 @@ def test_the_text_of_a_file_and_of_none(file: Path, strange: Path) -> None:
 
 def test_a_review_gets_a_name_that_can_be_read_out(file: Path) -> None:
     more: dict[str, Any] = {"agent": "ann", "request_key": "k"}
-    reviews = [new_review(change_of(str(file), "new\n"), b"/w", **more) for _ in range(200)]
+    reviews = [new_review((change_of(str(file), "new\n"),), b"/w", **more) for _ in range(200)]
     assert len({review.id for review in reviews}) == 200
     assert not set("".join(review.id for review in reviews)) & set("il1o0")
     assert (reviews[0].agent, reviews[0].request_key, reviews[0].created) == ("ann", "k", reviews[0].changed)
+
+
+def proposes(*paths: Path, text: str = "new\n") -> list[File]:
+    return [File(path=str(path), proposed=text) for path in paths]
+
+
+def test_many_files_are_compared_each_with_what_is_there(file: Path, tmp_path: Path) -> None:
+    based = File(path=str(tmp_path / "b"), proposed="new\n", base="old\n")
+    changes = changes_of([*proposes(file, tmp_path / "a b"), based])
+    assert [os.path.basename(change.path) for change in changes] == [b"a.txt", b"a b", b"b"]
+    assert [change.base for change in changes] == ["one\r\ntwo\n", "", "old\n"]
+    assert [change.base_hash for change in changes] == [digest(b"one\r\ntwo\n"), None, digest(b"old\n")]
+    assert changes_of(proposes(file)) == (change_of(str(file), "new\n"),)
+
+
+def test_files_that_would_not_change_are_left_out_of_many(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "same").write_text("new\n", encoding="utf-8")
+    (tmp_path / "also").write_text("new\n", encoding="utf-8")
+    (change,) = changes_of(proposes(tmp_path / "same", file, tmp_path / "also"))
+    assert change.path == os.fsencode(file)
+    with pytest.raises(BadData, match="in any of the files"):
+        changes_of(proposes(tmp_path / "same", tmp_path / "also"))
+    with pytest.raises(BadData, match="nothing would change in "):
+        changes_of(proposes(tmp_path / "same"))
+
+
+# (names, text, error, what is said); each with a.txt first
+MANY: list[tuple[list[str], str, type[BridgeError], str]] = [
+    (["a.txt"], "new\n", Usage, r"a\.txt is in the proposal twice$"),
+    (["link"], "new\n", Usage, r"link is in the proposal twice, as .*a\.txt too"),
+    (["other"], "new\n", Usage, r"other is in the proposal twice, as .*a\.txt too"),
+    (["new", "folder/../new"], "new\n", Usage, r"folder/\.\./new is in the proposal twice, as .*/new too"),
+    (["binary"], "new\n", BadData, "binary: binary file"),
+    (["no/such"], "new\n", BadData, "no directory"),
+    ([str(n) for n in range(MOST_FILES)], "new\n", Usage, f"{MOST_FILES + 1} files are more than"),
+    (["new"], "x" * (MOST_TEXT // 2 + 1), BadData, "more than 8 Mi characters in all"),
+]
+
+
+@pytest.mark.parametrize(("names", "text", "error", "said"), MANY)
+def test_many_files_are_refused_with_a_reason(
+    strange: Path, file: Path, names: list[str], text: str, error: type[BridgeError], said: str
+) -> None:
+    (strange / "link").symlink_to(file)
+    (strange / "other").hardlink_to(file)
+    with pytest.raises(error, match=said):
+        changes_of(proposes(file, *(strange / name for name in names), text=text))
+
+
+def test_a_proposal_is_about_something() -> None:
+    with pytest.raises(Usage, match="one file at least"):
+        changes_of([])
+
+
+def test_as_many_files_and_as_much_text_as_may_be_are_taken(tmp_path: Path) -> None:
+    most = proposes(*(tmp_path / str(n) for n in range(MOST_FILES)), text="x" * (MOST_TEXT // MOST_FILES))
+    assert len(changes_of(most)) == MOST_FILES
+
+
+def test_what_is_there_counts_as_the_proposed_text_does(tmp_path: Path) -> None:
+    large = [File(path=str(tmp_path / name), proposed="", base="x" * (MOST_TEXT // 2 + 1)) for name in ("a", "b")]
+    assert len(changes_of(large[:1])) == 1
+    with pytest.raises(BadData, match="in all"):
+        changes_of(large)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.daemon.settings import Settings, read_settings
+from bridge.daemon.settings import Settings, jetbrains_of, read_settings
 from bridge.errors import BadConfiguration
+from bridge.ides.jetbrains import PORTS
 
 
 @pytest.fixture
@@ -26,6 +27,8 @@ READ = [
     ("ide_host = 'build-7.example'", Settings(ide_host="build-7.example")),
     ("container_host = true", Settings(container_host=True)),
     ("windows_profile = ''", Settings(windows_profile="")),
+    ("jetbrains_mcp = true", Settings(jetbrains_mcp=True)),
+    ("jetbrains_mcp = [64342, 7000, 64342]", Settings(jetbrains_mcp=(64342, 7000))),
 ]
 
 
@@ -55,6 +58,12 @@ WRONG = [
     (b"ide_host = '::1'", "ide_host: "),
     (b"ide_host = 'http://10.0.0.5'", "ide_host: "),
     (b"ide_host = ''", "ide_host: "),
+    (b"jetbrains_mcp = 1", "jetbrains_mcp: Value error, neither true nor false nor a list of ports"),
+    (b"jetbrains_mcp = 'true'", "jetbrains_mcp: "),
+    (b"jetbrains_mcp = [0]", "jetbrains_mcp: "),
+    (b"jetbrains_mcp = [65536]", "jetbrains_mcp: "),
+    (b"jetbrains_mcp = [true]", "jetbrains_mcp: "),
+    (b"jetbrains_mcp = ['64342']", "jetbrains_mcp: "),
     (b"takeover =", "is not TOML"),
     (b"takeover = true\ntakeover = true", "is not TOML"),
     (b"# \xff", "cannot read"),
@@ -75,3 +84,9 @@ def test_what_is_no_file_is_told(file: Path) -> None:
     os.mkdir(file)
     with pytest.raises(BadConfiguration, match="cannot read"):
         read_settings(file)
+
+
+def test_jetbrains_server_is_looked_for_where_the_user_says_so() -> None:
+    assert jetbrains_of(Settings()).ports == ()
+    assert jetbrains_of(Settings(jetbrains_mcp=True)).ports == PORTS
+    assert jetbrains_of(Settings(jetbrains_mcp=(7000,))).ports == (7000,)

@@ -67,15 +67,26 @@ def look_at_page(review_id: str) -> dict[str, Any]:
     return asyncio.run(_visit(_link(review_id), None))
 
 
-def decide_on_page(review_id: str, *, accept: bool = True, text: str | None = None) -> dict[str, Any]:
-    """Decide on the review's page, accepting `text` if it was edited; give the review as the page shows it then."""
-    return asyncio.run(_visit(_link(review_id), {"accept": accept, "files": None if text is None else [text]}))
+def decide_on_page(
+    review_id: str, *, accept: bool = True, text: str | None = None, texts: list[str | None] | None = None
+) -> dict[str, Any]:
+    """Decide on the review's page, accepting `text` if it was edited; give the review as the page shows it then.
+
+    `texts` is for several files: None stands for one that is rejected.
+    """
+    files = texts if text is None else [text]
+    return asyncio.run(_visit(_link(review_id), {"accept": accept, "files": files}))
 
 
 def _link(review_id: str) -> str:
     with Client(spawn=False) as client:
         link: str = client.request("review/link", {"id": review_id})["link"]
     return link
+
+
+def visit(link: str, decision: dict[str, Any] | None) -> dict[str, Any]:
+    """Open the page that a link leads to, decide there if that is wanted, and give the review as it is shown then."""
+    return asyncio.run(_visit(link, decision))
 
 
 async def _visit(link: str, decision: dict[str, Any] | None) -> dict[str, Any]:

@@ -77,6 +77,14 @@ class Lines:
             if wanted(line):
                 return line
 
+    def rest(self) -> list[str]:
+        """Wait for the output's end, and give the lines that nobody waited for."""
+        lines = []
+        while (line := self._queue.get(timeout=PATIENCE_S)) is not None:
+            lines.append(line)
+        self._queue.put(None)  # for who looks again
+        return lines
+
 
 class Running:
     """A `bridge` command that goes on while the test does."""

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from ide_plugins.emulator import LockFile, default_lock_dir
+from ide_plugins.emulator.lock import GeminiFile, QwenFile
 
 
-def lock(directory: Path, **changes: Any) -> LockFile:
+def lock(directory: Path, kind: type[LockFile] = LockFile, **changes: Any) -> LockFile:
     fields: dict[str, Any] = {
         "directory": directory,
         "port": 31439,
@@ -20,7 +21,7 @@ def lock(directory: Path, **changes: Any) -> LockFile:
         "workspace_folders": ("/path/ws",),
         "auth_token": "secret",
     }
-    return LockFile(**{**fields, **changes})
+    return kind(**{**fields, **changes})
 
 
 def mode(path: Path) -> int:
@@ -39,7 +40,25 @@ def test_agents_look_below_the_config_directory(
     monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], expected: str
 ) -> None:
     monkeypatch.setenv("HOME", "/home/me")
-    assert default_lock_dir(environ) == Path(expected)
+    assert default_lock_dir(environ) == LockFile.usual_directory(environ) == Path(expected)
+
+
+@pytest.mark.parametrize(
+    ("environ", "gemini"),
+    [({}, "/tmp/gemini/ide"), ({"TMPDIR": "/elsewhere"}, "/elsewhere/gemini/ide")],
+)
+def test_the_companions_have_directories_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], gemini: str
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert GeminiFile.usual_directory(environ) == Path(gemini)
+    assert QwenFile.usual_directory(environ) == Path("/home/me/.qwen/ide")
+
+
+@pytest.mark.parametrize(("in_windows", "folders"), [(False, "/a:/b"), (True, "/a;/b")])
+def test_the_companions_folders_are_one_string(tmp_path: Path, in_windows: bool, folders: str) -> None:
+    file = lock(tmp_path, QwenFile, workspace_folders=("/a", "/b"), in_windows=in_windows)
+    assert json.loads(file.text)["workspacePath"] == folders
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.emulator.agent import PATIENCE_S, TOKEN_HEADER, Agent, agent, sse_agent, texts
+from tests.emulator.peer import peer
 
 ROOT = Path(__file__).parents[2]
 START_S = 20.0  # a busy machine
@@ -141,6 +142,19 @@ async def test_it_may_play_another_plugin(tmp_path: Path, workspace: Path, optio
         assert json.loads(lock.read_bytes())["ideName"] == name
         async with connected(emulator, lock) as ann:
             assert (await ann.call("ping"))["error"]["code"] == -32601
+
+
+async def test_a_companion_says_where_its_agents_look(tmp_path: Path, workspace: Path) -> None:
+    words = ("--personality", "gemini", "--pid", "4711", "--ide-info", "--human", "edit:mine")
+    async with process(tmp_path, "--workspace", str(workspace), *words) as emulator:
+        ready = await emulator.event("ready", START_S)
+        file = tmp_path / "gemini" / "ide" / f"gemini-ide-server-4711-{ready['port']}.json"
+        assert ready["lock"] == str(file)
+        facts = json.loads(file.read_bytes())
+        assert facts["ideInfo"]["displayName"] == "VS Code"
+        async with peer(facts["port"], facts["authToken"]) as ann:
+            assert await ann.tool("openDiff", filePath="/w/a.py", newContent="new\n") == []
+            assert (await emulator.event("decided"))["answer"] == "FILE_SAVED"
 
 
 async def test_no_web_framework_is_loaded_for_a_websocket() -> None:

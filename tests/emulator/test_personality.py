@@ -17,7 +17,8 @@ from ide_plugins.emulator.personality import PERSONALITIES, PersonalityName
 from tests.emulator.agent import TOKEN_HEADER, agent, sse_agent, texts
 from tests.emulator.conftest import MakeIde
 
-ALL = pytest.mark.parametrize("personality", PERSONALITIES)
+LOCK_FAMILY = [name for name, plugin in PERSONALITIES.items() if plugin.transport == "ws"]  # see test_companions
+ALL = pytest.mark.parametrize("personality", LOCK_FAMILY)
 
 
 @ALL

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bridge.core.lockfile import Family
 from bridge.ides.admission import AdmittedLock, Refused, Verdict, admit, open_directory
-from tests.ides.lockfiles import TOKEN, body, ide_directory, write_lock
+from tests.ides.lockfiles import TOKEN, body, companion, ide_directory, write_lock
 
 STRANGER = 65534
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
@@ -202,3 +203,68 @@ def test_the_directory_above_may_be_a_symlink(tmp_path: Path) -> None:
 def test_a_missing_directory_is_not_a_refusal(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         open_directory(str(tmp_path / "ide"))
+
+
+# ---- a directory in one that is everybody's
+
+
+@pytest.fixture
+def deep(tmp_path: Path) -> Path:
+    """As Gemini's companion makes it in ``/tmp``."""
+    shared = tmp_path / "tmp"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    deep = shared / "gemini" / "ide"
+    deep.mkdir(mode=0o700, parents=True)
+    deep.parent.chmod(0o755)
+    return deep
+
+
+def test_a_directory_of_ours_in_one_of_ours_in_everybody_s_is_opened(deep: Path) -> None:
+    handle = open_directory(str(deep), depth=2)
+    assert isinstance(handle, int)
+    assert os.path.samestat(os.fstat(handle), os.stat(deep))
+    os.close(handle)
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["above", "itself"])
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        pytest.param(_as_link, "^is a symlink", id="a symlink"),
+        pytest.param(_give_away, "belongs to uid 65534", id="a stranger's", marks=as_root),
+        pytest.param(_shared_with_group, "by others .mode 0770.", id="the group may write"),
+        pytest.param(_shared_with_all, "by others .mode 1777.", id="everybody may write"),
+    ],
+)
+def test_of_a_directory_and_the_one_above_neither_may_be_others(
+    deep: Path, which: int, spoil: Callable[[Path], None], reason: str
+) -> None:
+    spoilt = (deep.parent, deep)[which]
+    spoil(spoilt)
+    refused = open_directory(str(deep), depth=2)
+    assert isinstance(refused, Refused)
+    assert refused.path == str(spoilt)
+    assert re.search(reason, refused.reason)
+    stolen = spoil is _give_away and which == 0  # nobody can mend that but by another place
+    assert ("TMPDIR" in (refused.fix or "")) is stolen
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["above", "itself"])
+def test_a_directory_that_is_missing_is_no_refusal_wherever(deep: Path, which: int) -> None:
+    gone = (deep.parent, deep)[which]
+    gone.rename(gone.with_name("away"))
+    with pytest.raises(FileNotFoundError):
+        open_directory(str(deep), depth=2)
+
+
+@as_root
+def test_a_stranger_s_lock_file_of_a_companion_is_refused(tmp_path: Path) -> None:
+    directory = tmp_path / "gemini" / "ide"
+    lock = companion(Family.GEMINI, directory, 4001)
+    _give_away(lock)
+    opened = open_directory(str(directory), depth=2)
+    assert isinstance(opened, int)
+    _, verdict = admit(str(directory), opened, lock.name, os.lstat(lock), family=Family.GEMINI)
+    os.close(opened)
+    assert verdict == Refused(path=str(lock), reason="belongs to uid 65534, not to you")

@@ -53,6 +53,7 @@ def test_the_kernel_s_answer_is_read() -> None:
     assert parse(LISTENING + ACCEPTED_BY_IPV6) == ([listener, accepted], False)
     assert parse(LISTENING + DONE + ACCEPTED_BY_IPV6) == ([listener], True)
     assert parse(DONE) == ([], True)
+    assert [found.inode for found in parse(LISTENING + ACCEPTED_BY_IPV6)[0]] == [0x3C7C5, 0x3C7CD]
 
 
 def test_a_message_that_ends_at_no_multiple_of_four_is_followed_by_padding() -> None:

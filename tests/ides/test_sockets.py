@@ -30,7 +30,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can listen 
 AGENTS: dict[Transport, Callable[[Emulator], Any]] = {Transport.WEBSOCKET: agent, Transport.SSE: sse_agent}
 
 
-@pytest.fixture(params=list(Transport))
+@pytest.fixture(params=list(AGENTS))
 def transport(request: pytest.FixtureRequest) -> Any:
     return request.param
 

@@ -150,7 +150,7 @@ async def test_no_relay_is_started_for_an_ide_that_speaks_sse(
         state, reason = await relayed.fails(lock_to(ide), HIDDEN)
     assert (state, reason) == (
         LinkState.UNREACHABLE,
-        "it speaks SSE, which needs more than the one connection of a relay",
+        "it speaks HTTP, which needs more than the one connection of a relay",
     )
     assert not (tmp_path / "started").exists()
 

@@ -20,7 +20,7 @@ from bridge.core.events import Event, LinkMessage, LinkState
 from bridge.core.lockfile import LockFile, Transport
 from bridge.core.official import AUTHORIZATION
 from bridge.core.reach import Route, Silence
-from bridge.ides import http, sockets, sse
+from bridge.ides import http, posting, sockets, sse
 from bridge.ides.dialing import Connected, Dialer, NobodyThere
 from tests.ides.linking import (
     PATIENCE_S,
@@ -93,13 +93,13 @@ class Server:
     async def got(self) -> bytes:
         """Wait for the next message that is no ping."""
         async with asyncio.timeout(PATIENCE_S):
-            while (body := await self.posted.get()) == sse.PING:
+            while (body := await self.posted.get()) == posting.PING:
                 pass
         return body
 
     async def pinged(self) -> None:
         async with asyncio.timeout(PATIENCE_S):
-            while await self.posted.get() != sse.PING:
+            while await self.posted.get() != posting.PING:
                 pass
 
     def end(self) -> None:
@@ -130,7 +130,7 @@ async def server() -> AsyncIterator[Server]:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine an answer may take longer than one that waits for a human is told by."""
-    monkeypatch.setattr(sse, "HELD_S", PATIENCE_S)
+    monkeypatch.setattr(posting, "HELD_S", PATIENCE_S)
 
 
 async def message(links: Links) -> Any:
@@ -534,11 +534,11 @@ async def test_a_post_may_stay_open_while_a_human_thinks(links: Links, server: S
 
 
 async def test_not_every_post_may_stay_open(links: Links, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sse, "HELD_MOST", 3)
-    monkeypatch.setattr(sse, "HELD_S", 0.01)
+    monkeypatch.setattr(posting, "HELD_MOST", 3)
+    monkeypatch.setattr(posting, "HELD_S", 0.01)
 
     async def hold(body: bytes) -> web.StreamResponse:
-        if body != sse.PING:
+        if body != posting.PING:
             await asyncio.Event().wait()
         return web.Response(status=202)
 
@@ -575,12 +575,12 @@ async def test_a_ping_is_no_request_and_comes_later_than_initialize(
         links.sockets.send(server.lock.ide_id, note("initialize"))
         links.sockets.send(server.lock.ide_id, note("initialized"))
 
-    assert jsonrpc.decode(sse.PING).is_notification
+    assert jsonrpc.decode(posting.PING).is_notification
     links.on_event = initialize
     await links.opened(server.lock)
     async with asyncio.timeout(PATIENCE_S):
         said = [await server.posted.get() for _ in range(3)]
-    assert said == [note("initialize"), note("initialized"), sse.PING]
+    assert said == [note("initialize"), note("initialized"), posting.PING]
 
 
 async def test_a_server_whose_stream_lives_but_takes_no_posts_is_noticed(
@@ -602,7 +602,7 @@ async def test_a_server_whose_stream_lives_but_takes_no_posts_is_noticed(
 async def test_an_ide_that_takes_no_data_is_cut_off_and_holds_nobody_up(
     links: Links, process: IdeProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sse, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(posting, "PATIENCE_S", 0.2)
     ide, port = process
     lock = lock_of(port, None, transport=Transport.SSE)
     await links.opened(lock)
@@ -616,7 +616,7 @@ async def test_an_ide_that_takes_no_data_is_cut_off_and_holds_nobody_up(
 async def test_an_ide_that_is_too_slow_is_cut_off(
     links: Links, process: IdeProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sse, "WAITING_MOST", 2**16)
+    monkeypatch.setattr(posting, "WAITING_MOST", 2**16)
     ide, port = process
     lock = lock_of(port, None, transport=Transport.SSE)
     await links.opened(lock)

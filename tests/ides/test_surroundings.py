@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.core.announcements import LockDirectory
 from bridge.core.lockfile import LockFile
 from bridge.core.reach import Mode, Terrain, Way
 from bridge.core.selection import Listener
@@ -92,7 +93,7 @@ async def test_what_is_no_wsl_has_no_other_side(tmp_path: Path) -> None:
 
 async def locks(surroundings: Surroundings) -> list[Path]:
     await surroundings.terrain()
-    return surroundings.directories()
+    return [Path(directory.path) for directory in surroundings.directories()]
 
 
 async def test_the_profile_that_the_user_names_comes_first(wsl: WslMachine) -> None:
@@ -249,7 +250,7 @@ async def test_from_windows_only_distributions_that_run_are_looked_into(tmp_path
     surroundings = Surroundings(Probe(windows.machine()), clock=lambda: now)
     assert (await surroundings.terrain()) == Terrain(env=Env.WINDOWS)
     ann, bob = (f"\\\\wsl.localhost\\Ubuntu-22.04\\home\\{name}\\.claude\\ide" for name in ("ann", "bob"))
-    assert surroundings.directories() == [Path(ann), Path(bob)]
+    assert surroundings.directories() == [LockDirectory(ann), LockDirectory(bob)]
     assert {surroundings.ground(ann), surroundings.ground("C:\\x")} == {Ground.GUARDED, Ground.OURS}
     mapper = surroundings.mapper_into(ann)
     assert mapper is not None
@@ -259,10 +260,10 @@ async def test_from_windows_only_distributions_that_run_are_looked_into(tmp_path
 
     windows.running("Debian")
     await surroundings.terrain()
-    assert surroundings.directories() == [Path(ann), Path(bob)]  # a moment ago is good enough
+    assert surroundings.directories() == [LockDirectory(ann), LockDirectory(bob)]  # a moment ago is good enough
     now = 60.0
     await surroundings.terrain()
-    assert surroundings.directories() == [Path("\\\\wsl.localhost\\Debian\\home\\ann\\.claude\\ide")]
+    assert surroundings.directories() == [LockDirectory("\\\\wsl.localhost\\Debian\\home\\ann\\.claude\\ide")]
 
 
 class Scanned(LockScanner):
@@ -272,7 +273,7 @@ class Scanned(LockScanner):
         super().__init__()
         self.found = Scan(admitted=(admitted,))
 
-    def scan(self, directories: Iterable[Path]) -> Scan:
+    def scan(self, directories: Iterable[LockDirectory]) -> Scan:
         return self.found
 
 
@@ -284,7 +285,7 @@ async def test_an_ide_in_a_distribution_is_reached_through_windows_loopback_in_i
     (directory,) = surroundings.directories()
     with listening() as listener:
         lock = LockFile(port=port_of(listener), pid=1, workspace_folders=("/home/ann/p",))
-        admitted = AdmittedLock(lock=lock, path=f"{directory}/{lock.port}.lock", modified=0.0)
+        admitted = AdmittedLock(lock=lock, path=f"{directory.path}/{lock.port}.lock", modified=0.0)
         (found,) = (await look_around([], surroundings, Scanned(admitted), Dialer())).found
     assert (found.listener, [way.host for way in found.route.ways]) == (Listener.OURS, ["127.0.0.1"])
     assert found.route.mapper is not None

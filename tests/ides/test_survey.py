@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 
+from bridge.core.lockfile import Family
 from bridge.core.reach import HERE
-from bridge.core.selection import Candidate, Listener, Pid
+from bridge.core.selection import Candidate, Listener, Pid, Place, select
+from bridge.core.terminal import Terminal
 from bridge.ides.dialing import Dialer
-from bridge.ides.locks import LockScanner
+from bridge.ides.locks import LockScanner, candidate_directories
 from bridge.ides.surroundings import Surroundings
 from bridge.ides.survey import Sighting, Survey
 from pathconv.probe import Probe
 from tests.ides.listeners import connected, listening, port_of, stranger_listening
-from tests.ides.lockfiles import ide_directory, later, right_then, write_lock
+from tests.ides.lockfiles import companion, ide_directory, later, places, right_then, write_lock
 
 ME = os.getpid()
 
@@ -35,7 +37,7 @@ def survey_of(home: Path, dialer: Dialer | None = None, scanner: LockScanner | N
 
 
 async def look_at_one(home: Path, dialer: Dialer | None = None, **facts: Any) -> Candidate:
-    (candidate,) = (await survey_of(home, dialer).look([home / ".claude" / "ide"], **facts)).candidates
+    (candidate,) = (await survey_of(home, dialer).look(places(home / ".claude" / "ide"), **facts)).candidates
     return candidate
 
 
@@ -129,18 +131,18 @@ async def test_whatever_is_not_believed_is_listed_with_its_reason(home: Path, di
     (directory / "4001.lock").symlink_to("/etc/passwd")
     loose = ide_directory(home / "configured")
     loose.chmod(0o777)
-    sighting = await survey_of(home).look([loose, directory])
+    sighting = await survey_of(home).look(places(loose, directory))
     assert [refused.path for refused in sighting.refused] == [f"{directory}/4001.lock", str(loose)]
 
 
 async def test_a_lock_file_that_is_being_written_is_waited_for(home: Path, directory: Path) -> None:
     (directory / "4001.lock").touch()
-    sighting = await survey_of(home, scanner=LockScanner(right_then)).look([directory])
+    sighting = await survey_of(home, scanner=LockScanner(right_then)).look(places(directory))
     assert [refused.reason for refused in sighting.refused] == ["half-written, or not JSON"]
 
 
 async def test_no_ide_is_no_error(home: Path) -> None:
-    assert await survey_of(home).look([home / "no" / "ide"], terminal_pid=2**31 - 1) == Sighting()
+    assert await survey_of(home).look(places(home / "no" / "ide"), terminal_pid=2**31 - 1) == Sighting()
 
 
 async def test_a_thousand_stale_locks_are_bounded_work(home: Path, directory: Path) -> None:
@@ -148,8 +150,26 @@ async def test_a_thousand_stale_locks_are_bounded_work(home: Path, directory: Pa
     for port in range(10_000, 11_000):
         write_lock(directory, port, pid=2**31 - 1)
     survey = survey_of(home, scanner=LockScanner(later))
-    await survey.look([directory])
+    await survey.look(places(directory))
     before = time.process_time()
-    sighting = await survey.look([directory])
+    sighting = await survey.look(places(directory))
     assert time.process_time() - before < 0.5
     assert len(sighting.candidates) == 1000
+
+
+async def test_a_window_with_three_plugins_is_there_three_times_and_the_claude_family_is_preferred(
+    home: Path, directory: Path
+) -> None:
+    with listening() as first, listening() as second, listening() as third:
+        write_lock(directory, port_of(first), pid=ME, workspaceFolders=[str(home)])
+        said: dict[str, Any] = {"pid": ME, "workspacePath": str(home)}
+        companion(Family.GEMINI, home / "gemini" / "ide", port_of(second), **said)
+        companion(Family.QWEN, home / ".qwen" / "ide", port_of(third), **said)
+        directories = candidate_directories({"TMPDIR": str(home)}, home)
+        seen = (await survey_of(home).look(directories, terminal_pid=ME)).candidates
+    assert {(one.lock.family, one.folders, one.pid, one.listener, one.ancestor) for one in seen} == {
+        (family, (str(home),), Pid.ALIVE, Listener.OURS, True) for family in (Family.CLAUDE, Family.GEMINI, Family.QWEN)
+    }
+    chosen = select(seen, Place(directory=str(home)), Terminal()).chosen
+    assert chosen is not None
+    assert chosen.lock.family is Family.CLAUDE

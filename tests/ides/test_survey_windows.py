@@ -21,7 +21,7 @@ from bridge.ides.dialing import Dialer
 from bridge.ides.surroundings import Surroundings
 from bridge.ides.survey import HIDDEN_S, Sighting, Survey
 from tests.ides.listeners import listening, port_of, stranger_listening
-from tests.ides.lockfiles import ide_directory, write_lock
+from tests.ides.lockfiles import ide_directory, places, write_lock
 from tests.ides.wslmachine import WslMachine
 
 HOST = "127.0.0.5"
@@ -60,7 +60,7 @@ def survey_of(wsl: WslMachine, dialer: Dialer, **options: Any) -> Survey:
 
 
 async def look(wsl: WslMachine, *directories: Path, **facts: Any) -> Sighting:
-    return await survey_of(wsl, Dialer()).look(directories, **facts)
+    return await survey_of(wsl, Dialer()).look(places(*directories), **facts)
 
 
 async def look_at_one(wsl: WslMachine, *directories: Path, **facts: Any) -> Candidate:

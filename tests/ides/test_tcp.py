@@ -54,6 +54,11 @@ def test_the_kernel_s_table_is_read(text: str, port: int, expected: list[tuple[s
     assert found == [Socket(ip_address(address), port, remote, uid) for address, remote, uid in expected]
 
 
+@little_endian
+def test_the_kernel_s_table_tells_which_socket_it_is() -> None:
+    assert [found.inode for found in parse_proc_net_tcp(TCP6, [4006])] == [33, 35]
+
+
 def test_a_line_that_is_not_wanted_is_not_understood() -> None:
     assert list(parse_proc_net_tcp("heading\n   0: nonsense:0FA1\n", [4002])) == []
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from bridge.core.lockfile import Family
 from bridge.ides import watch as module
 from bridge.ides.watch import silent, watch
-from tests.ides.lockfiles import ide_directory, write_lock
+from tests.ides.lockfiles import companion, ide_directory, write_lock
 
 PATIENCE_S = 10.0
 
@@ -277,3 +278,21 @@ def test_what_lies_on_a_silent_file_system_is_told_apart(tmp_path: Path, monkeyp
     monkeypatch.setattr(module, "_mounts", lambda: {Path("/"): "ext4", drive: "9p"})
     mute = {drive, drive / "a" / "b", tmp_path / "link"}
     assert silent([*mute, other / "e", tmp_path]) == mute
+
+
+async def test_what_happens_in_everybody_s_directory_wakes_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lock directory that is made in it is noticed when the watcher looks anew."""
+    monkeypatch.setattr(module, "RECHECK_MS", 100)
+    shared = tmp_path / "tmp"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    directory = shared / "gemini" / "ide"
+    usual = ide_directory(tmp_path / ".claude")
+    assert [*module._arm([usual, directory])] == [str(usual)]
+    async with watching(usual, directory) as seen:
+        companion(Family.GEMINI, directory, 4001)
+        await seen.tells()
+        companion(Family.GEMINI, directory, 4002)
+        await seen.tells()

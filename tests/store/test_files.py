@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bridge.core.reviews import digest
 from bridge.errors import BadData, Conflict, WriteFailed
-from bridge.store.files import read_file, write_accepted
+from bridge.store.files import Accepted, read_file, write_accepted, write_all, write_whole
 
 PATIENCE_S = 20.0
 
@@ -293,3 +293,146 @@ def test_what_changes_at_the_last_moment_is_not_overwritten(folder: Path, monkey
             else:
                 write(file, "new\n", b"old")
         assert contents(folder) == {"f": meanwhile}
+
+
+# ---- several files
+
+
+def accepted(path: Path, text: str = "new\n", base: bytes | None = b"old\n") -> Accepted:
+    return Accepted(os.fsencode(path), text, None if base is None else digest(base))
+
+
+@pytest.fixture
+def three(folder: Path) -> list[Path]:
+    paths = [folder / name for name in ("a", "b", "c")]
+    for path in paths:
+        path.write_bytes(b"old\n")
+    return paths
+
+
+OLD = {"a": b"old\n", "b": b"old\n", "c": b"old\n"}
+
+
+def test_several_files_are_written_and_those_that_are_so_already_left_alone(folder: Path, three: list[Path]) -> None:
+    three[1].write_bytes(b"new\n")
+    before = three[1].stat().st_ino
+    files = [*map(accepted, three), accepted(folder / "d", base=None)]
+    assert write_all(files) == [os.fsencode(folder / name) for name in ("a", "c", "d")]
+    assert contents(folder) == dict.fromkeys("abcd", b"new\n")
+    assert three[1].stat().st_ino == before
+    assert write_all(files) == []
+
+
+def _changed(path: Path) -> None:
+    path.write_bytes(b"other\n")
+
+
+def _gone(path: Path) -> None:
+    path.unlink()
+
+
+def _named_twice(path: Path) -> None:
+    (path.parent.parent / "second name").hardlink_to(path)
+
+
+@pytest.mark.parametrize("spoil", [_changed, _gone, _named_twice])
+@pytest.mark.parametrize("which", range(3))
+def test_nothing_is_written_when_one_file_is_not_what_the_human_saw(
+    folder: Path, three: list[Path], spoil: Callable[[Path], None], which: int
+) -> None:
+    spoil(three[which])
+    before = contents(folder)
+    with pytest.raises(Conflict, match=f"/folder/{three[which].name} "):
+        write_all(map(accepted, three))
+    assert contents(folder) == before
+
+
+def test_nothing_is_written_when_one_text_cannot_be(folder: Path, three: list[Path]) -> None:
+    with pytest.raises(BadData, match="as UTF-8"):
+        write_all([*map(accepted, three[:2]), accepted(three[2], "\ud83d")])
+    assert contents(folder) == OLD
+    with pytest.raises(WriteFailed, match="gone/x could not be written"):
+        write_all([*map(accepted, three), accepted(folder / "gone" / "x", base=None)])
+    assert contents(folder) == OLD
+
+
+def test_a_change_of_the_last_moment_stops_all(
+    folder: Path, three: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The moment is played by the sync of the last temporary file."""
+    monkeypatch.setattr(os, "fsync", lambda _: three[2].write_bytes(b"an edit"))
+    with pytest.raises(Conflict, match="c changed a moment ago") as caught:
+        write_all(map(accepted, three))
+    assert "written" not in caught.value.message
+    assert contents(folder) == OLD | {"c": b"an edit"}
+
+
+def test_what_parted_the_files_says_which_were_written_and_may_be_done_again(folder: Path, three: list[Path]) -> None:
+    """A system that lets a file be made and not be renamed: the target became a directory after the last look."""
+    real = os.rename
+
+    def rename(source: bytes, target: bytes) -> None:
+        if target.endswith(b"b"):
+            three[1].unlink()
+            three[1].mkdir()
+        real(source, target)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "rename", rename)
+        with pytest.raises(
+            WriteFailed, match=f"/b could not be written: Is a directory; written before that: {three[0]}$"
+        ):
+            write_all(map(accepted, three))
+    assert contents(folder) == {"a": b"new\n", "c": b"old\n"}
+    three[1].rmdir()
+    three[1].write_bytes(b"old\n")
+    assert write_all(map(accepted, three)) == [os.fsencode(path) for path in three[1:]]
+    assert contents(folder) == dict.fromkeys("abc", b"new\n")
+
+
+# ---- other programs' files
+
+
+def test_another_programs_file_is_replaced_as_it_was(folder: Path) -> None:
+    file, link = folder / "f", folder / "link"
+    file.write_bytes(b"old")
+    file.chmod(0o640)
+    link.symlink_to("f")
+    write_whole(os.fsencode(link), b"\xffnew", b"old")
+    assert contents(folder) == {"f": b"\xffnew"}
+    assert (link.is_symlink(), file.stat().st_mode & 0o777) == (True, 0o640)
+
+
+def test_a_new_file_is_this_users_alone(folder: Path) -> None:
+    write_whole(os.fsencode(folder / "f"), b"new", None)
+    assert (folder / "f").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(("now", "seen"), [(b"else", b"old"), (b"else", None), (None, b"old"), (b"new", b"old")])
+def test_only_what_the_human_has_seen_is_written_over(folder: Path, now: bytes | None, seen: bytes | None) -> None:
+    if now is not None:
+        (folder / "f").write_bytes(now)
+    with pytest.raises(Conflict, match="f changed meanwhile: nothing was written"):
+        write_whole(os.fsencode(folder / "f"), b"new", seen)
+    assert contents(folder) == ({} if now is None else {"f": now})
+
+
+def test_a_change_at_the_last_moment_is_noticed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = folder / "f"
+    file.write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", lambda _: file.write_bytes(b"somebody else's"))
+    with pytest.raises(Conflict, match="changed meanwhile"):
+        write_whole(os.fsencode(file), b"new", b"old")
+    assert contents(folder) == {"f": b"somebody else's"}
+
+
+def test_a_file_of_two_names_is_not_parted(folder: Path) -> None:
+    (folder / "f").write_bytes(b"old")
+    os.link(folder / "f", folder / "g")
+    with pytest.raises(Conflict, match="hard links"):
+        write_whole(os.fsencode(folder / "f"), b"new", b"old")
+
+
+def test_a_directory_that_is_not_there_is_a_failure_to_write(folder: Path) -> None:
+    with pytest.raises(WriteFailed, match=r"cannot write .*: No such file or directory"):
+        write_whole(os.fsencode(folder / "no/f"), b"new", None)

@@ -82,6 +82,12 @@ RECORDS = {
     ),
     "accepted with edits": decide(proposal(), 1.5, finals=("c\r\n",), trigger=Trigger.ACCEPTED_ON_PAGE),
     "accepted as nothing": decide(proposal(), 1.5, finals=("",), trigger=Trigger.ACCEPTED_ON_PAGE),
+    "accepted in part": decide(
+        proposal(files=tuple(Change(path=b"/w/%d" % n, base_hash="0", base="", proposed="x") for n in range(3))),
+        1.5,
+        finals=(None, "x", ""),
+        trigger=Trigger.ACCEPTED_ON_PAGE,
+    ),
     "rejected": decide(
         proposal(), 1.5, finals=None, trigger=Trigger.REJECTED_OR_CLOSED, comments=(Comment(text="no"),)
     ),

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from bridge.core.reviews import OPEN, Change, Comment, Review, State, Step, Trigger, advance, decide, digest
-from bridge.core.text import settle
+from bridge.core.showing import settled
 from bridge.errors import Conflict
 from bridge.ides.ports import is_client_ours
 from bridge.surfaces.page import PageServer
@@ -78,13 +78,13 @@ class MemoryDesk:
             await self.step(review_id, Step.SHOW)
 
     async def decide(
-        self, review_id: str, version: int, finals: tuple[str, ...] | None, comments: tuple[Comment, ...]
+        self, review_id: str, version: int, finals: tuple[str | None, ...] | None, comments: tuple[Comment, ...]
     ) -> Review:
         review = self.reviews[review_id]
         if review.state in OPEN and review.version != version:
             raise Conflict("the review has changed meanwhile")
         if finals is not None:
-            finals = tuple(settle(file.proposed, text) for file, text in zip(review.files, finals, strict=True))
+            finals = settled(review, finals)
         trigger = Trigger.REJECTED_ON_PAGE if finals is None else Trigger.ACCEPTED_ON_PAGE
         return await self.update(decide(review, 1e9, finals=finals, trigger=trigger, comments=comments))
 

@@ -121,6 +121,7 @@ async def test_the_review_as_the_page_sees_it(browser: Browser, desk: MemoryDesk
         "files": [
             {
                 "path": "src/a.py",
+                "verdict": None,
                 "kind": "modify",
                 "added": 1,
                 "removed": 1,
@@ -181,6 +182,13 @@ async def test_a_preview_shows_what_an_edit_would_change(browser: Browser) -> No
     assert answer["files"][0]["hunks"][0]["lines"][-1] == ["+", "3", "\r\n", None, 3]
 
 
+async def test_a_preview_is_of_the_edited_files_alone(browser: Browser, desk: MemoryDesk) -> None:
+    desk.propose(change("a", "1\n", "2\n"), change("b", "1\n", "2\n"))
+    _, answer = await browser.ask("preview", {"files": [None, "1\n3\n"]})
+    assert answer["files"][0] is None
+    assert (answer["files"][1]["added"], answer["files"][1]["removed"]) == (1, 0)
+
+
 # ------------------------------------------------------------------ waiting for news
 
 
@@ -237,6 +245,27 @@ async def test_a_decision_reaches_the_desk(
     assert (status, review["outcome"], decided.outcome) == (200, outcome, outcome)
     assert (decided.files[0].final, review["files"][0]["final"]) == (final, final)
     assert decided.comments == ((Comment(text=comment),) if comment.strip() else ())
+
+
+SEVERAL: list[tuple[list[str | None] | None, Outcome, list[str | None]]] = [
+    (None, Outcome.ACCEPTED, ["accepted", "accepted"]),
+    (["2\n", "3"], Outcome.ACCEPTED_WITH_EDITS, ["accepted", "edited"]),
+    ([None, "2"], Outcome.PARTIALLY_ACCEPTED, ["rejected", "accepted"]),
+    (["3", None], Outcome.PARTIALLY_ACCEPTED, ["edited", "rejected"]),
+    ([None, None], Outcome.REJECTED, ["rejected", "rejected"]),
+]
+
+
+@pytest.mark.parametrize(("files", "outcome", "verdicts"), SEVERAL)
+async def test_a_decision_is_about_each_of_several_files(
+    browser: Browser, desk: MemoryDesk, files: list[str | None] | None, outcome: Outcome, verdicts: list[str | None]
+) -> None:
+    desk.propose(change("a", "1\n", "2\n"), change("b", "1\n", "2\n"))
+    _, review = await browser.ask("review")
+    assert [file["verdict"] for file in review["files"]] == [None, None]
+    _, review = await browser.ask("decision", {"version": 2, "accept": True, "files": files, "comment": ""})
+    assert desk.reviews["r1"].outcome is outcome
+    assert [file["verdict"] for file in review["files"]] == verdicts
 
 
 async def test_a_late_decision_learns_what_was_decided(browser: Browser, desk: MemoryDesk) -> None:

@@ -5,6 +5,7 @@
 const LINES_AT_FIRST = 400; // of one hunk
 const LINES_MORE = 4000; // for each press of a button
 const HUNKS_AT_ONCE = 100;
+const LINES_ON_PAGE = 10000; // of all files at first: those after them wait for a press of a button
 const CHARS_AT_FIRST = 2000; // of one line
 const KEYS_SLEEP_MS = 700; // a letter on its way to a terminal must not decide anything
 const PREVIEW_AFTER_MS = 300;
@@ -17,6 +18,7 @@ let review = null; // as the server sent it last
 let editing = false;
 let deciding = false;
 let drafts = []; // per file: the edited text, or null
+let rejected = []; // per file: whether it is rejected, whatever becomes of the others
 let changes = []; // per file: {added, removed, hunks} as displayed
 
 // ---------------------------------------------------------------- the document
@@ -139,7 +141,7 @@ async function run() {
 function refuse(error) {
   $("why").textContent = `${error.message[0].toUpperCase()}${error.message.slice(1)}.`;
   $("no-access").hidden = false;
-  for (const id of ["top", "files", "outcome"]) $(id).hidden = true;
+  for (const id of ["top", "contents", "files", "outcome"]) $(id).hidden = true;
   say("No access to this review");
 }
 
@@ -154,7 +156,12 @@ const ENDS = {
   superseded: ["", "A newer proposal took the place of this one. There is nothing to decide here any more."],
   expired: ["", "Nobody decided in time, so this review has ended. The agent may propose the change again."],
 };
-const ELSEWHERE = { accepted_in_ide: " In the IDE.", rejected_in_ide: " In the IDE.", rejected_or_closed: " In the IDE." };
+const ELSEWHERE = {
+  accepted_in_ide: " In the IDE.",
+  rejected_in_ide: " In the IDE.",
+  rejected_or_closed: " In the IDE.",
+  moved_to_terminal: " The agent asks in its terminal instead.",
+};
 
 function display(next) {
   const first = review === null;
@@ -164,6 +171,8 @@ function display(next) {
     wakeKeysLater();
   }
   if (first || !review.open) {
+    const inPart = review.outcome === "partially_accepted";
+    rejected = review.files.map((file) => inPart && file.verdict === "rejected");
     changes = review.files;
     renderFiles();
   }
@@ -173,21 +182,33 @@ function display(next) {
 }
 
 const heading = () => review.title || (review.files.length === 1 ? review.files[0].path : `${review.files.length} files`);
-const sum = (key) => changes.reduce((total, change) => total + change[key], 0);
+const sum = (key) => changes.reduce((total, change, index) => total + (rejected[index] ? 0 : change[key]), 0);
 const counts = () => `${sum("added")} added, ${sum("removed")} removed.`;
-const dirty = () => drafts.some((draft, index) => draft !== null && draft !== textareaForm(review.files[index].proposed));
+const edited = (index) => drafts[index] !== null && drafts[index] !== textareaForm(review.files[index].proposed);
+const dirty = () => drafts.some((_, index) => edited(index));
+const nothingLeft = () => rejected.every(Boolean);
 
 function renderHeader() {
   $("top").hidden = false;
   $("title").textContent = heading();
   const about = [`Proposed by ${review.agent || "an agent"} in ${review.workspace}`];
+  if (review.files.length > 1) about.push(`${review.files.length} files`);
   if (review.open && review.shown_in) about.push(`also shown in ${review.shown_in}`);
   $("about").replaceChildren(`${about.join(" · ")} · `, ...statsNodes(sum("added"), sum("removed")));
   $("actions").hidden = $("comment-bar").hidden = !review.open;
   for (const id of ["accept", "reject", "edit"]) $(id).disabled = deciding;
+  if (nothingLeft()) $("accept").disabled = true;
   $("edit").setAttribute("aria-pressed", String(editing));
-  $("accept-label").textContent = dirty() ? "Accept with edits" : "Accept";
+  $("accept-label").textContent = acceptLabel();
+  $("reject-label").textContent = review.files.length > 1 ? "Reject all" : "Reject";
   document.title = `${review.open ? "" : "Done: "}${heading()} · review`;
+}
+
+function acceptLabel() {
+  const all = review.files.length;
+  const left = rejected.filter((no) => !no).length;
+  const which = left === all ? "" : ` ${left} of ${all}`;
+  return `Accept${which}${drafts.some((_, index) => edited(index) && !rejected[index]) ? " with edits" : ""}`;
 }
 
 function statsNodes(added, removed) {
@@ -208,19 +229,56 @@ function renderOutcome() {
 // ---------------------------------------------------------------- files
 
 function renderFiles() {
-  $("files").replaceChildren(...review.files.map(fileNode));
+  let room = LINES_ON_PAGE;
+  const nodes = review.files.map((file, index) => {
+    const node = fileNode(file, index, room > 0);
+    room -= linesAtFirst(changes[index].hunks);
+    return node;
+  });
+  $("files").replaceChildren(...nodes);
+  renderContents();
 }
 
-function fileNode(file, index) {
+const linesAtFirst = (hunks) =>
+  hunks.slice(0, HUNKS_AT_ONCE).reduce((total, hunk) => total + Math.min(hunk.lines.length, LINES_AT_FIRST), 0);
+
+/** List the files of a review that has several; a press leads to one. */
+function renderContents() {
+  $("contents").hidden = review.files.length < 2;
+  const list = element("ol");
+  list.append(...review.files.map((file, index) => {
+    const row = element("li");
+    row.append(button(file.path, () => goToFile(index)), statsNode(index));
+    return row;
+  }));
+  $("contents").replaceChildren(list);
+}
+
+function goToFile(index) {
+  const section = $("files").children[index];
+  section.scrollIntoView({ block: "start" });
+  section.querySelector("h2").focus({ preventScroll: true });
+}
+
+function statsNode(index) {
+  const stats = element("span", "stats");
+  stats.append(...statsNodes(changes[index].added, changes[index].removed));
+  return stats;
+}
+
+function fileNode(file, index, shown) {
   const section = element("section", "file");
   section.setAttribute("aria-label", file.path);
   const head = element("header");
-  head.append(element("h2", "", file.path));
+  const name = element("h2", "", file.path);
+  name.tabIndex = -1;
+  head.append(name);
   if (file.kind === "create") head.append(element("span", "chip", "new file"));
   if (drafts[index] !== null && review.open) head.append(element("span", "chip edited", "edited"));
-  const stats = element("span", "stats");
-  stats.append(...statsNodes(changes[index].added, changes[index].removed));
-  head.append(stats);
+  if (rejected[index] && !review.open) head.append(element("span", "chip", "rejected"));
+  head.append(statsNode(index));
+  if (review.open && review.files.length > 1) head.append(rejectButton(file, index));
+  section.classList.toggle("rejected", rejected[index]);
   section.append(head);
   if (file.warnings.length) {
     const list = element("ul", "warnings");
@@ -228,14 +286,37 @@ function fileNode(file, index) {
     section.append(list);
   }
   if (editing && (review.open || dirty())) section.append(editorNode(file, index));
-  section.append(diffNode(changes[index].hunks));
+  section.append(shown ? diffNode(changes[index].hunks) : unshownNode(index));
   return section;
+}
+
+function unshownNode(index) {
+  const line = element("p", "unshown");
+  line.append(button("Show this file", () => renderChange(index)));
+  return line;
 }
 
 function renderChange(index) {
   const section = $("files").children[index];
-  section.querySelector(".stats").replaceChildren(...statsNodes(changes[index].added, changes[index].removed));
-  section.querySelector(".diff, .empty").replaceWith(diffNode(changes[index].hunks));
+  for (const place of [section, $("contents").querySelectorAll("li")[index]]) {
+    place.querySelector(".stats").replaceWith(statsNode(index));
+  }
+  section.querySelector(".diff, .empty, .unshown").replaceWith(diffNode(changes[index].hunks));
+}
+
+/** Rejects one file of several; pressed again it takes that back. */
+function rejectButton(file, index) {
+  const toggle = button("Reject file", () => {
+    rejected[index] = !rejected[index];
+    toggle.setAttribute("aria-pressed", String(rejected[index]));
+    $("files").children[index].classList.toggle("rejected", rejected[index]);
+    renderHeader();
+    tell("problem", "");
+    say(`${rejected[index] ? "Rejected" : "Not rejected"}: ${file.path}`);
+  });
+  toggle.setAttribute("aria-pressed", String(rejected[index]));
+  toggle.setAttribute("aria-label", `Reject file ${file.path}`);
+  return toggle;
 }
 
 // ---------------------------------------------------------------- editing
@@ -273,11 +354,11 @@ function toggleEditing() {
   editing = !editing;
   renderFiles();
   renderHeader();
-  if (editing) document.querySelector(".editor textarea").focus();
+  if (editing) document.querySelector(".file:not(.rejected) .editor textarea")?.focus();
   say(editing ? "Editing the proposed text" : "Not editing");
 }
 
-const finals = () => review.files.map((file, index) => drafts[index] ?? file.proposed);
+const finals = () => review.files.map((file, index) => (rejected[index] ? null : drafts[index] ?? file.proposed));
 
 let previewTimer = 0;
 let previews = 0;
@@ -290,10 +371,11 @@ function previewLater() {
 async function previewNow() {
   const mine = ++previews;
   try {
-    const answer = await ask("preview", { files: finals() });
+    const answer = await ask("preview", { files: drafts });
     if (mine !== previews || !review.open) return;
-    changes = answer.files;
-    changes.forEach((_, index) => renderChange(index));
+    const before = changes;
+    changes = answer.files.map((change, index) => change ?? review.files[index]);
+    changes.forEach((change, index) => { if (change !== before[index]) renderChange(index); });
     renderHeader();
     tell("problem", "");
   } catch (error) {
@@ -305,6 +387,10 @@ async function previewNow() {
 
 async function decide(accept) {
   if (!review?.open || deciding) return;
+  if (accept && nothingLeft()) {
+    tell("problem", "Every file is rejected, so there is nothing to accept: reject all.");
+    return;
+  }
   deciding = true;
   renderHeader();
   try {
@@ -327,7 +413,7 @@ async function decisionSent(accept) {
   const body = () => ({
     version: review.version,
     accept,
-    files: accept && dirty() ? finals() : null,
+    files: accept && (dirty() || rejected.some(Boolean)) ? finals() : null,
     comment: $("comment").value,
   });
   try {
@@ -511,7 +597,7 @@ function wakeKeysLater() {
 const awake = () => document.documentElement.dataset.keys === "awake";
 
 function goToHunk(step) {
-  const hunks = [...document.querySelectorAll("tbody.hunk")];
+  const hunks = [...document.querySelectorAll(".file:not(.rejected) tbody.hunk")];
   if (!hunks.length) return;
   const here = hunks.findIndex((hunk) => hunk.classList.contains("here"));
   const next = here < 0 ? (step > 0 ? 0 : hunks.length - 1) : Math.min(Math.max(here + step, 0), hunks.length - 1);

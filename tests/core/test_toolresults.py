@@ -1,0 +1,229 @@
+"""What the MCP tools answer: words for a model, and data that fit the schema that it was promised."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from bridge.core import toolresults
+from bridge.core.reviews import Change, Comment, Review, Step, Trigger, advance, decide, digest
+from bridge.core.summary import LIMIT
+from bridge.core.toolbox import TOOLS
+from bridge.core.toolresults import (
+    MOST_PROBLEMS,
+    MOST_SELECTED,
+    Answer,
+    Where,
+    failed,
+    of_diagnostics,
+    of_editors,
+    of_ides,
+    of_opened,
+    of_review,
+    of_selection,
+    whereabouts,
+)
+from bridge.errors import BadData
+
+NOW = 1_000_000.0
+A = Change(path=b"/w/a.py", base_hash=digest(b"a\nb\n"), base="a\nb\n", proposed="a\nB\n")
+NEW = Change(path=b"/w/new.py", base_hash=None, base="", proposed="x\n")
+REVIEW = Review(id="r1", files=(A, NEW), workspace=b"/w", created=NOW, changed=NOW)
+SAID = (Comment(text="shorter"), Comment(text="why?", file=0, line=1), Comment(text="odd", file=7))
+
+
+def decided(finals: tuple[str | None, ...] | None, comments: tuple[Comment, ...] = ()) -> Review:
+    trigger = Trigger.ACCEPTED_ON_PAGE if finals else Trigger.REJECTED_ON_PAGE
+    return decide(REVIEW, NOW, finals=finals, trigger=trigger, comments=comments)
+
+
+def checked(tool: str, answer: Answer) -> dict[str, Any]:
+    """Give the data of an answer, which must be what the tool promises."""
+    data = answer.structured
+    assert data is not None
+    Draft202012Validator(TOOLS[tool].listed["outputSchema"]).validate(data)
+    return data
+
+
+# (review, status, what may be written, words in `next`)
+REVIEWS = [
+    (REVIEW, "pending", "nothing", "Do not write anything; call get_review with review_id r1 and wait_ms 45000"),
+    (decided(("a\nB\n", "x\n")), "accepted", "proposal", "Write the proposed text to each file now"),
+    (decided(("a\nX\n", "x\n")), "accepted_with_edits", "final_texts", "Do not write your own text: call get_review"),
+    (
+        decided(("a\nX\n", None)),
+        "partially_accepted",
+        "final_texts",
+        "Leave those alone that were rejected; of the others call get_review",
+    ),
+    (decided(None), "rejected", "nothing", "The human said no. Do not write anything"),
+    (advance(REVIEW, Step.CANCEL, NOW), "cancelled", "nothing", "ended undecided (cancelled)"),
+    (advance(REVIEW, Step.SUPERSEDE, NOW), "superseded", "nothing", "do not write anything"),
+    (advance(REVIEW, Step.EXPIRE, NOW), "expired", "nothing", "Nobody accepted it"),
+]
+
+
+@pytest.mark.parametrize(("review", "status", "write", "words"), REVIEWS, ids=lambda value: str(value)[:12])
+def test_what_may_be_written_is_said_plainly(review: Review, status: str, write: str, words: str) -> None:
+    answer = of_review(review)
+    data = checked("propose_changes", answer)
+    assert (data["status"], data["write"]) == (status, write)
+    assert words in data["next"]
+    assert words in answer.text
+    assert (data["shown"] is None) == (status != "pending")
+    assert not any("final_text" in file for file in data["files"])
+    assert "a\nB" not in answer.text  # a summary, and no text
+
+
+def test_texts_are_given_when_they_are_wanted() -> None:
+    data = checked("get_review", answer := of_review(decided(("a\nX\n", "x\n")), texts=True))
+    assert [file["final_text"] for file in data["files"]] == ["a\nX\n", "x\n"]
+    assert "write each final_text exactly" in data["next"]
+    assert "Final text of /w/a.py, to the end:\na\nX\n" in answer.text
+    assert not any("final_text" in file for file in checked("get_review", of_review(REVIEW, texts=True))["files"])
+
+
+def test_of_a_partial_acceptance_only_what_was_accepted_is_given() -> None:
+    data = checked("get_review", of_review(decided(("a\nB\n", None)), texts=True))
+    assert [(file["verdict"], file.get("final_text")) for file in data["files"]] == [
+        ("accepted", "a\nB\n"),
+        ("rejected", None),
+    ]
+    assert "of the others write each final_text exactly" in data["next"]
+
+
+def test_texts_that_are_too_long_for_a_result_are_written_by_the_human(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toolresults, "MOST_TEXTS", 5)
+    data = checked("get_review", of_review(decided(("a\nX\n", "x\n")), texts=True))
+    assert "bridge review apply r1" in data["next"]
+    assert not any("final_text" in file for file in data["files"])
+
+
+def test_files_and_what_the_human_changed_are_told() -> None:
+    data = checked("get_review", answer := of_review(decided(("a\nX\n", "x\n"), SAID)))
+    assert [(f["path"], f["is_new"], f["added"], f["removed"], f["verdict"]) for f in data["files"]] == [
+        ("/w/a.py", False, 1, 1, "edited"),
+        ("/w/new.py", True, 1, 0, "accepted"),
+    ]
+    assert data["diff"] == "--- a/a.py\n+++ b/a.py\n@@ -1,2 +1,2 @@\n a\n-B\n+X\n"
+    assert data["comments"] == [
+        {"text": "shorter", "path": None, "line": None},
+        {"text": "why?", "path": "/w/a.py", "line": 2},
+        {"text": "odd", "path": None, "line": None},
+    ]
+    assert answer.text.splitlines()[1:6] == [
+        "- /w/a.py (+1 -1, edited by the human)",
+        "- /w/new.py (+1 -0, new, accepted)",
+        "Comment: shorter",
+        "Comment on /w/a.py:2: why?",
+        "Comment: odd",
+    ]
+
+
+def test_a_long_diff_is_cut_at_a_line() -> None:
+    final = "".join(f"line {n}\n" for n in range(LIMIT))
+    data = checked("get_review", answer := of_review(decided((final, "x\n"), (Comment(text="c" * 50_000),))))
+    assert len(data["diff"]) <= LIMIT + 100
+    assert data["diff"].endswith("more lines of this diff left out\n")
+    assert data["diff"] in answer.text
+    assert data["comments"][0]["text"].endswith("… (30000 characters more)")
+
+
+# (where it is, how that is said)
+PLACES = [
+    (Where("ide", "Vim"), "shown in Vim"),
+    (Where("queued", "Vim"), "queued in Vim; the human can open it at once with: bridge review open r1"),
+    (
+        Where("page", None, "no IDE"),
+        "on the review page in the browser (no IDE); the human opens it with: bridge review open r1",
+    ),
+    (Where(None), "not shown yet; the human opens it with: bridge review open r1"),
+]
+
+
+@pytest.mark.parametrize(("where", "words"), PLACES)
+def test_where_the_human_finds_it(where: Where, words: str) -> None:
+    assert whereabouts("r1", where) == words
+    assert checked("get_review", of_review(REVIEW, where))["shown"] == words
+
+
+def test_a_failure_says_what_to_do() -> None:
+    refused = BadData("it is binary", "send text")
+    words = "it is binary\nWhat to do: send text"
+    assert failed(refused) == Answer(words, None, True, refused.to_json())
+    assert failed(BadData("it is binary")).text == "it is binary"
+    assert failed(BadData("x")).structured is None
+
+
+def test_half_characters_are_replaced() -> None:
+    """A file's name that is not UTF-8, and a selection that was cut in an emoji, cannot be sent."""
+    odd = replace(REVIEW, files=(replace(A, path=b"/w/\xff.py"),))
+    answer = of_review(odd)
+    assert checked("get_review", answer)["files"][0]["path"] == "/w/\ufffd.py"
+    assert "/w/\ufffd.py" in answer.text
+
+
+def test_opened() -> None:
+    there = of_opened("/w/a", {"ide": "Vim", "port": 1, "positioned": True})
+    assert checked("open_file", there) == {"path": "/w/a", "ide": "Vim", "positioned": True}
+    missed = of_opened("/w/a", {"ide": "Vim", "port": 1, "positioned": False})
+    assert missed.text == "/w/a is open in Vim. It did not go to the line."
+
+
+def selection(text: str) -> dict[str, Any]:
+    return {"path": "/w/a", "line": 3, "column": 1, "end_line": 4, "end_column": 2, "text": text}
+
+
+def test_selections() -> None:
+    assert checked("get_selection", of_selection(None)) == {"selection": None}
+    assert of_selection(selection("")).text == "Nothing is selected; the cursor is at /w/a:3:1."
+    some = of_selection(selection("x\ud83d"))
+    assert some.text == "Selected at /w/a:3:1:\nx\ufffd"
+    assert checked("get_selection", some)["selection"]["text_cut"] is False
+    long = of_selection(selection("x" * (MOST_SELECTED + 1)))
+    data = checked("get_selection", long)["selection"]
+    assert (len(data["text"]), data["text_cut"]) == (MOST_SELECTED, True)
+    assert long.text.endswith("(and more: the text is cut)")
+
+
+def test_editors(monkeypatch: pytest.MonkeyPatch) -> None:
+    some: list[dict[str, Any]] = [
+        {"path": "/w/a", "active": True, "dirty": True},
+        {"path": "/w/b", "active": None, "dirty": None},
+    ]
+    answer = of_editors(some)
+    assert answer.text == "/w/a (active) (unsaved changes)\n/w/b"
+    assert checked("get_open_editors", answer)["omitted"] == 0
+    assert of_editors([]).text == "No editor is open in the IDE."
+    monkeypatch.setattr(toolresults, "MOST_EDITORS", 1)
+    assert of_editors(some).text == "/w/a (active) (unsaved changes)\n(and 1 more)"
+
+
+def problem(severity: str, **more: Any) -> dict[str, Any]:
+    usual = {"path": "/w/a", "line": 3, "column": 5, "message": "m", "source": None, "code": None}
+    return {**usual, "severity": severity, **more}
+
+
+def test_problems() -> None:
+    answer = of_diagnostics([problem("error", source="ts", code=7), problem("hint", line=None, column=None)])
+    assert answer.text == "/w/a:3:5: error: m [ts 7]\n/w/a: hint: m"
+    assert checked("get_diagnostics", answer)["diagnostics"][0]["code"] == "7"
+    assert of_diagnostics([]).text == "The IDE knows of no problem."
+
+
+def test_of_too_many_problems_the_worst_are_given() -> None:
+    found = [problem("hint")] * MOST_PROBLEMS + [problem("error")]
+    data = checked("get_diagnostics", of_diagnostics(found))
+    assert (data["omitted"], data["diagnostics"][0]["severity"]) == (1, "error")
+
+
+def test_ides() -> None:
+    row: Any = {"name": "Vim", "port": 7, "workspace": ["/w"], "state": "live", "chosen": True, "reason": "it is here"}
+    other: Any = {**row, "chosen": False}
+    answer = of_ides("/w", [row, other])
+    assert answer.text == "* Vim (port 7, live): it is here\n  Vim (port 7, live): it is here"
+    assert checked("list_ides", answer)["ides"][0]["workspace_folders"] == ["/w"]
+    assert of_ides("/w", []).text == "No IDE is running. Reviews are shown in the browser."
