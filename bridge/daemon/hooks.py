@@ -27,7 +27,7 @@ from bridge.core.status import StayedOut
 from bridge.core.text import visible
 from bridge.daemon.engine import Engine
 from bridge.daemon.lookout import Lookout
-from bridge.daemon.proposals import changes_of, file_meant, new_review, text_there
+from bridge.daemon.proposals import MOST_FILES, changes_of, file_meant, new_review, text_there
 from bridge.daemon.publications import Publications
 from bridge.errors import BadData, Usage
 from bridge.ides.ports import snapshot
@@ -170,6 +170,8 @@ def _paths(cwd: str, call: Call) -> dict[str, str]:
 def _changes(cwd: str, call: Call) -> tuple[Change, ...]:
     """Read the files, and say what the call would make of them. Raises `BadData`, `Usage` and `CannotTell`."""
     paths = _paths(cwd, call)
+    if len(paths) > MOST_FILES:
+        raise CannotTell(f"it changes {len(paths)} files, more than a human can review at once")
     there = {name: text_there(path) for name, path in paths.items()}
     made = call.would_be(there).texts
     files = [requests.File(path, made[name], there[name] or None) for name, path in paths.items()]

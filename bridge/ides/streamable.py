@@ -9,6 +9,7 @@ request shows; an IDE that does not know it any more has ended the link. Source:
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing, suppress
@@ -34,10 +35,12 @@ PATH: Final = "/mcp"
 SESSION: Final = "Mcp-Session-Id"
 VERSION: Final = "MCP-Protocol-Version"
 AGAIN_S: Final = (0.2, 10.0)  # before pushes are asked for again, but for the first time: first and longest pause
+DEAF_S: Final = 5.0  # for so long we may be unable to ask for them
 STEADY_S: Final = 10.0  # pushes that came for so long did not end by a habit of the IDE's
 JSON: Final = "application/json"
 _NAME: Final = re.compile(r"[!-~]{1,1024}")  # it becomes the value of a header
 LOST: Final = frozenset({400, 404})  # how a session is told that there is none of its name
+MUTE: Final = LOST | {405}  # to who asks for pushes: there are none; or LOST
 
 
 class Streamable(Posting):
@@ -166,25 +169,34 @@ class Streamable(Posting):
     # ---- pushes
 
     async def _listen(self) -> None:
-        """Take what the IDE says unasked for as long as the wire lives, unless it never has anything to say."""
-        pause, clock = 0.0, asyncio.get_running_loop().time
+        """Take what the IDE says unasked for as long as the wire lives, unless it never has anything to say.
+
+        What an IDE says while nobody listens is lost, a decision perhaps: one that cannot be listened to any more has
+        ended the link.
+        """
+        clock = asyncio.get_running_loop().time
+        pause, heard_at = 0.0, clock()
         while self._ending is None:
             begun = clock()
             try:
                 async with await self._request("GET", headers={"Accept": EVENTS}) as reply:
-                    if reply.status in LOST | {405}:
+                    if reply.status in MUTE or (reply.ok and reply.content_type != EVENTS):
                         self._start(Post(PING))  # what is answered to a message tells whether the session is lost
                         return
-                    self._judge(reply)
-                    if reply.content_type != EVENTS:
-                        return
-                    async with aclosing(self._frames(reply)) as frames:
-                        async for frame in frames:
-                            self._take(frame)
+                    if (refusal := refused(reply.status)) is not None:
+                        raise refusal
+                    if reply.ok:
+                        heard_at = math.inf
+                        async with aclosing(self._frames(reply)) as frames:
+                            async for frame in frames:
+                                self._take(frame)
             except (LinkFailed, WireEnded, TooLarge) as exc:
                 self._end(self._meaning(exc))
             except BROKEN:
                 pass  # if the IDE is gone nobody can be connected to
+            heard_at = min(heard_at, clock())
+            if clock() - heard_at >= DEAF_S:
+                self._end(LinkFailed(LinkState.LISTENING, "it lets nobody hear what it says any more"))
             pause = 0.0 if clock() - begun >= STEADY_S else pause
             await asyncio.sleep(pause)
             pause = min(max(pause * 2, AGAIN_S[0]), AGAIN_S[1])

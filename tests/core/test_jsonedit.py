@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core.jsonedit import insert, parse, remove, replace
@@ -224,6 +224,7 @@ def test_an_edit_says_what_it_should_and_can_be_undone(
     assert parse(replace(after, ["servers", "bridge", "command"], "/c"))["servers"]["bridge"] == {"command": "/c"}
 
 
+@settings(max_examples=60)
 @given(st.data(), st.dictionaries(_NAMES, _VALUES, max_size=4), st.lists(_VALUES, max_size=3))
 def test_any_element_and_any_member_can_be_taken_out(
     data: st.DataObject, root: dict[str, Any], listed: list[Any]
