@@ -14,8 +14,10 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from bridge.core.idereports import Diagnostics, Editors, Ides, Opened, Selected
+from bridge.core.reviewreports import ReviewReport
 from bridge.core.schemas import schema_of
-from bridge.core.toolresults import WAIT_MS, Diagnostics, Editors, Ides, Opened, ReviewReport, Selected
+from bridge.core.toolanswers import WAIT_MS
 from bridge.errors import Usage
 
 __all__ = [

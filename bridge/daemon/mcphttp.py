@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bridge import __version__
 from bridge.core.events import SessionId
-from bridge.core.toolresults import Answer
+from bridge.core.toolanswers import Answer
 from bridge.daemon.engine import Engine
 from bridge.daemon.instance import write_private
-from bridge.daemon.mcp import McpFront, Standing
+from bridge.daemon.mcp import McpFront
+from bridge.daemon.toolcalls import Standing
 from bridge.errors import NotTrusted, Unavailable
 from bridge.ides.ports import is_client_ours
 from bridge.listening import HOST, listen

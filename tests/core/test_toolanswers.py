@@ -1,0 +1,12 @@
+"""Answers of the MCP tools."""
+
+from __future__ import annotations
+
+from bridge.core.toolanswers import Answer, failed
+from bridge.errors import BadData
+
+
+def test_a_failure_says_what_to_do() -> None:
+    assert failed(BadData("it is binary", "send text")) == Answer("it is binary\nWhat to do: send text", None, True)
+    assert failed(BadData("it is binary")).text == "it is binary"
+    assert failed(BadData("x")).structured is None
