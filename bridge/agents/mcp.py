@@ -104,10 +104,12 @@ async def _answered(call: Call, name: str, arguments: Mapping[str, Any], exchang
 
 
 def _result(answer: Answer) -> types.CallToolResult:
+    typed = {} if answer.refusal is None else {"_meta": {"bridge/error": answer.refusal}}
     return types.CallToolResult(
         content=[types.TextContent(text=answer.text)],
         structured_content=answer.structured,
         is_error=answer.is_error,
+        **typed,
     )
 
 

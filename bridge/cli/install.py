@@ -45,12 +45,17 @@ def add(parser: ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="show the edit, and change nothing")
     parser.add_argument("--yes", action="store_true", help="you agree: do not ask")
     if parser.get_default("command") == "install":
+        parser.add_argument(
+            "--strict", action="store_true", help="a hook that stops edits when the bridge is not there"
+        )
         parser.add_argument("--name", default="bridge", metavar="NAME", help="what the MCP server is called there")
     parser.add_argument("--json", action="store_true", help="print the list as JSON")
 
 
 def run(args: Namespace) -> int:
     """Show the edits, ask, and make them; or tell what is registered."""
+    from bridge.cli.output import say
+    from bridge.cli.programs import is_present
     from bridge.core.programs import PROGRAMS
     from bridge.store.backups import Backups
 
@@ -62,9 +67,14 @@ def run(args: Namespace) -> int:
     places = paths(os.environ)
     if args.list or not args.programs:
         return _list([PROGRAMS[name] for name in args.programs or PROGRAMS], args.json)
+    if args.command == "install" and args.strict and args.only == "mcp":
+        raise Usage("--strict is said of a hook", "leave out --only")
     if args.json:
         raise Usage("--json goes with --list", f"bridge {args.command} --list --json")
     chosen = [PROGRAMS[name] for name in dict.fromkeys(args.programs)]
+    for program in chosen if args.command == "install" else ():
+        if not is_present(program, os.environ):
+            say(f"warning: {program.title} was not found on this machine: it may look elsewhere")
     edits = [edit for program in chosen for edit in _edits(program, args, Backups(places))]
     return _carry_out(edits, args, places)
 
@@ -136,7 +146,7 @@ def _edits(program: Program, args: Namespace, backups: Backups) -> list[_Edit]:
     for path, its in files.items():
         before = read(path)
         if args.command == "install":
-            done = plan(program, its, before, path=path, executable=executable(), name=args.name)
+            done = plan(program, its, before, path=path, executable=executable(), name=args.name, strict=args.strict)
         else:
             receipt, original = backups.of(path)
             done = leave(program, its, before, path=path, receipt=receipt, original=original)

@@ -21,10 +21,12 @@ _FILES = (
     ("$XDG_STATE_HOME/bridge", "Journal and log; default: ~/.local/state/bridge."),
     ("$XDG_RUNTIME_DIR/bridge", "The daemon's socket."),
     ("$CLAUDE_CONFIG_DIR/ide, ~/.claude/ide", "Where IDEs announce themselves; read only."),
+    ("$TMPDIR/gemini/ide, ~/.qwen/ide", "Where the companions of Gemini CLI and Qwen Code do; read only."),
 )
 
 _ENVIRONMENT = (
     ("CLAUDE_CODE_SSE_PORT", "The port of the IDE that the terminal belongs to; a hint, which is verified."),
+    ("GEMINI_CLI_IDE_SERVER_PORT, QWEN_CODE_IDE_SERVER_PORT", "The same, of their companions."),
     ("NO_COLOR, FORCE_COLOR, TERM=dumb", "Whether to colour."),
     ("BROWSER, DISPLAY, WAYLAND_DISPLAY", "Whether there is a browser for the review page."),
 )

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
+from shlex import quote
 
 from bridge.core.installchecks import Registration
 from bridge.core.programs import PROGRAMS, Part, Program, locate
@@ -48,8 +49,12 @@ def read(path: str) -> bytes | None:
     Raises `NotTrusted` for somebody else's, and `BadData` for what is no file, or larger than any of its kind.
     """
     data = read_file(os.fsencode(path), _MOST_BYTES)
-    if data is not None and not is_ours(os.stat(path)):
-        raise NotTrusted(f"{path} belongs to somebody else", f"see whose it is: ls -l '{path}'")
+    try:
+        is_strange = data is not None and not is_ours(os.stat(path))
+    except FileNotFoundError:  # it has just gone; who writes it again will notice
+        return None
+    if is_strange:
+        raise NotTrusted(f"{path} belongs to somebody else", f"see whose it is: ls -l {quote(path)}")
     return data
 
 

@@ -184,8 +184,11 @@ class Errands:
         place = placed(errand.place, answer)
         if isinstance(place, str):
             self._pass_over(errand, link, place, now)
-        else:
+            return
+        try:
             errand.sent = link, self._call_tool(errand, ask, place, link, now)
+        except BridgeError as error:
+            self._refuse(errand, error)
 
     def _relay(
         self,

@@ -28,7 +28,7 @@ __all__ = ["GONE_S", "PAUSE_S", "Followers"]
 PAUSE_S: Final = (0.5, 10.0)  # first and longest, before we look again for who follows no IDE
 GONE_S: Final = 10.0  # without an IDE, before a session's tools are said to be gone: one that restarts is back by then
 TOOLS_CHANGED: Final = "notifications/tools/list_changed"
-_NOT_FOR_AGENTS: Final = frozenset({"notifications/cancelled", "notifications/message", "log_event"})
+_NOT_FOR_AGENTS: Final = frozenset({"notifications/cancelled", "notifications/message", "log_event", "ping"})
 
 
 @dataclass(slots=True, eq=False)

@@ -181,7 +181,8 @@ _STATES: Final[Mapping[str, tuple[str, str | None]]] = {
 _NO_FILE: Final[Mapping[str, tuple[str, str | None]]] = {
     Listener.FOREIGN: ("its port belongs to another user, so it is let alone", "in jetbrains_mcp, leave out {port}"),
     LinkState.PORT_TAKEN: ("another program listens there", "in jetbrains_mcp, leave out {port}"),
-    LinkState.REFUSED: ("refuses us", "restart the IDE"),
+    # JetBrains' own agents have another server, some ports above, with a token that nobody else gets.
+    LinkState.REFUSED: ("wants a token, so it is not for us", "in jetbrains_mcp, leave out {port}"),
 }
 
 

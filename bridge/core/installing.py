@@ -61,8 +61,11 @@ def plan(
     path: str,
     executable: str,
     name: str = NAME,
+    strict: bool = False,
 ) -> Plan:
     """Plan to register parts, which share the file at `path`; every error names it.
+
+    `name` is the MCP server's; `strict` is the hook.
 
     Raises `BadData` and `Conflict` as `bridge.core.registering.install` does, and for a file that is no UTF-8 text.
     """
@@ -72,7 +75,7 @@ def plan(
     made: list[tuple[str, ...]] = []
     for part in parts:
         try:
-            done = install(program, part, text, executable, name)
+            done = install(program, part, text, executable, name, strict=strict)
         except BadData as error:
             raise _of_file(error, path) from error
         text = done.text
@@ -143,7 +146,7 @@ def _sentence(program: Program, part: Part, done: Done, path: str, executable: s
     what = WHAT[part]
     sentences = {
         Outcome.ADDED: f"adds the {what} to {path}",
-        Outcome.UPDATED: f"the {what} in {path} starts {' '.join(done.old[:1])}; it will start {executable}",
+        Outcome.UPDATED: f"the {what} in {path} starts {' '.join(done.old)}; it will start {executable}",
         Outcome.ALREADY: f"the {what} is in {path} already",
         Outcome.REMOVED: f"takes the {what} out of {path}",
         Outcome.ABSENT: f"no {what} of the bridge is in {path}",

@@ -18,7 +18,7 @@ from bridge.core import jsonrpc
 from bridge.core.answers import Answer
 from bridge.core.dialects import Tools, utf8
 from bridge.errors import Unavailable
-from pathconv import to_uri
+from pathconv import PathConvError, to_uri
 
 __all__ = [
     "MARK",
@@ -38,6 +38,7 @@ MARK: Final = "open_file_in_editor"  # a program without this tool is not the ID
 ANALYSIS_MS: Final = 8000  # of one file; less than `CALL_S`, so that what was found by then is told
 _MOST_NAME: Final = 100  # characters
 _MOST_PROJECTS: Final = 5  # in a reason
+_MOST_PATH: Final = 300  # characters of each
 
 
 class Own(NamedTuple):
@@ -121,7 +122,8 @@ def disowned(answer: Answer) -> str | None:
 
 def none_of(projects: Sequence[str]) -> str:
     """Say that what was asked about is in none of these."""
-    shown = ", ".join(projects[:_MOST_PROJECTS]) + (", …" if len(projects) > _MOST_PROJECTS else "")
+    shown = ", ".join(path[:_MOST_PATH] for path in projects[:_MOST_PROJECTS])
+    shown += ", …" if len(projects) > _MOST_PROJECTS else ""
     return f"what is asked about is in none of its open projects{shown and f' ({shown})'}"
 
 
@@ -142,8 +144,12 @@ def project_of(answer: Answer, directory: str) -> tuple[str | None, str]:
     if answer.error is None:  # then "/" is one
         return "/", ""
     projects = _projects(answer.error)
-    holding = [project for project in projects if f"{directory}/".startswith(f"{project.rstrip('/')}/")]
+    holding = [path for path in projects if path.startswith("/") and _holds(path, directory)]
     return max(holding, key=len, default=None), none_of(projects)
+
+
+def _holds(project: str, directory: str) -> bool:
+    return f"{directory}/".startswith(f"{project.rstrip('/')}/")
 
 
 def editors(answer: Answer, project: str) -> dict[str, Any] | None:
@@ -152,13 +158,17 @@ def editors(answer: Answer, project: str) -> dict[str, Any] | None:
     files = value.get("openFiles") if isinstance(value, dict) else None
     if not isinstance(files, list):
         return None
-    tabs = [_tab(name, project, name == value.get("activeFilePath")) for name in files if isinstance(name, str)]
-    return _text({"tabs": tabs})
+    tabs = (_tab(name, project, name == value.get("activeFilePath")) for name in files if isinstance(name, str))
+    return _text({"tabs": [tab for tab in tabs if tab is not None]})
 
 
-def _tab(name: str, project: str, active: bool) -> dict[str, Any]:
+def _tab(name: str, project: str, active: bool) -> dict[str, Any] | None:
     path = posixpath.normpath(posixpath.join(project, name))
-    return {"uri": to_uri(path), "fileName": path, "label": posixpath.basename(path), "isActive": active}
+    try:
+        uri = to_uri(path)
+    except PathConvError:  # no file has that name
+        return None
+    return {"uri": uri, "fileName": path, "label": posixpath.basename(path), "isActive": active}
 
 
 _SEVERITIES: Final = {"ERROR": "Error", "WARNING": "Warning", "WEAK WARNING": "Warning"}

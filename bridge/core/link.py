@@ -94,7 +94,11 @@ class Link:
     hidden: bool = False  # it was dialled where only a relay leads
     missed_at: float | None = None  # when a relay failed to get to it, and none has since
     failed_lock: float | None = None  # the lock's mtime when the link failed
-    leftovers: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_LEFTOVERS))  # tabs to close when live
+    leftovers: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_LEFTOVERS))  # diffs to close when live
+    # Of a plugin that knows diffs by file, on this connection; a file as `key` gives it:
+    open_diffs: dict[str, str] = field(default_factory=dict)  # the file of each review whose diff it said is open
+    closing: dict[str, float] = field(default_factory=dict)  # files, and until when; infinite: until that is answered
+    cleared: set[str] = field(default_factory=set)  # files of which no diff of others, or of earlier, is open
     followers: set[SessionId] = field(default_factory=set)  # hear what it says unasked
     selection: bytes | None = None  # what was selected last, as followers heard it
     tells_closing: bool = False  # it has answered that a diff's tab was closed: then its "rejected" means no
@@ -119,6 +123,11 @@ class Link:
     def offers(self) -> Collection[str]:
         """The tools that an agent of this IDE is offered."""
         return offers(self.traits, self.tools)
+
+    def key(self, path: str) -> str:
+        """Give what is the same for all spellings of one path, of ours, that this IDE may use."""
+        mapper = self.route.mapper
+        return path if mapper is None else mapper.key(path)
 
     @property
     def busy(self) -> bool:
@@ -175,6 +184,9 @@ class Link:
         self.queue.clear()
         self.followers.clear()
         self.selection = None
+        self.open_diffs.clear()
+        self.closing.clear()
+        self.cleared.clear()
         self.ready, self.deadline, self.live_since, self.idle_since = False, None, None, None
 
     def trouble(self, candidate: Candidate, now: float, named: bool) -> str | None:

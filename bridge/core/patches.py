@@ -53,7 +53,12 @@ class Add:
     """A file that is written whole, whatever was there."""
 
     path: str
-    text: str = ""
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """What is written."""
+        return "".join(f"{line}\n" for line in self.lines)
 
 
 @dataclass(slots=True)
@@ -114,7 +119,7 @@ def _take(section: Section, line: str) -> None:
     if isinstance(section, Update):
         _take_change(section.chunks, line)
     elif line.startswith("+"):
-        section.text += line[1:] + "\n"
+        section.lines.append(line[1:])
     else:
         raise CannotTell("the patch adds a file with a line that is not new")
 
@@ -159,7 +164,7 @@ def apply(section: Section, there: str | None) -> Applied:
     made, exact = _replaced(lines, section.chunks)
     if made[-1:] == [""]:
         raise CannotTell("some versions of Codex take away the empty line at its end")
-    return Applied("".join(line + "\n" for line in made), exact)  # a newline at the end, whatever was there
+    return Applied("".join(f"{line}\n" for line in made), exact)  # a newline at the end, whatever was there
 
 
 class _Found(NamedTuple):
@@ -169,33 +174,34 @@ class _Found(NamedTuple):
 
 def _replaced(lines: list[str], chunks: Sequence[Chunk]) -> tuple[list[str], bool]:
     """Find where each chunk belongs, from the end of the last one on, then put the new lines there."""
+    searched = _Searched(lines)
     places: list[tuple[int, int, list[str]]] = []
     at, exact = 0, True
     for chunk in chunks:
         if chunk.context is not None:
-            found = _seek(lines, [chunk.context], at)
+            found = searched.seek([chunk.context], at)
             at, exact = found.at + 1, exact and found.exact
         if not chunk.old:
             end = len(lines) - (lines[-1:] == [""])
             places.append((end, 0, chunk.new))
             exact = exact and chunk.context is None  # Codex disregards it here, which may not last
             continue
-        found, old, new = _locate(lines, chunk, at)
+        found, old, new = _locate(searched, chunk, at)
         places.append((found.at, len(old), new))
         at, exact = found.at + len(old), exact and found.exact
     return _put(lines, places), exact
 
 
-def _locate(lines: list[str], chunk: Chunk, at: int) -> tuple[_Found, list[str], list[str]]:
+def _locate(searched: _Searched, chunk: Chunk, at: int) -> tuple[_Found, list[str], list[str]]:
     """Find the old lines; an empty one at their end may stand for the newline at the end of the file."""
     old, new = chunk.old, chunk.new
     try:
-        return _seek(lines, old, at, chunk.at_end), old, new
+        return searched.seek(old, at, chunk.at_end), old, new
     except CannotTell:
         if old[-1] or len(old) == 1:
             raise
     shorter = new[:-1] if new[-1:] == [""] else new
-    return _seek(lines, old[:-1], at, chunk.at_end)._replace(exact=False), old[:-1], shorter
+    return searched.seek(old[:-1], at, chunk.at_end)._replace(exact=False), old[:-1], shorter
 
 
 _SPACE: Final = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
@@ -215,16 +221,36 @@ _READINGS: Final[tuple[Callable[[str], str], ...]] = (
 )
 
 
-def _seek(lines: Sequence[str], wanted: Sequence[str], at: int, at_end: bool = False) -> _Found:
-    """Find the first place from `at` on, or the very end, where the wanted lines are. Raises `CannotTell`."""
-    last = len(lines) - len(wanted)
-    first = last if at_end else at
-    for reading in _READINGS if last >= 0 else ():
-        read, sought = [reading(line) for line in lines], [reading(line) for line in wanted]
-        for place in range(first, last + 1):
-            if read[place] == sought[0] and read[place : place + len(sought)] == sought:
-                return _Found(place, exact=reading is str)
-    raise CannotTell("lines of the patch are not in the file")
+class _Searched:
+    """The lines of a file, in every reading that was wanted so far."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self._lines = lines
+        self._read: list[list[str]] = []
+
+    def seek(self, wanted: Sequence[str], at: int, at_end: bool = False) -> _Found:
+        """Find the first place from `at` on, or the very end, where the wanted lines are. Raises `CannotTell`."""
+        last = len(self._lines) - len(wanted)
+        first = max(last, 0) if at_end else at
+        for number, reading in enumerate(_READINGS):
+            if number == len(self._read):
+                self._read.append([reading(line) for line in self._lines])
+            place = _index(self._read[number], [reading(line) for line in wanted], first, last + 1)
+            if place is not None:
+                return _Found(place, exact=number == 0)
+        raise CannotTell("lines of the patch are not in the file")
+
+
+def _index(lines: list[str], wanted: list[str], start: int, stop: int) -> int | None:
+    """Find the wanted lines, the first of them at `start` or later and before `stop`."""
+    try:
+        while True:
+            start = lines.index(wanted[0], start, max(stop, 0))
+            if lines[start : start + len(wanted)] == wanted:
+                return start
+            start += 1
+    except ValueError:
+        return None
 
 
 def _put(lines: list[str], places: Sequence[tuple[int, int, list[str]]]) -> list[str]:

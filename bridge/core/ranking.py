@@ -173,7 +173,8 @@ class Own(IntEnum):
     NOTHING = 4
 
 
-_FAMILIES: Final = (Family.CLAUDE, Family.GEMINI, Family.QWEN, Family.JETBRAINS)  # by what their tools can do
+# By what their tools can do; less is better.
+_ABILITY: Final = {Family.CLAUDE: 0, Family.GEMINI: 1, Family.QWEN: 1, Family.JETBRAINS: 2}
 
 
 class Fit(NamedTuple):
@@ -228,7 +229,7 @@ def stand(candidate: Candidate, place: Place, terminal: Terminal) -> Standing:
         gone=candidate.pid in (Pid.DEAD, Pid.REUSED) or candidate.listener is Listener.HIDDEN,
         own=own,
         fit=(fit.tier, fit.how, fit.apart),
-        family=_FAMILIES.index(candidate.lock.family),
+        family=_ABILITY[candidate.lock.family],
         unfocused=math.inf if candidate.last_focus is None else -candidate.last_focus,
         age=-candidate.modified,
         port=candidate.lock.port,

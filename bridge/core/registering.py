@@ -23,6 +23,8 @@ from bridge.errors import BadData, Conflict
 
 __all__ = ["NAME", "Done", "Entry", "Outcome", "find", "install", "means_the_same", "uninstall"]
 
+_STRICT: Final = "--strict"
+
 NAME: Final = "bridge"
 """What the server is called unless the user says otherwise."""
 
@@ -65,8 +67,12 @@ def find(program: Program, part: Part, text: str) -> Entry | None:
     return next(_servers(program.mcp, document) if part is Part.MCP else _hooks(program, document), None)
 
 
-def install(program: Program, part: Part, text: str, executable: str, name: str = NAME) -> Done:
+def install(
+    program: Program, part: Part, text: str, executable: str, name: str = NAME, *, strict: bool = False
+) -> Done:
     """Register `executable`, an absolute path, unless that is done already; an entry that starts another is updated.
+
+    A hook may be `strict`: without the bridge nothing is written. One that is so already stays so.
 
     Raises:
         Conflict: something else has the name.
@@ -74,12 +80,13 @@ def install(program: Program, part: Part, text: str, executable: str, name: str 
     """
     format_ = _format(program, part)
     entry = find(program, part, text)
-    if entry is not None and entry.argv[0] == executable:
+    more = (_STRICT,) if strict and part is Part.HOOK else ()
+    if entry is not None and entry.argv[0] == executable and set(more) <= set(entry.argv):
         return Done(text, Outcome.ALREADY, entry.argv)
     document = format_.parse(text)
     if entry is not None:
-        return _update(format_, document, text, entry, executable, part)
-    where, key, value = _new(program, part, executable, name)
+        return _update(format_, document, text, entry, executable, part, more)
+    where, key, value = _new(program, part, executable, name, more)
     listed = _at(document, where)
     if isinstance(listed, dict) and key in listed:
         raise Conflict(
@@ -116,14 +123,16 @@ def means_the_same(program: Program, part: Part, text: str, other: str) -> bool:
 # ---- what is written
 
 
-def _new(program: Program, part: Part, executable: str, name: str) -> tuple[tuple[str, ...], str | None, Any]:
+def _new(
+    program: Program, part: Part, executable: str, name: str, more: tuple[str, ...]
+) -> tuple[tuple[str, ...], str | None, Any]:
     """Say where an entry goes, under which key (None: at the end of an array), and what it is."""
     if part is Part.MCP:
         servers = program.mcp
         server = {**servers.before, "command": executable, "args": ["mcp"], **servers.after}
         return servers.path, name, server
     hooks = _hooks_of(program)
-    command = shlex.join([executable, "hook", program.name, "--timeout", str(ANSWER_S)])
+    command = shlex.join([executable, "hook", program.name, "--timeout", str(ANSWER_S), *more])
     hook = {**hooks.more, "type": "command", "command": command, "timeout": HOOK_S * hooks.units_a_second}
     return ("hooks", hooks.event), None, {"matcher": hooks.matcher, "hooks": [hook]}
 
@@ -199,9 +208,19 @@ def _at(document: Any, path: Sequence[Key]) -> Any:
 # ---- edits, checked
 
 
-def _update(format_: ModuleType, document: Any, text: str, entry: Entry, executable: str, part: Part) -> Done:
+def _update(
+    format_: ModuleType,
+    document: Any,
+    text: str,
+    entry: Entry,
+    executable: str,
+    part: Part,
+    more: tuple[str, ...],
+) -> Done:
+    """Let an entry start `executable`, with the words that it has, and `more`."""
     path = (*entry.path, "command")
-    command = executable if part is Part.MCP else shlex.join([executable, *entry.argv[1:]])
+    words = [*entry.argv[1:], *(word for word in more if word not in entry.argv)]
+    command = executable if part is Part.MCP else shlex.join([executable, *words])
     try:
         after = format_.replace(text, path, command)
     except KeyError as exc:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from bridge.core.lockfile import LockFile
+from bridge.core.lockfile import Family, LockFile
 from bridge.core.ranking import (
     UNANNOUNCED,
     Candidate,
@@ -101,7 +101,8 @@ def select(
         place: the file and the working directory.
         terminal: the hints of the asking terminal, verified here: a port counts only for an IDE that lives.
         named: the IDE that the user wants: a port (``31439``), a product as its command or name spells it
-            (``code``, ``pycharm``, ``cursor``), or the beginning of an IDE's name, whatever its case. Then an
+            (``code``, ``pycharm``, ``cursor``), whose companion (``gemini``, ``qwen``) announces it, or the
+            beginning of an IDE's name, whatever its case. Then an
             occupied one is taken over, but nothing else is overridden: trouble, what it lacks, a listener that is
             not ours. If nothing usable fits, nothing is chosen. None or empty: the user named none.
         pinned: the user named it not now, but for this terminal or workspace.
@@ -158,10 +159,15 @@ def _obstacle(standing: Standing, question: _Question, open_tier: Tier) -> str |
     return None
 
 
+_COMPANIONS: Final = {"gemini": Family.GEMINI, "qwen": Family.QWEN}
+
+
 def is_named(lock: LockFile, named: str) -> bool:
     """Tell whether the user means this IDE; see `select` for what may be a name."""
     if _PORT.fullmatch(named):
         return lock.port == int(named)
+    if (companion := _COMPANIONS.get(named.casefold())) is not None:
+        return lock.family is companion
     family = family_of_process(named)  # people call an IDE by its command: code, pycharm, nvim
     if family is not None:
         return family_of_name(lock.ide_name) is family

@@ -86,7 +86,7 @@ _PRODUCTS: Final = (
     _Product(
         Family.VSCODE,
         Group.VSCODE,
-        ("visual studio code", "vscode", "code", "code insiders", "code oss"),
+        ("visual studio code", "vs code", "vscode", "code", "code insiders", "code oss"),
     ),
     _Product(Family.VSCODIUM, Group.VSCODE, ("vscodium", "codium", "codium insiders")),
     _Product(Family.CODE_SERVER, Group.VSCODE, ("code server",)),

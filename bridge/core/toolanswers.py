@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -24,6 +25,7 @@ class Answer(NamedTuple):
     text: str
     data: Result | None
     is_error: bool = False
+    refusal: Mapping[str, Any] | None = None  # the typed error, for programs: a model reads the words
 
     @property
     def structured(self) -> dict[str, Any] | None:
@@ -52,7 +54,8 @@ def answered(text: str, data: Result) -> Answer:
 
 def failed(error: BridgeError) -> Answer:
     """Say what went wrong, and what to do about it."""
-    return Answer(_whole(error.message + (f"\nWhat to do: {error.hint}" if error.hint else "")), None, is_error=True)
+    words = error.message + (f"\nWhat to do: {error.hint}" if error.hint else "")
+    return Answer(_whole(words), None, is_error=True, refusal=_whole(error.to_json()))
 
 
 def cut(text: str, most: int) -> str:

@@ -26,7 +26,7 @@ class Traits:
     several_diffs: bool = False  # a second openDiff leaves the first one open
     keep_open: bool = False  # a client that leaves makes the plugin undiscoverable
     one_based: bool = False  # positions in what it says count from 1
-    diffs_by_path: bool = False  # openDiff is answered at once; a notification names the file that was decided
+    diffs_by_file: bool = False  # openDiff is answered at once; a notification names the file that was decided
 
     mark: str = ""
     """A tool without which another program listens there: nothing else tells."""
@@ -44,7 +44,7 @@ _COMPANION: Final = Traits(
     several_clients=True,  # whatever happens is told to all of them
     several_diffs=True,  # one for each file
     one_based=True,
-    diffs_by_path=True,
+    diffs_by_file=True,
     made_of={
         "openDiff": frozenset({"openDiff", "closeDiff"}),  # the CLI itself shows no diffs unless both are there
         "getCurrentSelection": _NOTHING,

@@ -27,7 +27,7 @@ from bridge.core.status import StayedOut
 from bridge.core.text import visible
 from bridge.daemon.engine import Engine
 from bridge.daemon.lookout import Lookout
-from bridge.daemon.proposals import changes_of, file_meant, new_review, text_there
+from bridge.daemon.proposals import MOST_FILES, changes_of, file_meant, new_review, text_there
 from bridge.daemon.publications import Publications
 from bridge.errors import BadData, Usage
 from bridge.ides.ports import snapshot
@@ -89,7 +89,7 @@ class Hooks:
         """Begin a review and answer with its id, or with what to say at once."""
         agent = _agent(params.agent)
         try:
-            call = hooks.read(agent, params.said, always=self._always)
+            call = await asyncio.to_thread(hooks.read, agent, params.said, always=self._always)
             if not params.with_ide:
                 await self._leave_to_ide(session, agent, params.environ)
             return await self._propose(session, id_, call)
@@ -121,9 +121,9 @@ class Hooks:
 
     async def _answer(self, session: Session, id_: RequestId, params: requests.HookAnswer) -> Any:
         """Say what became of a review."""
-        call = hooks.read(_agent(params.agent), params.said, always=True)
+        agent = _agent(params.agent)
         review = await self._engine.journal.run(Journal.get, params.id)
-        return _said(await asyncio.to_thread(_answer_to, session.cwd, call, review))
+        return _said(await asyncio.to_thread(_answer_to, session.cwd, agent, params.said, review))
 
     async def _leave_to_ide(self, session: Session, agent: Agent, environ: Mapping[str, str]) -> None:
         """Raise `CannotTell` where the agent shows its changes in an IDE itself, or in the bridge as its IDE."""
@@ -170,14 +170,17 @@ def _paths(cwd: str, call: Call) -> dict[str, str]:
 def _changes(cwd: str, call: Call) -> tuple[Change, ...]:
     """Read the files, and say what the call would make of them. Raises `BadData`, `Usage` and `CannotTell`."""
     paths = _paths(cwd, call)
+    if len(paths) > MOST_FILES:
+        raise CannotTell(f"it changes {len(paths)} files, more than a human can review at once")
     there = {name: text_there(path) for name, path in paths.items()}
     made = call.would_be(there).texts
     files = [requests.File(path, made[name], there[name] or None) for name, path in paths.items()]
     return changes_of(files, new_directories=True)
 
 
-def _answer_to(cwd: str, call: Call, review: Review) -> Say:
+def _answer_to(cwd: str, agent: Agent, said: str, review: Review) -> Say:
     """Read the files once more, and say what became of the review."""
+    call = hooks.read(agent, said, always=True)
     paths = _paths(cwd, call)
     changes = {change.path: change for change in review.files}
     names = {name: changes.get(os.fsencode(os.path.realpath(path))) for name, path in paths.items()}

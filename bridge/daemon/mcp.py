@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -15,6 +14,7 @@ from bridge.agents.control import Handler, Session
 from bridge.core.events import SessionId
 from bridge.core.jsonrpc import RequestId
 from bridge.daemon.engine import Engine
+from bridge.daemon.late import imported
 from bridge.daemon.lookout import Lookout
 from bridge.daemon.pages import Pages
 from bridge.daemon.toolcalls import Agent, Standing
@@ -41,7 +41,7 @@ class McpFront:
     async def _serve(self, session: Session, id_: RequestId, params: requests.Nothing) -> Any:
         if not session.greeted:
             raise Usage("say hello first: relative paths count from the agent's directory")
-        front = await asyncio.to_thread(importlib.import_module, "bridge.agents.mcp")  # a second, the first time
+        front = await imported("bridge.agents.mcp")  # a second, the first time
         stand = Standing(session.cwd, session.environ, session.pid, session.terminal_pid)
         agent = self.agent(session.number, stand, partial(self._begin_page, session))
         self._engine.joined(agent)  # in the session's place

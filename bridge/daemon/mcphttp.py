@@ -6,7 +6,6 @@ A call is a session of its own to the router, since the newer of the protocol's 
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import os
 import socket
@@ -19,6 +18,7 @@ from bridge.core.events import SessionId
 from bridge.core.toolanswers import Answer
 from bridge.daemon.engine import Engine
 from bridge.daemon.instance import write_private
+from bridge.daemon.late import imported
 from bridge.daemon.mcp import McpFront
 from bridge.daemon.toolcalls import Standing
 from bridge.errors import NotTrusted, Unavailable
@@ -88,7 +88,7 @@ class McpHttp:
 
     async def _serve(self, listener: socket.socket, token: str) -> None:
         try:
-            served = await asyncio.to_thread(importlib.import_module, "bridge.agents.mcphttp")
+            served = await imported("bridge.agents.mcphttp")
             await served.McpHttpFront(__version__, token, self.call, is_client_ours).serve(listener, self._stopping)
         finally:
             listener.close()

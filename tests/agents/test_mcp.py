@@ -159,21 +159,23 @@ async def test_an_agent_of_the_first_version_gets_no_data_that_it_does_not_know(
         assert (await agent.hear())["result"]["content"] == [{"type": "text", "text": "it is open"}]
 
 
-# (what answering a call raises, what the model reads)
+# (what answering a call raises, what the model reads, what programs do)
 FAILURES = [
-    (BadData("it is binary", "send text"), "it is binary\nWhat to do: send text"),
-    (RuntimeError("/secret/path"), "a bug in the bridge: see its log\nWhat to do: bridge logs"),
+    (BadData("it is binary", "send text"), "it is binary\nWhat to do: send text", "bad_data"),
+    (RuntimeError("/secret/path"), "a bug in the bridge: see its log\nWhat to do: bridge logs", "bug"),
 ]
 
 
-@pytest.mark.parametrize(("failure", "words"), FAILURES)
-async def test_a_failure_is_words_for_the_model(failure: Exception, words: str) -> None:
+@pytest.mark.parametrize(("failure", "words", "code"), FAILURES)
+async def test_a_failure_is_words_for_the_model(failure: Exception, words: str, code: str) -> None:
     async with house() as (told, agent):
         await agent.hello()
         told.answers.put_nowait(failure)
         agent.call(1)
         result = (await agent.hear())["result"]
+        typed = result.pop("_meta")["bridge/error"]["data"]
         assert result == {"content": [{"type": "text", "text": words}], "isError": True}
+        assert typed["code"] == code
         assert told.sent.empty()
 
 

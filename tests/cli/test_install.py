@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -15,7 +16,7 @@ import pytest
 
 from bridge.core.programs import PROGRAMS
 from tests.e2e import support
-from tests.e2e.support import ROOT
+from tests.e2e.support import PATIENCE_S, ROOT, Lines
 from tests.e2e.terminal import Terminal
 
 CASES = ROOT / "tests/cases/configs"
@@ -97,7 +98,9 @@ def test_it_goes_into_every_program_as_shown_and_comes_out_to_the_byte(home: Pat
 
 
 def test_files_that_were_missing_are_private_and_removed_again(home: Path, cwd: Path) -> None:
-    assert bridge("install", "claude", "codex", "--yes", cwd=cwd).returncode == 0
+    made = bridge("install", "claude", "codex", "--yes", cwd=cwd, PATH="/nowhere")
+    assert made.returncode == 0
+    assert "warning: Codex was not found on this machine: it may look elsewhere\n" in made.stderr
     assert set(files(home)) == {".claude.json", ".claude/settings.json", ".codex/config.toml", ".codex/hooks.json"}
     assert {stat.S_IMODE((home / name).stat().st_mode) for name in files(home)} == {0o600}
     done = bridge("uninstall", "claude", "codex", "--yes", cwd=cwd)
@@ -121,8 +124,9 @@ def test_only_the_one_and_another_name(home: Path, cwd: Path) -> None:
     assert json.loads(path.read_bytes()) == {"mcpServers": {"ide": {"command": COMMAND, "args": ["mcp"]}}}
     assert bridge("install", "gemini", "--only", "hook", "--yes", cwd=cwd).returncode == 0
     assert bridge("uninstall", "gemini", "--only", "mcp", "--yes", cwd=cwd).returncode == 0
+    assert bridge("install", "gemini", "--only", "hook", "--strict", "--yes", cwd=cwd).returncode == 0
     (group,) = json.loads(path.read_bytes())["hooks"]["BeforeTool"]
-    assert group["hooks"][0]["command"] == f"{COMMAND} hook gemini --timeout 3590"
+    assert group["hooks"][0]["command"] == f"{COMMAND} hook gemini --timeout 3590 --strict"
     assert bridge("uninstall", "gemini", "--yes", cwd=cwd).returncode == 0
     assert files(home) == {}
 
@@ -275,7 +279,7 @@ def test_a_bridge_that_moved_is_brought_up_to_date(home: Path, cwd: Path) -> Non
     path.parent.mkdir()
     path.write_text('{"mcpServers": {"bridge": {"command": "/gone/bridge", "args": ["mcp"], "env": {"A": "b"}}}}')
     done = bridge("install", "cursor", "--yes", cwd=cwd)
-    assert f"starts /gone/bridge; it will start {COMMAND}\n" in done.stdout
+    assert f"starts /gone/bridge mcp; it will start {COMMAND}\n" in done.stdout
     assert json.loads(path.read_bytes())["mcpServers"]["bridge"] == {
         "command": COMMAND,
         "args": ["mcp"],
@@ -365,6 +369,7 @@ def test_a_command_on_the_path_is_a_program_that_is_here(home: Path, cwd: Path, 
         (["install", "emacs"], "there is no program emacs that the bridge knows"),
         (["install", "cursor", "--json"], "--json goes with --list"),
         (["install", "cursor", "--only", "hook"], "Cursor has no hook that the bridge knows of"),
+        (["install", "gemini", "--only", "mcp", "--strict"], "--strict is said of a hook"),
         (["install", "cursor", "--name", "a b"], "a server's name is of letters, digits, - and _"),
         (["uninstall", "cursor", "--name", "a"], "unrecognized arguments"),
     ],
@@ -425,3 +430,36 @@ def test_doctor_looks_at_the_entries(home: Path, cwd: Path) -> None:
     assert bridge("install", "gemini", "cursor", "--yes", cwd=cwd).returncode == 0
     code, found, _ = findings()
     assert (code, [level for level, _ in found.values()]) == (0, ["ok", "ok", "ok", "ok", "warn", "ok"])
+
+
+# ---- what is registered works
+
+
+@pytest.mark.usefixtures("started")
+def test_what_is_registered_starts_and_answers(home: Path, cwd: Path) -> None:
+    """As the agent starts it: the server by its words, the hook by a shell, in a project that is up to something."""
+    assert bridge("install", "claude", "--yes", cwd=cwd).returncode == 0
+    server = json.loads((home / ".claude.json").read_bytes())["mcpServers"]["bridge"]
+    hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+    line = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}).encode() + b"\n"
+    environ = {**os.environ, "PATH": "/usr/bin:/bin"}
+    argv = [server["command"], *server["args"]]
+    with subprocess.Popen(argv, cwd=cwd, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.write(line)
+        process.stdin.flush()
+        answer = json.loads(Lines(process.stdout).until(lambda _: True))
+        process.stdin.close()
+        assert process.wait(PATIENCE_S) == 0
+    assert answer["result"]["serverInfo"]["name"] == "bridge"
+    (group,) = json.loads((home / ".claude/settings.json").read_bytes())["hooks"]["PreToolUse"]
+    asked = {"hook_event_name": "PreToolUse", "tool_name": "Read", "tool_input": {"file_path": "/x"}, "cwd": str(cwd)}
+    done = subprocess.run(
+        ["sh", "-c", group["hooks"][0]["command"]],
+        cwd=cwd,
+        env=environ,
+        input=json.dumps({**asked, "session_id": "s", "permission_mode": "default"}).encode(),
+        capture_output=True,
+        timeout=PATIENCE_S,
+    )
+    assert (done.returncode, done.stdout) == (0, b"")

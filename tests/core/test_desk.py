@@ -186,6 +186,13 @@ def test_the_page_comes_too_late_when_the_ide_has_decided(story: Playbook, in_id
     story >> asks(reopen, 8, who=BOB, scene=scene()) << Refuse(BOB, 8, late)
 
 
+def test_who_cancels_may_say_that_the_agent_asks_in_its_terminal(story: Playbook, in_ide: Review) -> None:
+    moved = advance(in_ide, Step.CANCEL, 1000.0, trigger=Trigger.MOVED_TO_TERMINAL)
+    assert (moved.outcome, moved.trigger) == (Outcome.CANCELLED, Trigger.MOVED_TO_TERMINAL)
+    story >> asks(Cancel(review_id="r1", trigger=Trigger.MOVED_TO_TERMINAL), 5, who=BOB) << Save(moved)
+    then(story >> saved(moved), *ends(moved, (BOB, 5), (ANN, 2)), closes_tab(4), Watch(ID, closely=False))
+
+
 def test_cancelling_what_was_decided_changes_nothing_and_tells_the_decision(story: Playbook, in_ide: Review) -> None:
     accepted = decide(in_ide, 1000.0, finals=("new\n",), trigger=Trigger.ACCEPTED_IN_IDE)
     story.quietly(says(3, "FILE_SAVED", "new\n"))

@@ -169,6 +169,12 @@ TROUBLES: list[tuple[dict[str, Any], str, str, str]] = [
         "JetBrains IDE on port 64342: another program listens there (it answered HTTP 404)",
         "in jetbrains_mcp, leave out 64342",
     ),
+    (
+        {"announced": (unannounced(state="refused", detail="HTTP 401"),)},
+        "ide",
+        "JetBrains IDE on port 64342: wants a token, so it is not for us (HTTP 401)",
+        "in jetbrains_mcp, leave out 64342",
+    ),
     ({"announced": (unannounced(listener=Listener.UNKNOWN),)}, "ide", "does not tell", "sudo lsof -nP -iTCP:64342"),
     (
         {"jetbrains": (64342, 64343)},

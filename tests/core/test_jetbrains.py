@@ -132,6 +132,10 @@ REFUSALS: list[tuple[str, str | None]] = [
         f" Currently open projects: {json.dumps({'projects': [{'path': f'/{n}'} for n in range(9)]})}",
         f"{NOT_OURS} (/0, /1, /2, /3, /4, …)",
     ),
+    (
+        f"No project opened. Currently open projects: {json.dumps({'projects': [{'path': '/' * 9000}]})}",
+        f"{NOT_OURS} ({'/' * 300})",
+    ),
     ("No exact project is specified while multiple projects are opened.", NOT_OURS),
     ("No project opened", NOT_OURS),
     ("Specified path '/w/a' points to the location outside of the project directory", NOT_OURS),
@@ -295,7 +299,7 @@ def test_open_editors_are_those_of_the_asker_s_project(live: Playbook) -> None:
         {"uri": "file:///w/d/a.py", "fileName": "/w/d/a.py", "label": "a.py", "isActive": True},
         {"uri": "file:///v/b.py", "fileName": "/v/b.py", "label": "b.py", "isActive": False},
     ]
-    text = '{"activeFilePath":"d/a.py","openFiles":["d/a.py","../v/b.py",5]}'
+    text = '{"activeFilePath":"d/a.py","openFiles":["d/a.py","../v/b.py",5,"no\\u0000file"]}'
     told = jsonrpc.dump({"content": [{"type": "text", "text": json.dumps({"tabs": tabs})}]})
     live >> says(5, text, candidate=JB) << Reply(ANN, 1, told)
 
@@ -314,6 +318,27 @@ def test_an_asker_in_no_open_project_is_sent_on(live: Playbook) -> None:
     live >> refuses(5, 'Currently open projects: {"projects":[{"path":"/w"}]}')
     live << calls("get_all_open_file_paths", {"projectPath": "/w"}, 6, JB)
     live >> refuses(6, DISOWNED) << no_ide(f"{NOT_OURS} (/x, /y)")  # it was closed meanwhile
+
+
+NO_PROJECTS = ["", "w", "/wide", "/w/d", 5, None]
+
+
+@pytest.mark.parametrize("path", NO_PROJECTS)
+def test_a_directory_is_in_a_project_only_below_it(path: object) -> None:
+    listed = json.dumps({"projects": [{"path": path}]})
+    assert jetbrains.project_of(Answer(error=f"Currently open projects: {listed}"), "/w")[0] is None
+
+
+def test_a_project_that_no_text_can_name_is_told(live: Playbook) -> None:
+    odd = scene(JB)
+    odd = replace(odd, place=replace(odd.place, directory="/w/\udcff"))
+    live >> asks(EDITORS, scene=odd) << PROBE
+    listed = 'Currently open projects: {"projects":[{"path":"/w/\\udcff"}]}'
+    why, hint = (
+        "no IDE can be told this name: it has bytes that are not UTF-8",
+        "rename the file, or use another editor",
+    )
+    live >> refuses(4, listed) << Refuse(ANN, 1, BadData(why, hint))
 
 
 def test_who_takes_the_question_back_hears_nothing_of_either_call(live: Playbook) -> None:

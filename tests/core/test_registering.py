@@ -79,6 +79,19 @@ def test_an_update_keeps_what_the_user_made_of_the_entry() -> None:
     assert done.text == before.replace("/old/bridge", BRIDGE)
 
 
+def test_a_hook_is_made_strict_and_stays_so() -> None:
+    lax = install(CLAUDE, Part.HOOK, "{}", BRIDGE)
+    strict = install(CLAUDE, Part.HOOK, lax.text, BRIDGE, strict=True)
+    assert strict.outcome is Outcome.UPDATED
+    assert strict.text == install(CLAUDE, Part.HOOK, "{}", BRIDGE, strict=True).text
+    entry = find(CLAUDE, Part.HOOK, strict.text)
+    assert entry is not None
+    assert entry.argv[2:] == ("claude", "--timeout", "3590", "--strict")
+    for also in (True, False):
+        assert install(CLAUDE, Part.HOOK, strict.text, BRIDGE, strict=also).outcome is Outcome.ALREADY
+    assert install(CLAUDE, Part.MCP, "{}", BRIDGE, strict=True).text == install(CLAUDE, Part.MCP, "{}", BRIDGE).text
+
+
 def test_a_hook_that_stands_beside_others_goes_alone() -> None:
     group = {"matcher": "Edit", "hooks": [{"command": "true"}, {"command": f"{BRIDGE} hook claude"}]}
     text = json.dumps({"hooks": {"PreToolUse": [group]}})

@@ -320,8 +320,8 @@ RANKING = [
     Story(
         "one window announces itself by three plugins: the one that can do the most goes before the last focus",
         [
-            ide(4003, "/w/app", family=Family.QWEN, last_focus=2.0),
-            ide(4002, "/w/app", family=Family.GEMINI, last_focus=1.0),
+            ide(4003, "/w/app", family=Family.QWEN, last_focus=1.0),
+            ide(4002, "/w/app", family=Family.GEMINI, last_focus=2.0),
             ide(4001, "/w/app"),
         ],
         [
@@ -386,6 +386,18 @@ TWO = [ide(4001, "/w/app"), ide(4002, "/x", name="Cursor")]
 CURSOR = [(4002, CHOSEN, "named by you"), (4001, NO, "you named another IDE")]
 
 NAMED = [
+    *(
+        Story(
+            f"{named!r} names whose companion announces it",
+            [ide(4001, "/w/app"), ide(4002, "/x", family=Family.QWEN), ide(4003, "/x", family=Family.GEMINI)],
+            [
+                (port, CHOSEN, "named by you"),
+                *((other, NO, "you named another IDE") for other in (4001, 4002, 4003) if other != port),
+            ],
+            asked={"named": named},
+        )
+        for named, port in (("qwen", 4002), ("Gemini", 4003))
+    ),
     *(
         Story(f"{named!r} names Cursor", TWO, CURSOR, asked={"named": named})
         for named in ("Cursor", "cursor", "CUR", " cursor ", "4002", "cursor.exe")

@@ -44,6 +44,7 @@ def status(*ides: Ide, reviews: tuple[ReviewRow, ...] = (), **more: Any) -> Stat
         "ides": list(ides),
         "reviews": list(reviews),
         "published": [],
+        "stayed_out": [],
         "counters": {},
         "ignored": [],
         "warnings": [],
@@ -127,6 +128,14 @@ PUBLISHED = [
 def test_where_the_bridge_is_an_ide_itself_is_told(facts: dict[str, Any], said: str) -> None:
     one = {"port": 5001, "transport": "ws", "lock": "/l/5001.lock", **facts}
     assert f"an IDE for {said} connected" in lines(row(), published=[one])
+
+
+def test_a_hook_that_stayed_out_lately_is_told() -> None:
+    one = {"agent": "Claude Code", "reason": "the user is not asked in mode plan", "at": 940.0}
+    told = [line for line in lines(row(), stayed_out=[one]) if "stayed out" in line]
+    assert len(told) == 1
+    assert told[0].startswith("the hook of Claude Code stayed out ")
+    assert told[0].endswith("ago: the user is not asked in mode plan")
 
 
 REVIEWS: list[tuple[str | None, str | None, str]] = [

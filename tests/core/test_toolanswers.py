@@ -7,6 +7,8 @@ from bridge.errors import BadData
 
 
 def test_a_failure_says_what_to_do() -> None:
-    assert failed(BadData("it is binary", "send text")) == Answer("it is binary\nWhat to do: send text", None, True)
+    refused = BadData("it is binary", "send text")
+    words = "it is binary\nWhat to do: send text"
+    assert failed(refused) == Answer(words, None, True, refused.to_json())
     assert failed(BadData("it is binary")).text == "it is binary"
     assert failed(BadData("x")).structured is None

@@ -125,6 +125,20 @@ def test_an_ide_with_the_folder_comes_first(workspace: Path, file: Path, idea: I
     assert opened(workspace, "f.txt", "--ide", "jetbrains")["port"] == idea.port
 
 
+def test_it_can_be_pinned_and_reviews_still_go_to_the_page(
+    workspace: Path, file: Path, idea: Ide, ide: StartIde, running: StartCommand
+) -> None:
+    code = ide()
+    assert bridge("use", "jetbrains", "--workspace", cwd=workspace).returncode == 0
+    assert opened(workspace, "f.txt")["port"] == idea.port
+    diff = running("diff", "f.txt", "--proposed", "-", stdin=b"new\n")
+    review = diff.review_id()
+    assert "it shows no diffs; it is pinned" in diff.err.until(lambda line: "the review page" in line)
+    decide_on_page(review)
+    assert diff.end() == 0
+    assert untouched(code)
+
+
 def test_in_its_own_terminal_it_is_the_terminal_s(workspace: Path, file: Path, home: Path, idea: Ide) -> None:
     said = row(status(home, TERMINAL_EMULATOR="JetBrains-JediTerm"), idea.port)
     assert (said["chosen"], said["reason"]) == (True, "the terminal is of its kind")
@@ -162,6 +176,16 @@ def test_a_tool_that_fails_is_told(workspace: Path, file: Path, ide: StartIde, t
     done = bridge("open", "f.txt", cwd=workspace)
     assert done.returncode == 69
     assert "JetBrains IntelliJ IDEA could not do it: MCP tool call has been failed" in done.stderr
+
+
+def test_one_that_does_not_answer_is_told(
+    workspace: Path, file: Path, ide: StartIde, turn_on: Callable[..., None]
+) -> None:
+    window = ide(*IDEA, "--fault", "hang-initialize")
+    turn_on(window.port)
+    done = bridge("open", "f.txt", cwd=workspace)
+    assert (done.returncode, "no answer within" in done.stderr) == (69, True)
+    assert row(status(workspace), window.port)["state"] == "not answering"
 
 
 def test_one_without_a_project_is_no_place(

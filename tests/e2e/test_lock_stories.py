@@ -52,6 +52,38 @@ def test_the_lock_directory_may_come_go_and_come_again(workspace: Path, locks: P
     assert used(workspace) == second.port
 
 
+def test_a_window_whose_companions_announce_it_is_there_for_each(
+    workspace: Path, home: Path, ide: StartIde, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that can do the most is used; of several that can as much, the newest."""
+    monkeypatch.setenv("TMPDIR", str(home / "tmp"))
+    gemini = ide("--personality", "gemini")
+    assert chosen(status(workspace)) == gemini.port
+    qwen = ide("--personality", "qwen")
+    said = status(workspace)
+    assert (chosen(said), row(said, gemini.port)["chosen"]) == (qwen.port, False)
+    best = ide()
+    said = status(workspace)
+    assert (chosen(said), used(workspace), ignored(said)) == (best.port, best.port, {})
+    assert "can do more" in row(said, gemini.port)["reason"]
+
+
+@as_root
+def test_a_gemini_directory_of_somebody_else_is_not_looked_into(
+    workspace: Path, home: Path, ide: StartIde, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(home / "tmp"))
+    window = ide("--personality", "gemini")
+    theirs = home / "tmp" / "gemini"
+    os.chown(theirs, STRANGER, STRANGER)
+    said = status(workspace)
+    assert (chosen(said), [*ignored(said)]) == (None, ["gemini"])
+    assert f"belongs to uid {STRANGER}" in ignored(said)["gemini"]
+    assert "let TMPDIR name a directory of your own" in bridge("doctor", cwd=workspace).stdout
+    os.chown(theirs, os.getuid(), os.getgid())
+    assert chosen(status(workspace)) == window.port
+
+
 @pytest.mark.parametrize("deleted", [False, True], ids=["missing", "deleted"])
 def test_a_review_that_waits_is_offered_to_an_ide_in_a_new_directory(
     deleted: bool, workspace: Path, locks: Path, ide: StartIde, running: Callable[..., Running]

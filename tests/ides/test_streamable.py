@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -18,16 +22,19 @@ from mcp import types
 from mcp.server.lowlevel import Server as SdkServer
 
 from bridge.core import dialects, jsonrpc
+from bridge.core.announcements import LockDirectory
 from bridge.core.events import LinkClosed, LinkMessage, LinkState
 from bridge.core.lockfile import Family, LockFile, Transport
 from bridge.core.official import AUTHORIZATION
 from bridge.core.reach import Route, Silence
 from bridge.ides import http, posting, sockets, streamable
 from bridge.ides.dialing import Connected, Dialer, NobodyThere
+from bridge.ides.locks import LockScanner
 from tests.ides.linking import (
     PATIENCE_S,
     TOKEN,
     Links,
+    MakeIde,
     Serve,
     hangs_up,
     linked,
@@ -38,6 +45,7 @@ from tests.ides.linking import (
     says,
     silence,
 )
+from tests.ides.listeners import stranger_listening
 
 INITIALIZED: Final = jsonrpc.notification("notifications/initialized")
 SESSION: Final = "a-session-of-128-bits"
@@ -253,6 +261,131 @@ async def test_the_sdk_s_server_is_spoken_to(json: bool) -> None:
         assert (quick.id, text_of(jsonrpc.load(quick.result))) == (3, "quick")
         decided.set()
         assert text_of(await answered(links, 1)) == "wait"
+
+
+# ---- the emulator's companions
+
+
+@pytest.fixture
+def transport() -> Transport:
+    return Transport.HTTP
+
+
+def announced(tmp_path: Path, family: Family) -> LockFile:
+    """Find the one IDE that announces itself."""
+    (found,) = LockScanner().scan([LockDirectory(str(tmp_path / "ide"), family)]).admitted
+    return found.lock
+
+
+@pytest.mark.parametrize("family", [Family.GEMINI, Family.QWEN])
+async def test_a_companion_is_found_dialled_and_tells_what_the_human_decided(
+    links: Links, make_ide: MakeIde, tmp_path: Path, family: Family
+) -> None:
+    async with make_ide(personality=family.value, human="accept") as ide:
+        lock = announced(tmp_path, family)
+        await shake(links, lock)
+        assert (await message(links)).method == "ide/contextUpdate"
+        arguments = {"filePath": str(ide.workspace / "a.py"), "newContent": "new\n"}
+        ask(links, lock, 1, "tools/call", {"name": "openDiff", "arguments": arguments})
+        assert (await answered(links, 1))["content"] == []
+        decided = await message(links)
+        assert decided.method == "ide/diffAccepted"
+        assert jsonrpc.load(decided.params) == {"filePath": arguments["filePath"], "content": "new\n"}
+        assert ide.unauthorised == 0
+
+
+@pytest.mark.parametrize("family", [Family.GEMINI, Family.QWEN])
+async def test_a_companion_that_has_another_token_refuses_ours(
+    links: Links, make_ide: MakeIde, tmp_path: Path, family: Family
+) -> None:
+    async with make_ide(personality=family.value):
+        lock = announced(tmp_path, family).model_copy(update={"auth_token": "another"})
+        await links.opened(lock)
+        ask(links, lock, 0, "initialize")
+        assert await links.closed() == (LinkState.REFUSED, "it refused the token (HTTP 401)")
+
+
+async def test_a_companion_that_restarts_its_server_is_dialled_again(
+    links: Links, make_ide: MakeIde, tmp_path: Path
+) -> None:
+    async with make_ide(personality="gemini") as ide:
+        lock = announced(tmp_path, Family.GEMINI)
+        await shake(links, lock)
+        assert (await message(links)).method == "ide/contextUpdate"
+        await ide.drop_client()
+        assert (await links.closed())[0] is LinkState.LISTENING
+        await shake(links, lock)
+
+
+async def test_no_proxy_sees_anything(
+    links: Links, make_ide: MakeIde, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visits: list[None] = []
+
+    async def record(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        visits.append(None)
+
+    async with rude_server(record) as port, make_ide(personality="qwen"):
+        for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(variable, f"http://127.0.0.1:{port}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        await shake(links, announced(tmp_path, Family.QWEN))
+        assert (await message(links)).method == "ide/contextUpdate"
+    assert visits == []
+
+
+@pytest.fixture
+def companion(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], LockFile]]:
+    """One in a process of its own, which may be stopped and killed."""
+    command = [sys.executable, "-m", "ide_plugins.emulator", "--workspace", str(tmp_path), "--personality", "gemini"]
+    with subprocess.Popen([*command, "--lock-dir", str(tmp_path / "ide")], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process, announced(tmp_path, Family.GEMINI)
+        process.kill()
+        process.stdout.read()
+
+
+async def test_a_companion_that_is_killed_is_gone(
+    links: Links, companion: tuple[subprocess.Popen[bytes], LockFile]
+) -> None:
+    process, lock = companion
+    await shake(links, lock)
+    assert (await message(links)).method == "ide/contextUpdate"
+    process.kill()
+    assert await links.closed() == (LinkState.GONE, "the IDE ended")
+
+
+async def test_a_silent_companion_is_noticed_within_five_seconds_while_it_is_watched(
+    links: Links, companion: tuple[subprocess.Popen[bytes], LockFile]
+) -> None:
+    process, lock = companion
+    await shake(links, lock)
+    assert (await message(links)).method == "ide/contextUpdate"
+    links.sockets.watch(lock.ide_id, closely=True)
+    process.send_signal(signal.SIGSTOP)
+    begun = time.monotonic()
+    assert await links.closed() == (LinkState.NOT_ANSWERING, "it did not answer a ping")
+    assert time.monotonic() - begun < 5.0
+
+
+async def test_a_companion_that_takes_no_data_is_cut_off_and_holds_nobody_up(
+    links: Links, companion: tuple[subprocess.Popen[bytes], LockFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posting, "PATIENCE_S", 0.2)
+    process, lock = companion
+    await shake(links, lock)
+    assert (await message(links)).method == "ide/contextUpdate"
+    process.send_signal(signal.SIGSTOP)
+    links.sockets.send(lock.ide_id, note("x" * 2**24))
+    assert await links.closed() == (LinkState.NOT_ANSWERING, "it took no data for 0.2 s")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can listen as somebody else")
+async def test_a_stranger_on_a_dead_companion_s_port_never_sees_a_token(links: Links) -> None:
+    with stranger_listening() as port:
+        told = await links.fails(http_lock(port))
+    assert told == (LinkState.PORT_TAKEN, "its port does not belong to your user")
 
 
 # ---- what is sent
@@ -577,7 +710,6 @@ REFUSALS = [
     (401, LinkState.REFUSED, "it refused the token (HTTP 401)"),
     (403, LinkState.REFUSED, "it refused the token (HTTP 403)"),
     (404, LinkState.LISTENING, "it does not know our session any more (HTTP 404)"),
-    (413, LinkState.LISTENING, "it answered a message with HTTP 413"),
     (500, LinkState.LISTENING, "it answered a message with HTTP 500"),
 ]
 
@@ -598,6 +730,26 @@ async def test_a_message_that_is_not_accepted_ends_the_link(
         links.sockets.send(server.lock.ide_id, jsonrpc.request(1, "x") if is_request else note(1))
         assert await links.closed() == (state, reason)
     assert elsewhere.heads == []
+
+
+@pytest.mark.parametrize("family", [Family.GEMINI, Family.QWEN])
+async def test_a_message_that_is_too_large_for_a_companion_is_refused_alone(
+    links: Links, make_ide: MakeIde, tmp_path: Path, family: Family
+) -> None:
+    """Who posed it is told; to dial anew and to pose it again would go on for ever."""
+    async with make_ide(personality=family.value, max_frame_bytes=2**20) as ide:
+        lock = announced(tmp_path, family)
+        await shake(links, lock)
+        assert (await message(links)).method == "ide/contextUpdate"
+        arguments = {"filePath": str(ide.workspace / "a.py"), "newContent": "x" * 2**24}
+        ask(links, lock, 1, "tools/call", {"name": "openDiff", "arguments": arguments})
+        refused = await message(links)
+        assert (refused.id, jsonrpc.load(refused.error)["message"]) == (
+            1,
+            "it takes no message as large as this (HTTP 413)",
+        )
+        ask(links, lock, 2, "tools/list")
+        assert len((await answered(links, 2))["tools"]) == 2
 
 
 async def test_a_session_that_is_lost_is_begun_anew(links: Links, server: Server) -> None:
@@ -670,14 +822,16 @@ async def test_pushes_that_end_are_asked_for_again(
         if served == 2:
             assert request.transport is not None
             request.transport.abort()
-        return await (server.stream(request) if served == 4 else as_events(request, note(served)))
+        if served == 4:
+            return web.Response(status=409)  # it has not noticed yet that the last one ended
+        return await (server.stream(request) if served == 5 else as_events(request, note(served)))
 
     server.push = once
     await shake(links, server.lock)
     assert [await noted(links), await noted(links)] == [1, 3]
     stream = await server.listened_to()
-    await stream.write(event(note(4)))
-    assert await noted(links) == 4
+    await stream.write(event(note(5)))
+    assert await noted(links) == 5
 
 
 @pytest.mark.parametrize("status", [200, 204, 400, 404, 405])
@@ -696,11 +850,16 @@ async def test_an_ide_may_have_nothing_to_say_unasked(links: Links, server: Serv
 
 
 @pytest.mark.parametrize(
-    ("status", "state"), [(401, LinkState.REFUSED), (403, LinkState.REFUSED), (500, LinkState.LISTENING)]
+    ("status", "state"),
+    [(401, LinkState.REFUSED), (403, LinkState.REFUSED), (409, LinkState.LISTENING), (500, LinkState.LISTENING)],
 )
 async def test_pushes_that_are_refused_end_the_link(
-    links: Links, server: Server, status: int, state: LinkState
+    links: Links, server: Server, monkeypatch: pytest.MonkeyPatch, status: int, state: LinkState
 ) -> None:
+    """Of what the IDE decides meanwhile nobody would hear."""
+    monkeypatch.setattr(streamable, "DEAF_S", 0.1)
+    monkeypatch.setattr(streamable, "AGAIN_S", (0.01, 0.02))
+
     async def refuse(_: object) -> web.StreamResponse:
         return web.Response(status=status)
 
@@ -715,6 +874,53 @@ async def test_a_push_without_end_is_not_kept(links: Links, server: Server, monk
     stream = await server.listened_to()
     await stream.write(event(note("x" * 2**20)))
     assert await links.closed() == (LinkState.LISTENING, "it sent a message of more than 1 MiB")
+
+
+async def test_an_answer_that_left_before_a_push_comes_before_it(
+    links: Links, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a diff that is acknowledged and decided, where the connection of the first is the slower one."""
+    monkeypatch.setattr(streamable, "BEFORE_S", PATIENCE_S)
+    pushed = asyncio.Event()
+
+    async def slowly(request: web.BaseRequest, said: jsonrpc.Message) -> web.StreamResponse | None:
+        if said.method != "openDiff":
+            return None
+        answer = await as_events(request)
+        await stream.write(event(note("decided")))
+        await pushed.wait()
+        await answer.write(event(result(said, "shown")))
+        return answer
+
+    await shake(links, server.lock)
+    stream, server.accept = await server.listened_to(), slowly
+    ask(links, server.lock, 1, "openDiff")
+    ask(links, server.lock, 2, "x")  # what is answered comes at once
+    assert (await answered(links, 2))["echo"] == "x"
+    pushed.set()
+    assert await answered(links, 1) == "shown"
+    assert await noted(links) == "decided"
+
+
+async def test_a_push_does_not_wait_for_a_human(links: Links, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is waited for once is not waited for again."""
+    monkeypatch.setattr(streamable, "BEFORE_S", 0.05)
+
+    async def wait(request: web.BaseRequest, said: jsonrpc.Message) -> web.StreamResponse | None:
+        if said.method == "wait":
+            await server.over.wait()
+        return None
+
+    server.accept = wait
+    await shake(links, server.lock)
+    stream = await server.listened_to()
+    ask(links, server.lock, 1, "wait")
+    await server.got()
+    begun = time.monotonic()
+    for number in range(100):
+        await stream.write(event(note(number)))
+    assert [await noted(links) for _ in range(100)] == [*range(100)]
+    assert time.monotonic() - begun < 100 * 0.05
 
 
 # ---- humans

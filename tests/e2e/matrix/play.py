@@ -47,16 +47,17 @@ async def _tell(story: str, ann: Front, ide: Window, file: Path) -> str:
 
 
 async def _review(story: str, ann: Front, ide: Window, file: Path) -> str:
-    asking = asyncio.ensure_future(ann.propose(file, NEW))
+    await ann.propose(file, NEW)
+    hearing = asyncio.ensure_future(ann.hear())
     seeing = asyncio.ensure_future(ide.see(file))
     try:
-        await asyncio.wait({asking, seeing}, return_when=asyncio.FIRST_COMPLETED)
-        if not asking.done():  # else it was refused
+        await asyncio.wait({hearing, seeing}, return_when=asyncio.FIRST_COMPLETED)
+        if not hearing.done():  # else it was refused
             await seeing
             await ide.decide(story)
             if story == "close" and not ide.decides_by_closing:
                 await ann.take_back()
-        return await asking
+        return await hearing
     finally:
         seeing.cancel()
-        asking.cancel()
+        hearing.cancel()

@@ -9,8 +9,12 @@ from typing import Final
 
 __all__ = ["CELLS", "FRONTS", "IDES", "STORIES", "Cell", "expected", "render"]
 
-FRONTS: Final = ("control socket", "WebSocket", "SSE")
-IDES: Final = ("official", "official over SSE", "monet", "el", "nvim", "Gemini", "Qwen", "JetBrains MCP", "page")
+FRONTS: Final = (
+    *("control socket", "WebSocket", "SSE"),
+    *("MCP stdio, old era", "MCP stdio, new era", "MCP over HTTP"),
+    "hook",
+)
+IDES: Final = ("official", "official over SSE", "monet", "el", "nvim", "JetBrains MCP", "page")
 STORIES: Final = ("open", "accept", "edit", "reject", "close")
 
 TITLES: Final[Mapping[str, str]] = {
@@ -46,13 +50,28 @@ class Rule:
 COMPANIONS: Final = frozenset({"Gemini", "Qwen"})
 NO_DIFFS: Final = frozenset({"JetBrains MCP", "page"})  # the review page shows them instead
 
+HOOK: Final = frozenset({"hook"})
+
 RULES: Final = (
+    Rule(story="open", fronts=HOOK, heard="not asked", why="a hook is run before a file is written, and never else"),
     Rule(story="open", ides=frozenset({"page"}), heard="unavailable", why="there is no IDE, and the page is no editor"),
     Rule(story="open", ides=COMPANIONS, heard="unavailable", why="companions have no tool that opens a file"),
     Rule(story="open", heard="opened"),
-    Rule(story="accept", heard="accepted"),
-    Rule(story="edit", heard="edited"),
-    Rule(story="reject", heard="rejected"),
+    *(
+        Rule(story=story, ides=ides, heard=heard, why=why)
+        for story, heard in {"accept": "accepted", "edit": "edited", "reject": "rejected"}.items()
+        for ides, why in (
+            (frozenset({"JetBrains MCP"}), "its server shows no diffs: the human decides on the review page"),
+            (None, ""),
+        )
+    ),
+    Rule(
+        story="close",
+        fronts=HOOK,
+        ides=NO_DIFFS,
+        heard="asked by the agent",
+        why="closing the page decides nothing; before its time is over the hook lets the agent ask its user itself",
+    ),
     Rule(
         story="close",
         ides=NO_DIFFS,
@@ -89,7 +108,8 @@ What an agent hears, by its way in (rows) and by the IDE that the human sits at 
 daemon: {len(CELLS)} stories. Written by `python -m tests.e2e.matrix`, which plays them;
 `tests/e2e/test_agents_and_ides.py` plays them too, and fails when this page says anything else.
 
-A word in italics is a typed refusal (`bridge/errors.py`): the agent is told why, and what to do."""
+In italics stands the type of a refusal (`bridge/errors.py`), which says why and what to do, or that a hook leaves the
+matter to its agent."""
 
 
 def _story(story: str, seen: Mapping[Cell, str]) -> Iterable[str]:

@@ -72,8 +72,9 @@ class Ide:
         return selection is not None and selection.path == file
 
     async def see(self, file: Path) -> None:
-        self._diff = await self._emulator.next_diff()
-        assert (self._diff.old_file_path, self._diff.new_file_path) == (str(file), str(file))
+        ide = self._emulator
+        (self._diff,) = await ide.until(lambda: [d for d in ide.pending if d.new_file_path == str(file)], PATIENCE_S)
+        assert self._diff.old_file_path == str(file)
         assert self._diff.contents == NEW
 
     async def decide(self, deed: str) -> None:
@@ -173,13 +174,13 @@ def _free_ports(number: int) -> list[int]:
 @contextmanager
 def world(directory: Path) -> Iterator[World]:
     """Make a home with everything turned on that is off by default."""
-    ports = _free_ports(JETBRAINS_STARTS)
+    mcp, *ports = _free_ports(1 + JETBRAINS_STARTS)
     home = Home(directory / "home", TMPDIR=str(directory))
     workspace = directory / "work"
     workspace.mkdir()
     settings = home.path / ".config" / "bridge" / "config.toml"
     settings.parent.mkdir(parents=True)
-    settings.write_text(f"jetbrains_mcp = {ports}\n", encoding="utf-8")
+    settings.write_text(f"jetbrains_mcp = {ports}\nmcp_http = {mcp}\n", encoding="utf-8")
     try:
         yield World(home=home, workspace=workspace, jetbrains_ports=iter(ports))
     finally:
