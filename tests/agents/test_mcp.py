@@ -279,7 +279,7 @@ async def test_an_answer_that_nobody_takes_has_not_left() -> None:
 async def test_one_that_only_asks_is_not_listened_to(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would cost memory: what it asks stays in its own buffers until it reads."""
     monkeypatch.setattr(control, "MOST_BYTES", 2**16)
-    async with house(limit=2**12) as (_, agent):
+    async with house(limit=2**12) as (told, agent):
         await agent.hello()
         ask = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).encode() + b"\n"
         agent.writer.transport.set_write_buffer_limits(0)
@@ -289,6 +289,7 @@ async def test_one_that_only_asks_is_not_listened_to(monkeypatch: pytest.MonkeyP
                     agent.writer.write(ask * 100)
                     await agent.writer.drain()
                 pytest.fail("a hundred thousand requests were taken, and as many lists were told to nobody")
+        assert told.sessions[0]._writer.transport.get_write_buffer_size() < 200_000  # a few lists
         agent.writer.transport.abort()  # what it could not say is not waited for
 
 
