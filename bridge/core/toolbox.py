@@ -21,6 +21,7 @@ from bridge.core.toolanswers import WAIT_MS
 from bridge.errors import Usage
 
 __all__ = [
+    "HTTP_PATH",
     "INSTRUCTIONS",
     "MOST_FILES",
     "TOOLS",
@@ -39,6 +40,7 @@ __all__ = [
 
 T = TypeVar("T", bound=Struct)
 
+HTTP_PATH: Final = "/mcp"
 MOST_FILES: Final = 200  # of one review, as everywhere
 _MOST_TEXT: Final = 8 * 2**20  # characters of one file, as on the control socket
 _MOST_NAME: Final = 4096
