@@ -159,10 +159,10 @@ class Forwarder:
         readable, writable, _ = select.select(readers, writers, [])
         if self._sink in writable:
             self._write_agent()
-        if wire in writable:
-            self._write_daemon()
-        if wire in readable and self._wire is wire:
+        if wire in readable:  # first: its last words say whether it is being restarted
             self._read_daemon()
+        if wire in writable and self._wire is wire:
+            self._write_daemon()
         return self._source not in readable or self._read_agent()
 
     def _finish(self) -> None:
@@ -173,13 +173,13 @@ class Forwarder:
             readers = [] if wire is None else [wire]
             writers = ([wire] if wire is not None and self._up else []) + ([self._sink] if self._down else [])
             readable, writable, _ = select.select(readers, writers, [], left)
+            self._stopped = True  # another daemon would come too late
             if self._sink in writable:
                 self._write_agent()
-            if wire in writable:
-                self._write_daemon()
-            if wire in readable and self._wire is wire:
-                self._stopped = True  # another one would come too late
+            if wire in readable:
                 self._read_daemon()
+            if wire in writable and self._wire is wire:
+                self._write_daemon()
 
     def _write_agent(self) -> None:
         # No more than a pipe takes without waiting, when it says that it takes anything.
