@@ -558,10 +558,8 @@ class Companions(World):
         """Tell of somebody else's diff, while none of ours of that file is open or about to be."""
         window = data.draw(st.sampled_from([w for w in self.companions() if w.up]))
         link = self.router.links.links[window.candidate.lock.ide_id]
-        asked = {
-            owed["params"].get("arguments", {}).get("newContent") and path.decode() for owed in window.owes.values()
-        }
-        if path.decode() not in {*link.open_diffs.values(), *asked}:
+        asked = any(owed.get("params", {}).get("name") == "openDiff" for owed in window.owes.values())
+        if not asked and path.decode() not in link.open_diffs.values():
             self.deliver(window, "ide/diffAccepted", None, {"filePath": path.decode(), "content": "not ours\n"})
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 5.0, 100.0]))
