@@ -54,6 +54,8 @@ def add(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Show the edits, ask, and make them; or tell what is registered."""
+    from bridge.cli.output import say
+    from bridge.cli.programs import is_present
     from bridge.core.programs import PROGRAMS
     from bridge.store.backups import Backups
 
@@ -70,6 +72,9 @@ def run(args: Namespace) -> int:
     if args.json:
         raise Usage("--json goes with --list", f"bridge {args.command} --list --json")
     chosen = [PROGRAMS[name] for name in dict.fromkeys(args.programs)]
+    for program in chosen if args.command == "install" else ():
+        if not is_present(program, os.environ):
+            say(f"warning: {program.title} was not found on this machine: it may look elsewhere")
     edits = [edit for program in chosen for edit in _edits(program, args, Backups(places))]
     return _carry_out(edits, args, places)
 

@@ -74,9 +74,9 @@ def remove(text: str, path: Sequence[Key]) -> str:
     at, (*steps, last) = document.root, path
     for step in steps:
         at = document.item(at, step).value
+    item = document.item(at, last)
     items = document.items(at)
-    index = items.index(document.item(at, last))
-    item = items[index]
+    index = items.index(item)
     last_end = item.end if item.comma is None else item.comma + 1
     cuts = [(document.start_with_blanks(item.start, last_end), item.end)]
     if item.comma is not None:
@@ -85,8 +85,9 @@ def remove(text: str, path: Sequence[Key]) -> str:
         comma = items[index - 1].comma
         assert comma is not None  # something follows it
         cuts.insert(0, (comma, comma + 1))
-    if len(items) == 1:
-        _empty(text, document.end(at) - 1, cuts)
+    (start, _), (_, end), closing = cuts[0], cuts[-1], document.end(at) - 1
+    if start == at + 1 and not text[end:closing].strip(_BLANK):  # nothing else is in it
+        cuts.append((end, closing))
     for start, end in reversed(cuts):
         text = text[:start] + text[end:]
     return text
@@ -111,14 +112,6 @@ def _wrapped(steps: Sequence[str | None], value: Any) -> Any:
     for step in reversed(steps):
         value = [value] if step is None else {step: value}
     return value
-
-
-def _empty(text: str, closing: int, cuts: list[tuple[int, int]]) -> None:
-    """Lengthen the last cut up to the closing bracket if only blanks are left before it."""
-    start, end = cuts[-1]
-    if not text[end:closing].strip(_BLANK):
-        opening = text[cuts[0][0] - 1]
-        cuts[-1] = (start, closing if opening in _CLOSING else end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +179,9 @@ class _Document:
             position = self._skip(after + has_comma)
         return items
 
-    def item(self, at: int, key: Key) -> _Item:
+    def item(self, at: int | None, key: Key) -> _Item:
         """Find one; raises `KeyError`."""
-        item = _named(self.items(at), key)
+        item = None if at is None else _named(self.items(at), key)
         if item is None:
             raise KeyError(key)
         return item

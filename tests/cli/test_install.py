@@ -98,7 +98,9 @@ def test_it_goes_into_every_program_as_shown_and_comes_out_to_the_byte(home: Pat
 
 
 def test_files_that_were_missing_are_private_and_removed_again(home: Path, cwd: Path) -> None:
-    assert bridge("install", "claude", "codex", "--yes", cwd=cwd).returncode == 0
+    made = bridge("install", "claude", "codex", "--yes", cwd=cwd, PATH="/nowhere")
+    assert made.returncode == 0
+    assert "warning: Codex was not found on this machine: it may look elsewhere\n" in made.stderr
     assert set(files(home)) == {".claude.json", ".claude/settings.json", ".codex/config.toml", ".codex/hooks.json"}
     assert {stat.S_IMODE((home / name).stat().st_mode) for name in files(home)} == {0o600}
     done = bridge("uninstall", "claude", "codex", "--yes", cwd=cwd)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core.installing import Plan, Receipt, leave, plan, read_receipts, renewed, shown, write_receipts
@@ -238,6 +238,7 @@ def test_of_a_line_like_a_file_only_the_change_is_shown() -> None:
     assert "z" * 201 not in shown(planned("cursor/mcp", beside), "/p")
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["a", "b" * 300, "b" * 299 + "c", ""])), st.lists(st.sampled_from(["a", "b" * 301])))
 def test_whatever_changes_can_be_shown(old: list[str], new: list[str]) -> None:
     text = shown(Plan("\n".join(old).encode(), "\n".join(new).encode(), ()), "/p")

@@ -6,7 +6,7 @@ import tomllib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.core.tomledit import insert, parse, remove, replace
@@ -115,6 +115,7 @@ _LINES = st.one_of(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(
     st.lists(_LINES, max_size=8),
     st.lists(_LINES, max_size=4),

@@ -72,8 +72,9 @@ class Ide:
         return selection is not None and selection.path == file
 
     async def see(self, file: Path) -> None:
-        self._diff = await self._emulator.next_diff()
-        assert (self._diff.old_file_path, self._diff.new_file_path) == (str(file), str(file))
+        ide = self._emulator
+        (self._diff,) = await ide.until(lambda: [d for d in ide.pending if d.new_file_path == str(file)], PATIENCE_S)
+        assert self._diff.old_file_path == str(file)
         assert self._diff.contents == NEW
 
     async def decide(self, deed: str) -> None:
