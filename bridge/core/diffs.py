@@ -185,11 +185,11 @@ class ByFile:
         """Note that the diff is open, or why not."""
         early = self._early.pop(showing.request_id, None)
         lost = message is None and link.state not in UP  # which is seen to elsewhere
-        if lost or not _is_current(seat, showing, link):
+        if lost or not seat.review.is_open or not _is_current(seat, showing, link):
             return
         if answer.error is None:
             link.open_diffs[seat.id] = link.key(showing.tab_name)
-            if early is not None and seat.review.is_open:
+            if early is not None:
                 self._decide(seat, link, *early, now)
             return
         if message is None:  # it may still come to show it

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bridge.core import jsonrpc
-from bridge.core.asks import Cancel, Decide, Propose, Reopen, Wait
+from bridge.core.asks import Ask, Cancel, Decide, Propose, Reopen, Wait
 from bridge.core.diffs import SETTLE_S
 from bridge.core.events import LinkState, Look, Reply, Save, Surveyed, Tick, Watch
 from bridge.core.links import CALL_S
@@ -169,9 +169,11 @@ def test_but_not_if_the_diff_was_not_opened(story: Playbook, first: Review) -> N
     story << tell("page", reason=f"{NAME}: the IDE reports an error")
 
 
-def test_nor_if_the_review_has_ended_meanwhile(story: Playbook, first: Review) -> None:
-    story.quietly(tells("diffAccepted", "mine\n"), asks(Cancel(review_id="r1"), 5))
-    story >> answers(4, b'{"content":[]}', candidate=GEMINI)
+@pytest.mark.parametrize("answer", [b'{"content":[]}', b'{"isError":true}'])
+@pytest.mark.parametrize("ask", [Cancel(review_id="r1"), Reopen(review_id="r1", surface=Surface.PAGE)])
+def test_nor_if_it_was_taken_back_meanwhile(story: Playbook, first: Review, ask: Ask, answer: bytes) -> None:
+    story.quietly(tells("diffAccepted", "mine\n"), asks(ask, 5, scene=scene(GEMINI)))
+    story >> answers(4, answer, candidate=GEMINI)
 
 
 def test_other_plugins_may_use_the_words_for_something_else(story: Playbook) -> None:
