@@ -25,8 +25,8 @@ from pydantic import ValidationError
 
 from bridge.core import jsonrpc
 from bridge.core.jsonrpc import RequestId
+from bridge.core.toolanswers import Answer, failed
 from bridge.core.toolbox import INSTRUCTIONS, TOOLS
-from bridge.core.toolresults import Answer, failed
 from bridge.errors import BridgeError
 
 __all__ = ["Call", "Exchange", "Wire", "make_server", "serve"]

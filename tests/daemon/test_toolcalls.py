@@ -14,12 +14,14 @@ import pytest
 
 from bridge.agents.mcp import Exchange
 from bridge.core.events import SessionId
+from bridge.core.reviewreports import ReviewReport
 from bridge.core.reviews import State
+from bridge.core.toolanswers import Answer
 from bridge.core.toolbox import TOOLS
-from bridge.core.toolresults import Answer, ReviewReport
-from bridge.daemon import mcp, mcphttp
-from bridge.daemon.mcp import McpFront, Standing
+from bridge.daemon import mcphttp, toolcalls
+from bridge.daemon.mcp import McpFront
 from bridge.daemon.mcphttp import McpHttp, read_token
+from bridge.daemon.toolcalls import Standing
 from bridge.errors import BadData, Conflict, NotTrusted, Unavailable, Usage
 from bridge.listening import listen
 from bridge.store.journal import JournalThread
@@ -109,7 +111,7 @@ def waiters(house: House, review_id: str) -> int:
 async def test_a_proposal_is_told_where_it_is_at_once_and_then_now_and_again(
     house: McpHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mcp, "PROGRESS_S", 0.01)
+    monkeypatch.setattr(toolcalls, "PROGRESS_S", 0.01)
     ann = house.caller()
     proposing = ann.begin("propose_changes", **PROPOSED)
     first, total, words = await ann.heard()
@@ -200,6 +202,9 @@ REFUSED: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("open_file", {"path": "\ud800"}, Usage, "half a character"),
     ("open_file", {"path": "a.txt", "workspace": "work"}, Usage, "not an absolute path"),
     ("open_file", {"path": "a.txt"}, Unavailable, "no IDE can be used here"),
+    ("get_selection", {"workspace": "/nowhere/at/all"}, Unavailable, "no IDE can be used here"),
+    ("list_ides", {"workspace": "/w\0"}, Usage, "NUL"),
+    ("propose_changes", {"files": [{"path": "/", "content": "x"}]}, BadData, "is a directory"),
     ("get_selection", {}, Unavailable, "no IDE can be used here"),
     ("get_diagnostics", {"path": "missing"}, BadData, "No such file"),
     ("propose_changes", {"files": [{"path": "a.txt", "content": "a\nb\n"}]}, BadData, "nothing would change"),
@@ -234,7 +239,7 @@ async def test_relative_paths_count_from_the_workspace(house: McpHouse, workspac
 async def test_an_agent_that_calls_without_end_is_refused_and_others_are_not(
     house: McpHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mcp, "MOST_CALLS", 2)
+    monkeypatch.setattr(toolcalls, "MOST_CALLS", 2)
     ann, bob = house.caller(), house.caller()
     begun = [ann.begin("propose_changes", **PROPOSED, request_key=str(n)) for n in range(2)]
     for _ in begun:
