@@ -9,10 +9,11 @@ time, and what is said of a file counts only while its newest diff is known to b
   of which nobody knows what became, or one of another client, whose word would be taken for ours.
 - The next diff of a file waits until the IDE has answered the closing of the one before; should that answer say that
   none was open, it was decided a moment ago, and what is said of the file in the next `SETTLE_S` means nothing.
-- Word that comes before ``openDiff`` is answered may be of somebody else's diff: it decides nothing, and the review
-  goes to the page.
+- Word that comes before ``openDiff`` is answered waits for that: answers and notifications come on two streams. It
+  means nothing if the diff was not opened.
 
-What cannot be told apart: a diff of the same file that another client opens in the same window meanwhile.
+What cannot be told apart: a diff of the same file that another client opens in the same window, or had open there until
+just before, meanwhile: its word is taken for ours.
 """
 
 from __future__ import annotations
@@ -152,6 +153,7 @@ class ByFile:
     def __init__(self, stage: Stage, links: Links) -> None:
         self._stage = stage
         self._links = links
+        self._early: dict[int, tuple[Verdict, Any]] = {}  # what was said of a diff before that request was answered
 
     # ---- showing
 
@@ -181,11 +183,14 @@ class ByFile:
         self, seat: Seat, showing: Showing, link: Link, answer: Answer, message: Message | None, now: float
     ) -> None:
         """Note that the diff is open, or why not."""
+        early = self._early.pop(showing.request_id, None)
         lost = message is None and link.state not in UP  # which is seen to elsewhere
-        if lost or not _is_current(seat, showing, link):
+        if lost or not seat.review.is_open or not _is_current(seat, showing, link):
             return
         if answer.error is None:
             link.open_diffs[seat.id] = link.key(showing.tab_name)
+            if early is not None:
+                self._decide(seat, link, *early, now)
             return
         if message is None:  # it may still come to show it
             self._links.close_tab(link, showing.tab_name, now)
@@ -215,13 +220,12 @@ class ByFile:
         path = params.get("filePath")
         file = link.key(path) if isinstance(path, str) else ""
         seat = next((s for s in self._seats_on(link) if link.key(_path(s.review)) == file), None)
-        if seat is None:
-            self._links.dropped += 1
-        elif link.open_diffs.get(seat.id) == file:
-            self._decide(seat, link, self.NEWS[message.method or ""], params.get("content"), now)
-        elif seat.review.showings[-1].request_id in link.calls:
-            self._links.close_tab(link, seat.review.showings[-1].tab_name, now)
-            self._stage.to_page(seat, link, f"{link.name} had another diff of this file open", now)
+        request_id = None if seat is None else seat.review.showings[-1].request_id
+        said = self.NEWS[message.method or ""], params.get("content")
+        if seat is not None and seat.id in link.open_diffs:
+            self._decide(seat, link, *said, now)
+        elif request_id in link.calls and request_id not in self._early:
+            self._early[request_id] = said
         else:
             self._links.dropped += 1
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from bridge.core.answers import Answer
+from bridge.core.context import Context
 from bridge.core.dialects import Tools
 from bridge.core.events import LinkState, SessionId
 from bridge.core.jsonrpc import Message
@@ -101,6 +102,7 @@ class Link:
     cleared: set[str] = field(default_factory=set)  # files of which no diff of others, or of earlier, is open
     followers: set[SessionId] = field(default_factory=set)  # hear what it says unasked
     selection: bytes | None = None  # what was selected last, as followers heard it
+    context: Context | None = None  # what a companion told of its window last
     tells_closing: bool = False  # it has answered that a diff's tab was closed: then its "rejected" means no
     live_since: float | None = None
     idle_since: float | None = None
@@ -183,7 +185,7 @@ class Link:
         self.showing.clear()
         self.queue.clear()
         self.followers.clear()
-        self.selection = None
+        self.selection, self.context = None, None
         self.open_diffs.clear()
         self.closing.clear()
         self.cleared.clear()

@@ -15,7 +15,7 @@ from bridge.core import jetbrains
 from bridge.core.dialects import Tools
 from bridge.core.lockfile import Family
 
-__all__ = ["OFFICIAL", "SHORTFALLS", "Traits", "lacks", "offers", "traits_of"]
+__all__ = ["OFFICIAL", "SHORTFALLS", "Traits", "is_told", "lacks", "offers", "traits_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,6 @@ _NOTHING: Final = frozenset[str]()  # it takes no tool: the IDE told what we ans
 _COMPANION: Final = Traits(
     several_clients=True,  # whatever happens is told to all of them
     several_diffs=True,  # one for each file
-    one_based=True,
     diffs_by_file=True,
     made_of={
         "openDiff": frozenset({"openDiff", "closeDiff"}),  # the CLI itself shows no diffs unless both are there
@@ -109,6 +108,11 @@ def lacks(traits: Traits, tools: Tools | None, tool: str) -> str | None:
         parts = traits.made_of.get(tool)
         there = parts is not None and (tools is None or parts <= tools.schemas.keys())
     return None if there else SHORTFALLS.get(tool, f"it has no {tool}")
+
+
+def is_told(traits: Traits, tool: str) -> bool:
+    """Tell whether an official tool is answered from what the IDE told unasked."""
+    return traits.made_of is not None and traits.made_of.get(tool) == _NOTHING
 
 
 def offers(traits: Traits, tools: Tools) -> Collection[str]:

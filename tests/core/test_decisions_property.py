@@ -555,10 +555,11 @@ class Companions(World):
     @precondition(lambda self: any(w.up for w in self.companions()))
     @rule(data=st.data(), path=st.sampled_from(PATHS))
     def say_something_else(self, data: st.DataObject, path: bytes) -> None:
-        """Tell of somebody else's diff, while none of ours of that file is known to be open."""
+        """Tell of somebody else's diff, while none of ours of that file is open or about to be."""
         window = data.draw(st.sampled_from([w for w in self.companions() if w.up]))
         link = self.router.links.links[window.candidate.lock.ide_id]
-        if path.decode() not in link.open_diffs.values():
+        asked = any(owed.get("params", {}).get("name") == "openDiff" for owed in window.owes.values())
+        if not asked and path.decode() not in link.open_diffs.values():
             self.deliver(window, "ide/diffAccepted", None, {"filePath": path.decode(), "content": "not ours\n"})
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 5.0, 100.0]))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bridge.core import jsonrpc
-from bridge.core.asks import Cancel, Decide, Propose, Reopen, Wait
+from bridge.core.asks import Ask, Cancel, Decide, Propose, Reopen, Wait
 from bridge.core.diffs import SETTLE_S
 from bridge.core.events import LinkState, Look, Reply, Save, Surveyed, Tick, Watch
 from bridge.core.links import CALL_S
@@ -155,12 +155,25 @@ def test_what_is_said_before_the_diff_is_sent_decides_nothing(story: Playbook) -
     assert story.router.links.dropped == 1
 
 
-def test_what_is_said_before_the_diff_is_known_to_be_open_may_be_of_another(story: Playbook, first: Review) -> None:
+def test_what_is_said_before_the_answer_counts_with_it(story: Playbook, first: Review) -> None:
+    """Answers and notifications come on two streams, and the first word is the one that counts."""
+    story >> tells("diffAccepted", "mine\n") >> tells("diffRejected")
+    story >> answers(4, b'{"content":[]}', candidate=GEMINI) << UNWATCH << Save(accepted(first, "mine\n"))
+    assert story.router.links.dropped == 1
+
+
+def test_but_not_if_the_diff_was_not_opened(story: Playbook, first: Review) -> None:
     back = unshown(first, surface=Surface.PAGE)
-    story >> tells("diffAccepted", "foreign\n") << closes_file(5) << UNWATCH << Save(back)
-    story << tell("page", reason=f"{NAME} had another diff of this file open")
-    story >> answers(4, b'{"content":[]}', candidate=GEMINI)  # and nothing more
-    story >> tells("diffAccepted", "new\n")
+    story >> tells("diffAccepted", "mine\n")
+    story >> answers(4, b'{"isError":true}', candidate=GEMINI) << UNWATCH << Save(back)
+    story << tell("page", reason=f"{NAME}: the IDE reports an error")
+
+
+@pytest.mark.parametrize("answer", [b'{"content":[]}', b'{"isError":true}'])
+@pytest.mark.parametrize("ask", [Cancel(review_id="r1"), Reopen(review_id="r1", surface=Surface.PAGE)])
+def test_nor_if_it_was_taken_back_meanwhile(story: Playbook, first: Review, ask: Ask, answer: bytes) -> None:
+    story.quietly(tells("diffAccepted", "mine\n"), asks(ask, 5, scene=scene(GEMINI)))
+    story >> answers(4, answer, candidate=GEMINI)
 
 
 def test_other_plugins_may_use_the_words_for_something_else(story: Playbook) -> None:

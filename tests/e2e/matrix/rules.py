@@ -14,7 +14,7 @@ FRONTS: Final = (
     *("MCP stdio, old era", "MCP stdio, new era", "MCP over HTTP"),
     "hook",
 )
-IDES: Final = ("official", "official over SSE", "monet", "el", "nvim", "JetBrains MCP", "page")
+IDES: Final = ("official", "official over SSE", "monet", "el", "nvim", "Gemini", "Qwen", "JetBrains MCP", "page")
 STORIES: Final = ("open", "accept", "edit", "reject", "close")
 
 TITLES: Final[Mapping[str, str]] = {
