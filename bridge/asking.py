@@ -41,7 +41,7 @@ __all__ = [
 REPEATABLE = frozenset(
     {"status", "dirty", "review/propose", "review/cancel", "review/delivered", "hook/begin", "hook/answer"}
 )
-_GRACE_S = 30.0  # for the answer to a wait, beyond its time-out
+GRACE_S = 30.0  # for the answer to a wait, beyond its time-out
 _SHORT_LIFE_S = 5.0
 _MOST_DEATHS = 5  # daemons that lived shorter than that, one after the other
 
@@ -212,9 +212,10 @@ class Deaths:
 class Endurance:
     """How long a wait for a review goes on, over the deaths of daemons; `left` is None, or seconds."""
 
-    def __init__(self, review_id: str, timeout: float | None, bound: bool = False) -> None:
+    def __init__(self, review_id: str, timeout: float | None, bound: bool = False, grace: float = GRACE_S) -> None:
         self._review_id = review_id
         self._bound = bound
+        self._grace = grace
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._deaths = Deaths()
 
@@ -222,7 +223,7 @@ class Endurance:
         """Begin to wait with the next daemon: give the request's parameters, and the seconds it has to answer."""
         self._deaths.begin()
         self._left = None if self._deadline is None else max(self._deadline - time.monotonic(), 0.0)
-        patience = None if self._left is None else self._left + _GRACE_S
+        patience = None if self._left is None else self._left + self._grace
         bound = {"bound": True} if self._bound else {}
         return {"id": self._review_id, "timeout": self._left, **bound}, patience
 

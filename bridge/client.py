@@ -112,6 +112,7 @@ class Client:
         *,
         on_surface: Callable[[dict[str, Any]], None] | None = None,
         bound: bool = False,
+        grace: float = asking.GRACE_S,
     ) -> dict[str, Any]:
         """Wait until the review has ended, and return how.
 
@@ -120,13 +121,14 @@ class Client:
             on_surface: is told where the review is shown, now and whenever that changes: ``surface`` (``ide``,
                 ``queued``, ``page`` or None), ``ide`` (name), ``reason``.
             bound: whether the review ends with our connection to a daemon that lives on: nobody else wants to know.
+            grace: seconds that the daemon has, beyond the time-out, to say that it is over.
 
         Returns ``outcome``, ``trigger``, ``comments`` and ``files``, each with ``path``, ``edited`` and
         ``final``, the text to write (None unless accepted).
         Raises `StillPending` at the time-out: the review stays. `Stopped` when the user stopped the bridge.
         """
         notified = asking.about_surface(review_id, on_surface)
-        endurance = asking.Endurance(review_id, timeout, bound)
+        endurance = asking.Endurance(review_id, timeout, bound, grace)
         while True:
             params, patience = endurance.begin()
             try:

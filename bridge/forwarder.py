@@ -26,7 +26,7 @@ __all__ = ["Forwarder"]
 
 MOST_LINE = 63 << 20  # bytes; the daemon takes a little more
 MOST_BEHIND = 1 << 20  # bytes that one side has not taken, until no more is read from the other
-LAST_WORDS_S = 0.5  # for answers that are on their way when the agent has closed its end
+LAST_WORDS_S = 1.0  # for answers that are on their way when the agent has closed its end
 FIRST_WORDS_S = 5.0  # for the agent's first request, where all that it gets is an error
 _CHUNK = 1 << 16
 _AGAIN = "bridge: initialize again"  # an id that no agent gives

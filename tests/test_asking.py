@@ -29,7 +29,7 @@ def test_a_wait_without_a_limit_has_none() -> None:
 def test_a_wait_ends_at_its_time_or_after_many_deaths_in_a_row() -> None:
     at_once = asking.Endurance("r1", 0)
     params, patience = at_once.begin()
-    assert (params, patience) == ({"id": "r1", "timeout": 0.0}, asking._GRACE_S)
+    assert (params, patience) == ({"id": "r1", "timeout": 0.0}, asking.GRACE_S)
     with pytest.raises(StillPending):
         at_once.lost(OSError("gone"))
     patient = asking.Endurance("r1", None)

@@ -15,6 +15,7 @@ from contextlib import suppress
 
 from bridge.cli.output import seconds
 from bridge.client import Client
+from bridge.connection import CALL_S
 from bridge.errors import BridgeError, StillPending
 
 TYPE_CHECKING = False  # as `typing` says, which costs a tenth of a quick command
@@ -26,6 +27,8 @@ __all__ = ["PATIENCE_S", "add", "run"]
 
 # The agent kills a hook that takes longer; less what an answer needs. `bridge.core.hookagents.AGENTS` has the same.
 PATIENCE_S = {"claude": 590.0, "codex": 590.0, "gemini": 50.0}
+_GRACE_S = 4.0  # beyond the time-out, for the daemon to say that nobody decided
+_LAST_WORDS_S = 8.0  # beyond the time-out, for all that is left to ask: the agent waits for 10
 _TOLD = ("CLAUDE_CODE_SSE_PORT", "GEMINI_CLI_IDE_SERVER_PORT")  # where the agent has an IDE that shows the change
 _BLOCK = 2  # what agents take for a no, with stderr as the reason
 
@@ -65,7 +68,7 @@ class _Hook:
         try:
             data = b"" if sys.stdin is None else sys.stdin.buffer.read()
             self._asked = {"agent": self._agent, "said": data.decode("utf-8", "replace")}
-            with Client(name="bridge hook", spawn=not self._args.no_spawn) as client:
+            with Client(name="bridge hook", spawn=not self._args.no_spawn, patience=self._left()) as client:
                 return self._through(client)
         except BridgeError as error:
             return self._without(error)
@@ -76,12 +79,13 @@ class _Hook:
 
     def _through(self, client: Client) -> int:
         environ = {name: os.environ[name] for name in _TOLD if name in os.environ}
-        begun = client.request("hook/begin", self._asked | {"environ": environ, "with_ide": self._args.with_ide})
+        params = self._asked | {"environ": environ, "with_ide": self._args.with_ide}
+        begun = client.request("hook/begin", params, self._left())
         if "id" not in begun:
             return _print(begun)
         self._review = begun["id"]
         self._wait(client, begun["id"])
-        answer = client.request("hook/answer", self._asked | {"id": begun["id"]})
+        answer = client.request("hook/answer", self._asked | {"id": begun["id"]}, self._left())
         code = _print(answer)
         if answer["taken"]:
             with suppress(BridgeError):  # the agent has its answer; the decision is kept for a while
@@ -92,9 +96,13 @@ class _Hook:
         """Wait until the review has ended; when the time is over it ends by that, unless the human was quicker."""
         try:
             left = max(self._deadline - time.monotonic(), 0.0)
-            client.wait(review_id, left, on_surface=self._shown, bound=True)
+            client.wait(review_id, left, on_surface=self._shown, bound=True, grace=_GRACE_S)
         except (StillPending, _Nowhere):
-            client.request("review/cancel", {"id": review_id, "moved": True})
+            client.request("review/cancel", {"id": review_id, "moved": True}, self._left())
+
+    def _left(self) -> float:
+        """Say how long the daemon has for an answer, so that the agent gets its own in time."""
+        return min(max(self._deadline + _LAST_WORDS_S - time.monotonic(), 1.0), CALL_S)
 
     def _shown(self, where: dict[str, Any]) -> None:
         """Lead the human to the page. Raises `_Nowhere` where there is no browser: an agent shows no address."""

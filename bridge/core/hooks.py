@@ -111,9 +111,14 @@ class Unasked(CannotTell):
 
 
 def _key(agent: Agent, value: Any, said: str) -> str:
-    """Name the call: by its id, or, where it has none, by all that was said, which has the time in it."""
+    """Name the call: by its id, or, where it has none, by all that was said, which has the time in it.
+
+    Some models count their calls, and begin anew when a session is taken up again: so what is written counts too.
+    """
     named = [_member(value, key) for key in ("session_id", "tool_use_id")]
-    if not all(isinstance(name, str) and name for name in named):
+    if all(isinstance(name, str) and name for name in named):
+        named += [_member(value, key) for key in ("cwd", "tool_name", "tool_input")]
+    else:
         named = [said]
     return f"hook {agent.name} {hashlib.sha256(json.dumps(named).encode()).hexdigest()}"
 
@@ -189,8 +194,8 @@ def _accepted(call: Call, review: Review, there: Mapping[str, str | None], revie
 def _leaves_no_doubt(call: Call, there: Mapping[str, str | None], reviewed: Mapping[str, Change]) -> bool:
     """Tell whether the call as it is does what the human saw, and nothing else, in any version of the agent."""
     made = call.would_be(there)
-    others = (name for name in call.names if name not in reviewed)
-    return made.exact and all(made.texts[name] == there[name] for name in others)
+    seen = {name: reviewed[name].proposed if name in reviewed else there[name] for name in call.names}
+    return made.exact and made.texts == seen
 
 
 def _refused(agent: Agent, why: str, review: Review) -> Say:

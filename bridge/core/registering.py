@@ -233,8 +233,9 @@ def _with(document: Any, where: Sequence[str], key: str | None, value: Any) -> A
     """Put one entry more into a document; None where none can be, which no text says."""
     listed = document
     for depth, step in enumerate(where, 1):
-        listed = listed.setdefault(step, [] if key is None and depth == len(where) else {})
-        if not isinstance(listed, dict | list):
+        kind = list if key is None and depth == len(where) else dict
+        listed = listed.setdefault(step, kind())
+        if not isinstance(listed, kind):
             return None
     if key is None:
         listed.append(value)

@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal, NamedTuple
 from msgspec import UNSET, Meta, UnsetType
 
 from bridge.core.reviews import Change, Comment, Outcome, Review
-from bridge.core.summary import FileSummary, changes_made, summary
+from bridge.core.summary import FileSummary, changes_made, some_names, summary
 from bridge.core.toolanswers import WAIT_MS, Answer, Result, answered, cut
 
 __all__ = ["MOST_TEXTS", "NOWHERE", "ReviewReport", "Where", "of_review", "whereabouts"]
@@ -108,29 +108,41 @@ def whereabouts(review_id: str, where: Where) -> str:
     return f"not shown yet{reason}; the human opens it with: {command}"
 
 
-def of_review(review: Review, where: Where = NOWHERE, *, texts: bool = False) -> Answer:
+def of_review(review: Review, where: Where = NOWHERE, *, texts: bool = False, changed: Sequence[Change] = ()) -> Answer:
     """Say how a review stands.
 
     Args:
         where: where an undecided one is shown.
         texts: whether the final texts are wanted.
+        changed: the files that are no more what the human saw, nor what was accepted: to write would undo that.
     """
+    may_write = review.accepted and not changed
     fits = sum(len(change.final or "") for change in review.files) <= MOST_TEXTS
-    given = texts and review.accepted and fits
+    given = texts and may_write and fits
     write: Literal["nothing", "proposal", "final_texts"] = "nothing"
-    if review.accepted:
+    if may_write:
         write = "proposal" if review.outcome is Outcome.ACCEPTED else "final_texts"
     report = ReviewReport(
         review_id=review.id,
         status=review.outcome.value if review.outcome is not None else "pending",
         write=write,
-        next=_next(review, given=given, omitted=texts and not fits),
+        next=_changed(changed)
+        if review.accepted and changed
+        else _next(review, given=given, omitted=texts and not fits),
         shown=whereabouts(review.id, where) if review.is_open else None,
         comments=[_comment(said, review.files) for said in review.comments],
         files=[_file(*pair, given) for pair in zip(review.files, summary(review), strict=True)],
         diff=changes_made(review),
     )
     return answered(_in_words(report), report)
+
+
+def _changed(files: Sequence[Change]) -> str:
+    names = some_names([os.fsdecode(change.path) for change in files])
+    return (
+        f"The human accepted this, but meanwhile {names} changed on disk. Do not write anything: "
+        "read it again, then propose the change anew."
+    )
 
 
 def _next(review: Review, *, given: bool, omitted: bool) -> str:

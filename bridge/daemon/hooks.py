@@ -15,6 +15,7 @@ from typing import Any, Final
 from bridge.agents import requests
 from bridge.agents.control import LATER, Handler, Session
 from bridge.core import hooks
+from bridge.core.again import rejoined
 from bridge.core.asks import Cancel, Propose
 from bridge.core.edits import CannotTell
 from bridge.core.events import Asked
@@ -103,7 +104,8 @@ class Hooks:
 
     async def _propose(self, session: Session, id_: RequestId, call: Call) -> Any:
         workspace = os.fsencode(session.cwd)
-        known = await self._engine.journal.run(Journal.by_key, workspace, call.key)
+        found = await self._engine.journal.run(Journal.by_key, workspace, call.key)
+        known = rejoined(found, False, time.time())
         if known is not None:  # asked again, by way of another daemon: the files may be others by now
             return {"id": known.id}
         changes = await asyncio.to_thread(_changes, session.cwd, call)
@@ -164,7 +166,20 @@ def _paths(cwd: str, call: Call) -> dict[str, str]:
     found = {name: path for name, path in paths.items() if path is not None}
     if len(found) < len(paths):
         raise CannotTell("it names a file that there cannot be")
+    for name, path in found.items():
+        if not _means_only(name, os.path.join(call.cwd or cwd, name), path):
+            raise CannotTell(f"{name} may mean another file to the agent")
     return found
+
+
+def _means_only(name: str, whole: str, path: str) -> bool:
+    """Tell whether all who read this name find `path`: some expand ``~``, some take blanks away.
+
+    And ``link/..`` is nothing to some, while to the system it is the directory above the link's target.
+    """
+    if name.startswith("~") or name != name.strip():
+        return False
+    return os.path.realpath(whole) == os.path.realpath(path)
 
 
 def _changes(cwd: str, call: Call) -> tuple[Change, ...]:

@@ -23,6 +23,7 @@ __all__ = [
     "MOST_FILES",
     "change_of",
     "change_of_diff",
+    "changed_since",
     "changes_of",
     "file_meant",
     "key_of",
@@ -150,6 +151,20 @@ def _compare(path: str, proposed: str, base: str | None, new_directories: bool) 
     else:
         there = base.encode("utf-8", "surrogatepass") or None
     return Change(path=name, base_hash=None if there is None else digest(there), base=base, proposed=proposed)
+
+
+def changed_since(review: Review) -> list[Change]:
+    """Give the accepted files that are neither what the human saw nor what was accepted, by now; slow."""
+    return [change for change in review.files if change.final is not None and _is_another(change, change.final)]
+
+
+def _is_another(change: Change, final: str) -> bool:
+    try:
+        there = read_file(change.path, MOST_TEXT)
+    except BadData:
+        return True
+    known = (change.base_hash, digest(final.encode("utf-8", "surrogatepass")))
+    return (None if there is None else digest(there)) not in known
 
 
 def text_of(path: str) -> str:

@@ -36,7 +36,7 @@ from bridge.core.toolanswers import Answer
 from bridge.daemon.engine import Engine
 from bridge.daemon.lookout import Lookout, anywhere
 from bridge.daemon.pages import Pages
-from bridge.daemon.proposals import changes_of, key_of, new_review, text_to_search
+from bridge.daemon.proposals import changed_since, changes_of, key_of, new_review, text_to_search
 from bridge.errors import BridgeError, StillPending, Unavailable, Usage
 from bridge.store.journal import Journal
 
@@ -217,7 +217,8 @@ class Agent:
             exchange.sent(partial(self._engine.deliver, review_id))
         seat = self._engine.router.desk.seats.get(review_id)
         where = NOWHERE if seat is None else Where(seat.where, seat.link.name if seat.link else None, seat.reason)
-        return await asyncio.to_thread(of_review, review, where, texts=texts)
+        changed = await asyncio.to_thread(changed_since, review)
+        return await asyncio.to_thread(of_review, review, where, texts=texts, changed=changed)
 
     async def _await(self, review_id: str, patience_s: float, exchange: Exchange) -> None:
         """Wait until the review has ended, and tell the agent where it is meanwhile."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
+import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from bridge.cli import hook, parser_of
 from bridge.cli.hook import PATIENCE_S
 from bridge.core.hookagents import AGENTS
 from tests.e2e.outsiders import visit
@@ -282,6 +287,26 @@ def test_once_there_is_a_review_the_agent_is_never_left_without_a_word(
     assert "dies again and again" in gone[1]
     assert "was stopped" in stopped[1]
     assert "a bug in the bridge" in nonsense[1]
+
+
+def test_a_daemon_that_hangs_keeps_no_answer_back(
+    daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The agent kills the hook ten seconds after its time-out, and then goes on without any answer."""
+    assert hook._GRACE_S < hook._LAST_WORDS_S < 10
+    ended = threading.Event()
+    hangs = lambda asked, say: ended.wait(20)  # noqa: E731
+    for late in ({"review/wait": hangs}, {"review/wait": refuses("pending", "undecided"), "review/cancel": hangs}):
+        ended.clear()
+        daemon.answers |= {"hook/begin": lambda asked, say: BEGUN, **late}
+        monkeypatch.setattr(hook, "_GRACE_S", 0.1)
+        monkeypatch.setattr(hook, "_LAST_WORDS_S", 0.5)
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"{}"), encoding="utf-8"))
+        begun = time.monotonic()
+        assert hook.run(parser_of("hook").parse_args(["claude", "--timeout", "0"])) == 0
+        assert time.monotonic() - begun < 10
+        ended.set()
+        assert "does not answer" in capsys.readouterr().out
 
 
 def test_before_there_is_one_it_stays_out_or_forbids(daemon: FakeDaemon) -> None:

@@ -123,6 +123,10 @@ def test_the_input_that_is_given_back_does_what_the_human_saw(case: Case) -> Non
 EDIT = next(case for case in REVIEWED if str(case) == "claude/Edit/allow")
 
 
+assert isinstance(EDIT.said, dict)
+EDIT_INPUT = EDIT.said["tool_input"]
+
+
 def said(**more: Any) -> str:
     assert isinstance(EDIT.said, dict)
     return json.dumps(EDIT.said | more)
@@ -146,6 +150,22 @@ def test_a_call_is_known_by_its_id() -> None:
     assert hooks.read(AGENTS["claude"], said(effort=None)).key == key
     assert hooks.read(AGENTS["claude"], said(tool_use_id="toolu_02")).key != key
     assert hooks.read(AGENTS["claude"], said(session_id="other")).key != key
+    assert hooks.read(AGENTS["claude"], said(cwd="/elsewhere")).key != key
+    assert hooks.read(AGENTS["claude"], said(tool_name="MultiEdit")).key != key
+    again = hooks.read(AGENTS["claude"], said(tool_input={**EDIT_INPUT, "new_string": "another"}))
+    assert again.key != key  # some models count their calls, and count anew
+
+
+def test_the_yes_to_another_text_is_none_to_this_one() -> None:
+    """Should a review of another text of the same file ever be taken for this call's, that text is what is written."""
+    case = next(case for case in REVIEWED if str(case) == "claude/Write/allow")
+    call = call_of(case)
+    there = files(call, case.files)
+    changes = {name: replace(change, proposed="seen\n") for name, change in changes_of(call, there).items()}
+    review = decided(begun(changes), "accept")
+    say = hooks.answer(call, review, there, dict(zip(changes, review.files, strict=True)))
+    told = json.loads(say.stdout)["hookSpecificOutput"]
+    assert (told["permissionDecision"], told["updatedInput"]["content"]) == ("allow", "seen\n")
 
 
 def test_a_call_without_an_id_is_known_by_all_that_was_said() -> None:

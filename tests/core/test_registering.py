@@ -114,6 +114,12 @@ def test_what_was_made_goes_only_when_it_is_empty_and_there() -> None:
     assert uninstall(CURSOR, Part.MCP, text, [("gone",)]).text == '{"mcpServers": {}}'
 
 
+@pytest.mark.parametrize("text", ["mcp_servers = 1\n", "[[mcp_servers]]\na = 1\n", 'mcp_servers = ["a"]\n'])
+def test_what_is_no_table_of_servers_is_not_edited(text: str) -> None:
+    with pytest.raises(BadData, match="cannot be edited"):
+        install(CODEX, Part.MCP, text, BRIDGE)
+
+
 TOML = {
     "dotted": f'[mcp_servers]\nbridge.command = "{BRIDGE}"\nbridge.args = ["mcp"]\n',
     "inline": f'[mcp_servers]\nbridge = {{ command = "{BRIDGE}", args = ["mcp"] }}\n',

@@ -62,6 +62,20 @@ def test_texts_are_given_when_they_are_wanted() -> None:
     assert not any("final_text" in file for file in checked("get_review", of_review(REVIEW, texts=True))["files"])
 
 
+@pytest.mark.parametrize("finals", [("a\nB\n", "x\n"), ("a\nX\n", "x\n"), ("a\nB\n", None)])
+def test_what_changed_since_the_human_saw_it_is_not_written_over(finals: tuple[str | None, ...]) -> None:
+    data = checked("get_review", answer := of_review(decided(finals), texts=True, changed=[A]))
+    assert data["write"] == "nothing"
+    assert "meanwhile /w/a.py changed on disk. Do not write anything" in data["next"]
+    assert "final_text" not in str(data)
+    assert data["next"] in answer.text
+
+
+def test_a_no_stays_a_no_whatever_changed() -> None:
+    data = checked("get_review", of_review(decided(None), changed=[A]))
+    assert "The human said no" in data["next"]
+
+
 def test_of_a_partial_acceptance_only_what_was_accepted_is_given() -> None:
     data = checked("get_review", of_review(decided(("a\nB\n", None)), texts=True))
     assert [(file["verdict"], file.get("final_text")) for file in data["files"]] == [

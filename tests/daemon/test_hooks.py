@@ -72,6 +72,23 @@ def test_files_that_cannot_be_are_stayed_out_of(bridge: Client, file: Path) -> N
     )
 
 
+def test_a_name_that_leads_to_two_files_is_stayed_out_of(bridge: Client, file: Path) -> None:
+    """Some agents take ``link/..`` for nothing; to the system it is the directory above the target."""
+    other = file.parent.parent / "elsewhere" / "deep"
+    other.mkdir(parents=True)
+    os.symlink(other, file.parent / "link")
+    for name in (f"{file.parent}/link/../f.txt", "link/../f.txt"):
+        given = {"file_path": name, "content": "b"}
+        assert "may mean another file" in why_out(bridge, write(file, tool_input=given))
+    assert "id" in bridge.request("hook/begin", write(file, tool_input={"file_path": "x/../f.txt", "content": "b"}))
+
+
+@pytest.mark.parametrize("name", ["~/f.txt", "~", " f.txt", "f.txt ", "\tf.txt"])
+def test_a_name_that_agents_may_read_in_their_own_way_is_stayed_out_of(bridge: Client, file: Path, name: str) -> None:
+    """The home directory, or blanks that are taken away: it could be another file than the one that is shown."""
+    assert "may mean another file" in why_out(bridge, write(file, tool_input={"file_path": name, "content": "b"}))
+
+
 def test_one_file_under_two_names_is_no_review(bridge: Client, file: Path) -> None:
     os.symlink(file, file.parent / "link")
     twice = patch(file, "*** Add File: f.txt", "+x", "*** Add File: link", "+y")
@@ -96,6 +113,17 @@ def test_a_call_that_is_asked_about_again_is_the_same_review(bridge: Client, fil
     decide_on_page(begun["id"])
     answer = bridge.request("hook/answer", write(file) | {"id": begun["id"]})
     assert "changed on disk" in answer["stdout"]
+
+
+def test_a_decision_that_the_agent_has_is_for_one_call_only(bridge: Client, file: Path) -> None:
+    """Ids come again, from models that count their calls; what was undone since is not done again by an old yes."""
+    begun = bridge.request("hook/begin", write(file))
+    decide_on_page(begun["id"])
+    assert bridge.request("hook/begin", write(file))["id"] == begun["id"]  # the agent may not have it
+    other = write(file, tool_input={"file_path": str(file), "content": "other\n"})
+    assert bridge.request("hook/begin", other)["id"] != begun["id"]
+    bridge.delivered(begun["id"])
+    assert bridge.request("hook/begin", write(file))["id"] != begun["id"]
 
 
 def test_a_file_that_is_no_text_any_more_has_changed(bridge: Client, file: Path) -> None:

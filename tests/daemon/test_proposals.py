@@ -9,9 +9,17 @@ from typing import Any
 import pytest
 
 from bridge.agents.requests import MOST_TEXT, File
-from bridge.core.reviews import digest
+from bridge.core.reviews import Trigger, decide, digest
 from bridge.daemon import proposals
-from bridge.daemon.proposals import MOST_FILES, change_of, changes_of, new_review, text_of, text_to_search
+from bridge.daemon.proposals import (
+    MOST_FILES,
+    change_of,
+    changed_since,
+    changes_of,
+    new_review,
+    text_of,
+    text_to_search,
+)
 from bridge.errors import BadData, BridgeError, Usage
 
 
@@ -118,6 +126,24 @@ def test_the_text_of_a_file_and_of_none(file: Path, strange: Path) -> None:
     assert text_of(str(strange / "gone")) == ""
     with pytest.raises(BadData, match="binary: "):
         text_of(str(strange / "binary"))
+
+
+def test_whether_a_file_is_still_what_the_human_saw(file: Path, strange: Path) -> None:
+    """What was accepted may be there already, and what was rejected may be anything."""
+    new = strange / "new"
+    changes = changes_of([File(str(file), "final\n"), File(str(new), "new\n")])
+    review = decide(new_review(changes, b"/"), 0, finals=("final\n", "new\n"), trigger=Trigger.ACCEPTED_ON_PAGE)
+    assert changed_since(review) == []
+    file.write_bytes(b"final\n")
+    assert changed_since(review) == []
+    file.write_bytes(b"by the human\n")
+    assert [change.path for change in changed_since(review)] == [os.fsencode(file)]
+    new.mkdir()
+    assert len(changed_since(review)) == 2
+    file.unlink()
+    assert len(changed_since(review)) == 2
+    rejected = decide(new_review(changes, b"/"), 0, finals=None, trigger=Trigger.REJECTED_ON_PAGE)
+    assert changed_since(rejected) == []
 
 
 def test_a_review_gets_a_name_that_can_be_read_out(file: Path) -> None:

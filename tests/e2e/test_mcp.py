@@ -112,6 +112,19 @@ async def test_who_asks_for_the_same_again_joins_and_a_decision_is_told_once(fil
         assert again["status"] == "pending"
 
 
+async def test_what_the_human_wrote_meanwhile_is_not_written_over(file: Path, ide: StartIde) -> None:
+    """An old yes is none to that."""
+    window = ide()
+    async with agent(file.parent) as ann:
+        begun = await ann.call("propose_changes", files=[PROPOSED], wait_ms=1)
+        await shown(window)
+        file.write_bytes(b"by the human\n")
+        window.do("accept")
+        report = await ann.call("get_review", review_id=begun["review_id"], wait_ms=45_000, include_texts=True)
+        assert (report["status"], report["write"]) == ("accepted", "nothing")
+        assert f"meanwhile {file} changed on disk. Do not write" in report["next"]
+
+
 async def test_a_call_that_is_cancelled_leaves_the_review(file: Path, ide: StartIde) -> None:
     window = ide()
     async with agent(file.parent) as ann:
