@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from tests.e2e.outsiders import decide_on_page, row, status
 from tests.e2e.support import Ide, Running, bridge, kill_daemon
+from tests.emulator.peer import peer
 
 StartIde = Callable[..., Ide]
 Propose = Callable[..., Running]
@@ -116,3 +118,16 @@ def test_when_the_ide_is_killed_the_page_has_it(window: Ide, propose: Propose) -
 
 def test_status_says_what_it_cannot_do(workspace: Path, window: Ide) -> None:
     assert "it has no diagnostics" in row(status(workspace), window.port)["lacks"]
+
+
+@pytest.mark.parametrize(("personality", "said"), [("gemini", "the review page"), ("qwen", "shown in")])
+async def test_the_users_own_agent_is_not_silenced(
+    ide: StartIde, propose: Propose, personality: str, said: str
+) -> None:
+    """Gemini's companion answers only who came last, so it is left to the agent that is there; Qwen's answers all."""
+    window = ide("--personality", personality)
+    async with peer(window.port, json.loads(window.lock.read_bytes())["authToken"]) as users:
+        await users.hear()
+        diff = propose("new\n")
+        await asyncio.to_thread(diff.err.until, lambda line: said in line)
+        assert await users.tool("closeDiff", filePath="/w/none.txt") == ["{}"]
