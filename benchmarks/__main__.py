@@ -12,11 +12,12 @@ import os
 import sys
 from collections.abc import Sequence
 
-from benchmarks import agents, calls, hook, hops, idle, paths, scan, status
+from benchmarks import agents, calls, hook, hops, idle, mcp, paths, scan, status
 from benchmarks.measure import Row
 
 BENCHMARKS = {
     "status": status.run,
+    "mcp": mcp.run,
     "hook": hook.run,
     "scan": scan.run,
     "calls": calls.run,

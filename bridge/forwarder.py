@@ -26,7 +26,7 @@ __all__ = ["Forwarder"]
 
 MOST_LINE = 63 << 20  # bytes; the daemon takes a little more
 MOST_BEHIND = 1 << 20  # bytes that one side has not taken, until no more is read from the other
-LAST_WORDS_S = 0.5  # for answers that are on their way when the agent has closed its end
+LAST_WORDS_S = 1.0  # for answers that are on their way when the agent has closed its end
 FIRST_WORDS_S = 5.0  # for the agent's first request, where all that it gets is an error
 _CHUNK = 1 << 16
 _AGAIN = "bridge: initialize again"  # an id that no agent gives
@@ -148,7 +148,7 @@ class Forwarder:
         deadline = time.monotonic() + FIRST_WORDS_S
         while not self._open and (left := deadline - time.monotonic()) > 0:
             ready, _, _ = select.select([self._source], [], [], left)
-            data = os.read(self._source, _CHUNK) if ready else b""
+            data = self._read_source() if ready else b""
             if not data:
                 break
             for line in self._asked.add(data):
@@ -168,10 +168,10 @@ class Forwarder:
         readable, writable, _ = select.select(readers, writers, [])
         if self._sink in writable:
             self._write_agent()
-        if wire in writable:
-            self._write_daemon()
-        if wire in readable and self._wire is wire:
+        if wire in readable:  # first: its last words say whether it is being restarted
             self._read_daemon()
+        if wire in writable and self._wire is wire:
+            self._write_daemon()
         return self._source not in readable or self._read_agent()
 
     def _finish(self) -> None:
@@ -182,13 +182,13 @@ class Forwarder:
             readers = [] if wire is None else [wire]
             writers = ([wire] if wire is not None and self._up else []) + ([self._sink] if self._down else [])
             readable, writable, _ = select.select(readers, writers, [], left)
+            self._stopped = True  # another daemon would come too late
             if self._sink in writable:
                 self._write_agent()
-            if wire in writable:
-                self._write_daemon()
-            if wire in readable and self._wire is wire:
-                self._stopped = True  # another one would come too late
+            if wire in readable:
                 self._read_daemon()
+            if wire in writable and self._wire is wire:
+                self._write_daemon()
 
     def _write_agent(self) -> None:
         # No more than a pipe takes without waiting, when it says that it takes anything.
@@ -219,7 +219,7 @@ class Forwarder:
 
     def _read_agent(self) -> bool:
         """Read what the agent says; False when it has closed its end."""
-        data = os.read(self._source, _CHUNK)
+        data = self._read_source()
         for line in self._asked.add(data):
             self._say(line)
         if self._asked.is_too_long:
@@ -227,6 +227,12 @@ class Forwarder:
             too_long = Unavailable(f"a message of more than {MOST_LINE} bytes is not taken", "send less at a time")
             self._down += _refusal(None, _TOO_LONG, too_long)
         return bool(data)
+
+    def _read_source(self) -> bytes:
+        try:
+            return os.read(self._source, _CHUNK)
+        except OSError:  # a terminal that is gone
+            return b""
 
     # ---- messages
 

@@ -21,12 +21,12 @@ from tests.fakedaemon import FakeDaemon, fake_daemon
 
 _THIS_MACHINE = probe.this_machine
 _REAL_HOME = os.path.realpath(os.path.expanduser("~"))
-_FORBIDDEN = os.path.join(_REAL_HOME, ".claude")
+_FORBIDDEN = tuple(os.path.join(_REAL_HOME, name) for name in (".claude", ".qwen"))
 _WATCHED = frozenset({"open", "os.listdir", "os.scandir", "os.mkdir", "os.remove", "os.rename", "sqlite3.connect"})
 
 
 def _guard(event: str, arguments: tuple[object, ...]) -> None:
-    """Fail whatever would touch the real ``~/.claude``, or start a program with the real home."""
+    """Fail whatever would touch the real ``~/.claude`` or ``~/.qwen``, or start a program with the real home."""
     if event in _WATCHED and arguments and isinstance(arguments[0], str | bytes):
         path = os.fsdecode(arguments[0])
         if path.startswith(_FORBIDDEN):
@@ -49,7 +49,7 @@ def home(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: 
     fresh = tmp_path_factory.mktemp("home")
     runtime = Path(tempfile.mkdtemp(prefix="br-", dir="/tmp"))
     for name in list(os.environ):
-        if name.startswith(("XDG_", "CLAUDE", "TERM_", "VSCODE")) or name in _TERMINAL:
+        if name.startswith(("XDG_", "CLAUDE", "GEMINI_", "QWEN_", "TERM_", "VSCODE")) or name in _TERMINAL:
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(fresh))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))

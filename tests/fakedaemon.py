@@ -47,6 +47,8 @@ class FakeDaemon:
 
     def _answer(self, asked: dict[str, Any], connection: socket.socket) -> bool:
         self.asked.append(asked)
+        if "id" not in asked:
+            return True  # nothing is asked
 
         def say(message: dict[str, Any] | bytes) -> None:
             connection.sendall(message if isinstance(message, bytes) else json.dumps(message).encode() + b"\n")

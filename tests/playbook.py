@@ -43,6 +43,7 @@ PAGE = SessionId(0)
 CODE = ide(4001, "/w", token="secret-code")
 IDEA = ide(4002, "/w", name="IntelliJ IDEA", token="secret-idea", modified=900.0)
 GEMINI = ide(4004, "/w", name="VS Code", token="secret-gemini", family=Family.GEMINI)
+COMPANION = "openDiff closeDiff"
 NVIM = ide(4003, "/w", name="Neovim", token="secret-nvim")
 WIDE = "openFile openDiff close_tab checkDocumentDirty"
 
@@ -162,6 +163,24 @@ def shows(id_: int, candidate: Candidate = CODE, *, of: str = "r1", proposed: st
 def closes_tab(id_: int, candidate: Candidate = CODE, *, of: str = "r1") -> Send:
     """The router closes the tab of a review."""
     return calls("close_tab", {"tab_name": tab_name("/w/a.py", of)}, id_, candidate)
+
+
+def shows_file(id_: int, *, path: str = "/w/a.py", proposed: str = "new\n", candidate: Candidate = GEMINI) -> Send:
+    """The router opens the diff of a file, as companions want it."""
+    return calls("openDiff", {"filePath": path, "newContent": proposed}, id_, candidate)
+
+
+def closes_file(id_: int, *, path: str = "/w/a.py", candidate: Candidate = GEMINI) -> Send:
+    """The router closes the diff of a file."""
+    return calls("closeDiff", {"filePath": path, "suppressNotification": True}, id_, candidate)
+
+
+def tells(
+    what: str, content: str | None = None, *, path: str = "/w/a.py", candidate: Candidate = GEMINI, at: float = 1000.0
+) -> LinkMessage:
+    """A companion tells what became of a file's diff: ``diffAccepted``, ``diffRejected`` or ``diffClosed``."""
+    params = {"filePath": path} | ({} if content is None else {"content": content})
+    return notifies(f"ide/{what}", jsonrpc.dump(params), candidate=candidate, at=at)
 
 
 def says(id_: int, *texts: str, candidate: Candidate = CODE, at: float = 1000.0) -> LinkMessage:

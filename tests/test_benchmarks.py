@@ -29,6 +29,11 @@ GOALS: dict[str, dict[str, float | None]] = {
         "bridge status / python -c pass": None,
         "bridge shell-hook / bridge status": 1.5,
     },
+    "mcp": {
+        "bridge mcp, initialize / bridge status": 1.2,
+        "bridge mcp, discover / bridge status": 1.2,
+        "bridge mcp, initialize / bridge review ls": None,
+    },
     "hook": {"bridge hook, stays out / bridge status": 1.2, "bridge hook, allow / bridge diff": 1.2},
     "scan": {
         "1000 lock files, cold / Node": 0.2,

@@ -25,14 +25,15 @@ from pydantic import ValidationError
 
 from bridge.core import jsonrpc
 from bridge.core.jsonrpc import RequestId
+from bridge.core.toolanswers import Answer, failed
 from bridge.core.toolbox import INSTRUCTIONS, TOOLS
-from bridge.core.toolresults import Answer, failed
 from bridge.errors import BridgeError
 
 __all__ = ["Call", "Exchange", "Wire", "make_server", "serve"]
 
 logger = logging.getLogger(__name__)
 
+MOST_NAME: Final = 100  # characters of the agent's own name that are kept
 # The tools change with the bridge's version only, and are the same for everybody.
 _FRESH: Final = CacheHint(ttl_ms=300_000, scope="public")
 _LISTED: Final = types.ListToolsResult(tools=[types.Tool.model_validate(tool.listed) for tool in TOOLS.values()])
@@ -74,7 +75,7 @@ def make_server(version: str, call: Call, sent: Callable[[RequestId | None, Call
             raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name[:100]}")
         info = ctx.session.client_params
         exchange = Exchange(
-            client=info.client_info.name if info is not None else "",
+            client=info.client_info.name[:MOST_NAME] if info is not None else "",
             progress=ctx.session.report_progress,
             sent=lambda then: sent(ctx.request_id, then),
         )

@@ -23,11 +23,11 @@ from starlette.types import Message, Receive, Scope, Send
 from bridge.agents.gate import refusal
 from bridge.agents.mcp import Call, make_server
 from bridge.core.jsonrpc import RequestId
+from bridge.core.toolbox import HTTP_PATH
 from bridge.web import Admits, Server
 
-__all__ = ["MOST_BYTES", "PATH", "McpHttpFront"]
+__all__ = ["MOST_BYTES", "McpHttpFront"]
 
-PATH: Final = "/mcp"
 MOST_BYTES: Final = 32 * 2**20  # of one request; the SDK reads it whole before it looks into it
 BODY_S: Final = 30.0  # for a request to arrive whole
 CONNECTIONS: Final = 256
@@ -53,7 +53,7 @@ class McpHttpFront:
         self._port = 0
         server = make_server(version, call, _when_sent)
         self._app = server.streamable_http_app(
-            streamable_http_path=PATH,
+            streamable_http_path=HTTP_PATH,
             max_request_body_size=MOST_BYTES,
             session_idle_timeout=IDLE_S,
             max_sessions=SESSIONS,

@@ -2,7 +2,7 @@
 
 Beside the lock files of the Claude family there are those of the Gemini CLI companion and of the Qwen Code companion,
 which speak MCP's streamable HTTP. A window may run all three at once and then announces itself three times.
-Facts: docs/protocol.md "Companions".
+Facts: docs/protocol.md "The companions of Gemini CLI and Qwen Code".
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ __all__ = [
     "Answer",
     "Verdict",
     "read_answer",
+    "read_closed_diff",
     "read_dirty",
     "read_open_file",
     "read_verdict",
@@ -92,6 +93,19 @@ def read_verdict(answer: Answer) -> tuple[Verdict, str]:
         case ("FILE_SAVED",):
             return Verdict.FAILED, "the IDE did not say which text was accepted"
     return Verdict.FAILED, "the IDE's answer to openDiff is not understood"
+
+
+def read_closed_diff(answer: Answer) -> str | None:
+    """Read the answer to ``closeDiff``: the text that the diff had, None when none was open.
+
+    The specification says that the text is the answer, every implementation answers ``{"content": text}``, without
+    the member when none was open [CODE].
+    """
+    value = answer.value()
+    if isinstance(value, dict) and value.keys() <= {"content"}:
+        content = value.get("content")
+        return content if isinstance(content, str) else None
+    return answer.text if answer.texts else None
 
 
 _LIES: Final = re.compile(r"^\s*(error|failed|cannot|could not)\b", re.IGNORECASE)

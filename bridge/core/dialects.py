@@ -21,12 +21,13 @@ from pathconv import PathConvError, to_uri
 __all__ = [
     "Tools",
     "call",
-    "close_tab_arguments",
+    "closing",
     "file_arguments",
     "fitted",
     "initialize",
     "open_diff_arguments",
     "open_file_arguments",
+    "open_file_diff_arguments",
     "tab_name",
     "utf8",
 ]
@@ -221,6 +222,13 @@ def open_diff_arguments(tools: Tools, path: str, contents: str, tab: str) -> dic
     return tools.fit("openDiff", arguments)
 
 
-def close_tab_arguments(tools: Tools, tab: str) -> dict[str, Any]:
-    """Build the arguments of ``close_tab``."""
-    return tools.fit("close_tab", {"tab_name": tab})
+def open_file_diff_arguments(tools: Tools, path: str, contents: str) -> dict[str, Any]:
+    """Build the arguments of the companions' ``openDiff``. Raises `BadData` for a path that is not UTF-8."""
+    return tools.fit("openDiff", {"filePath": utf8(path), "newContent": contents})
+
+
+def closing(tools: Tools, name: str, *, by_file: bool) -> tuple[str, dict[str, Any]]:
+    """Build the call that closes a diff: of a tab, or of a file, of which nothing is to be said then."""
+    if by_file:
+        return "closeDiff", tools.fit("closeDiff", {"filePath": name, "suppressNotification": True})
+    return "close_tab", tools.fit("close_tab", {"tab_name": name})

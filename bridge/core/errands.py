@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
-from bridge.core import answers, dialects, jsonrpc
+from bridge.core import answers, context, dialects, jsonrpc
 from bridge.core.answers import Answer
 from bridge.core.asks import AskDirty, CallTool, ListTools, OpenFile
 from bridge.core.events import Asked, Command, Refuse, Reply, SessionId
@@ -22,6 +22,7 @@ from bridge.core.link import UP, Link
 from bridge.core.links import CALL_S, Links
 from bridge.core.posing import offered
 from bridge.core.selection import Place, no_ide
+from bridge.core.traits import is_told
 from bridge.core.translate import Unmappable
 from bridge.core.wording import disowned, opening, placed, preliminary, relayed, worded
 from bridge.errors import BadData, BridgeError, Unavailable, Usage
@@ -113,6 +114,9 @@ class Errands:
         asked = errand.asked
         call = partial(self._links.call, link, now=now)
         match asked.ask:
+            case CallTool() as ask if is_told(link.traits, ask.tool):
+                self._reply(errand, context.answer(ask.tool, link.context))
+                return None
             case CallTool() as ask:
                 errand.until = errand.until or now + CALL_S
                 if (first := preliminary(link, ask)) is None:

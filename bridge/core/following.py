@@ -16,6 +16,7 @@ from typing import Final
 
 from bridge.core import jsonrpc, translate
 from bridge.core.answers import Answer, zero_based
+from bridge.core.context import read_context, selection_changed
 from bridge.core.events import Command, Follows, LookFor, Notify, Scene, SessionId
 from bridge.core.jsonrpc import Message
 from bridge.core.link import Link
@@ -28,7 +29,8 @@ __all__ = ["GONE_S", "PAUSE_S", "Followers"]
 PAUSE_S: Final = (0.5, 10.0)  # first and longest, before we look again for who follows no IDE
 GONE_S: Final = 10.0  # without an IDE, before a session's tools are said to be gone: one that restarts is back by then
 TOOLS_CHANGED: Final = "notifications/tools/list_changed"
-_NOT_FOR_AGENTS: Final = frozenset({"notifications/cancelled", "notifications/message", "log_event"})
+CONTEXT: Final = "ide/contextUpdate"
+_NOT_FOR_AGENTS: Final = frozenset({"notifications/cancelled", "notifications/message", "log_event", "ping"})
 
 
 @dataclass(slots=True, eq=False)
@@ -146,6 +148,8 @@ class Followers:
             self._progressed(link, message)
         elif message.method == TOOLS_CHANGED:
             self._links.list_again(link, self._listed_anew, now)
+        elif message.method == CONTEXT and link.traits.diffs_by_file:
+            self._told_context(link, message, now)
         elif message.method not in _NOT_FOR_AGENTS:
             self._spread(link, message, now)
 
@@ -164,14 +168,38 @@ class Followers:
             link.selection = params
         self._out += [Notify(session, message.method or "", params) for session in sorted(link.followers)]
 
+    def _told_context(self, link: Link, message: Message, now: float) -> None:
+        """Keep what a companion tells of its window; followers hear of the selection, if it is another one.
+
+        The first word of a connection says how things are: it is no sign that the human is there now.
+        """
+        try:
+            context = read_context(jsonrpc.load(self._with_our_names(link, message).params))
+        except (ValueError, RecursionError):
+            context = None
+        if context is None:
+            self._links.dropped += 1
+            return
+        link.last_focus = (context.focused(now) or link.last_focus) if link.context is None else now
+        link.context = context
+        selected = selection_changed(context)
+        params = None if selected is None else jsonrpc.dump(selected)
+        if params is not None and params != link.selection:
+            link.selection = params
+            self._out += [Notify(session, "selection_changed", params) for session in sorted(link.followers)]
+
+    def _with_our_names(self, link: Link, message: Message) -> Message:
+        if link.route.mapper is not None:
+            message, untranslated = translate.to_agent(link.route.mapper, message)
+            self._links.untranslated += untranslated
+        return message
+
     def _for_agents(self, link: Link, message: Message) -> bytes:
         """Give the parameters on one line, with our names for files, and positions that count from 0.
 
         Raises `ValueError` or `RecursionError` for what is no JSON: no agent could read it.
         """
-        if link.route.mapper is not None:
-            message, untranslated = translate.to_agent(link.route.mapper, message)
-            self._links.untranslated += untranslated
+        message = self._with_our_names(link, message)
         if not message.params:
             return jsonrpc.EMPTY
         if link.traits.one_based and message.method == "selection_changed":

@@ -168,8 +168,9 @@ def answer(call: Call, review: Review, there: Mapping[str, str | None], reviewed
         return undecided(agent, _UNDECIDED.get(review.trigger or Trigger.CANCELLED, "nobody decided"))
     if not review.accepted:
         return _refused(agent, "The human rejected this change.", review)
-    if changed := [name for name, one in reviewed.items() if one.final is not None and (there[name] or "") != one.base]:
-        why = f"The human accepted this change, but meanwhile {', '.join(changed)} changed on disk."
+    changed = [name for name, one in reviewed.items() if one.final is not None and (there[name] or "") != one.base]
+    if changed or len(reviewed) < len(review.files):  # or a name leads to another file now
+        why = f"The human accepted this change, but meanwhile {', '.join(changed or call.names)} changed on disk."
         return _refused(agent, f"{why} Read it again, then propose the change anew.", review)
     if all(change.final in (None, change.base) for change in reviewed.values()):
         return _refused(agent, "The human took back all of this change: nothing is to be written.", review)
@@ -215,10 +216,8 @@ def _place(review: Review, said: Comment) -> str:
 
 def _edits(review: Review) -> Iterator[str]:
     """Say what the human changed in the proposal."""
-    if changes := changes_made(review, _MOST_TOLD):
-        yield f"The human changed the proposal, then accepted it. From it to what is written now:\n\n{changes}".rstrip(
-            "\n"
-        )
+    if changes := changes_made(review, _MOST_TOLD).removesuffix("\n"):
+        yield f"The human changed the proposal, then accepted it. From it to what is written now:\n\n{changes}"
     rejected = [name_within(review.workspace, change.path) for change in review.files if change.final is None]
     if rejected:
         yield f"The human rejected what was proposed for {', '.join(rejected)}: that is not written."

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from bridge.core.answers import Answer
+from bridge.core.context import Context
 from bridge.core.dialects import Tools
 from bridge.core.events import LinkState, SessionId
 from bridge.core.jsonrpc import Message
@@ -94,9 +95,14 @@ class Link:
     hidden: bool = False  # it was dialled where only a relay leads
     missed_at: float | None = None  # when a relay failed to get to it, and none has since
     failed_lock: float | None = None  # the lock's mtime when the link failed
-    leftovers: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_LEFTOVERS))  # tabs to close when live
+    leftovers: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_LEFTOVERS))  # diffs to close when live
+    # Of a plugin that knows diffs by file, on this connection; a file as `key` gives it:
+    open_diffs: dict[str, str] = field(default_factory=dict)  # the file of each review whose diff it said is open
+    closing: dict[str, float] = field(default_factory=dict)  # files, and until when; infinite: until that is answered
+    cleared: set[str] = field(default_factory=set)  # files of which no diff of others, or of earlier, is open
     followers: set[SessionId] = field(default_factory=set)  # hear what it says unasked
     selection: bytes | None = None  # what was selected last, as followers heard it
+    context: Context | None = None  # what a companion told of its window last
     tells_closing: bool = False  # it has answered that a diff's tab was closed: then its "rejected" means no
     live_since: float | None = None
     idle_since: float | None = None
@@ -119,6 +125,11 @@ class Link:
     def offers(self) -> Collection[str]:
         """The tools that an agent of this IDE is offered."""
         return offers(self.traits, self.tools)
+
+    def key(self, path: str) -> str:
+        """Give what is the same for all spellings of one path, of ours, that this IDE may use."""
+        mapper = self.route.mapper
+        return path if mapper is None else mapper.key(path)
 
     @property
     def busy(self) -> bool:
@@ -174,7 +185,10 @@ class Link:
         self.showing.clear()
         self.queue.clear()
         self.followers.clear()
-        self.selection = None
+        self.selection, self.context = None, None
+        self.open_diffs.clear()
+        self.closing.clear()
+        self.cleared.clear()
         self.ready, self.deadline, self.live_since, self.idle_since = False, None, None, None
 
     def trouble(self, candidate: Candidate, now: float, named: bool) -> str | None:
@@ -185,6 +199,8 @@ class Link:
         if self.state not in FAILED:
             return f"{self.reason} a moment ago" if pausing else None
         unchanged = candidate.modified == self.failed_lock
+        if self.state is LinkState.GONE and not unchanged:
+            return None  # it came back, and cannot be told from its former life: it has no token
         if self.state is LinkState.SLOT_LOST:  # on another machine nobody sees who is connected
             lasting = candidate.occupied or (unchanged and not self.route.here)
         else:

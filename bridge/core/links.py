@@ -10,7 +10,9 @@ then choose again; `Links` never drops one silently.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 from bridge.core import dialects, jetbrains, jsonrpc, progress, translate
@@ -32,6 +34,8 @@ CALL_S: Final = 10.0  # every call but openDiff, which waits for a human
 IDLE_S: Final = 60.0
 MOST_LINKS: Final = 100  # every life of an IDE is one; beyond this, those that are over are forgotten
 
+DiffClosed = Callable[[str, bool, Link, Answer, Message | None, float], None]
+
 
 class Links:
     """All links, and the jobs that wait for them. Commands go to `out`."""
@@ -46,6 +50,7 @@ class Links:
         self._version = version
         choices = Choices(self.links)
         self.choose = choices.choose
+        self.diff_closed: DiffClosed = lambda *_: None  # who shows diffs sets it
         self.state_of = choices.state_of
         self.lacking = choices.lacking
 
@@ -101,9 +106,8 @@ class Links:
         self._out.append(Send(link.id, jsonrpc.notification("notifications/initialized")))
         if link.lock.family is Family.JETBRAINS:
             link.product = jetbrains.product_of(message)
-        else:
-            introduction = jsonrpc.dump({"pid": self._pid})
-            self._out.append(Send(link.id, jsonrpc.notification("ide_connected", introduction)))
+        if link.lock.family is Family.CLAUDE:
+            self._out.append(Send(link.id, jsonrpc.notification("ide_connected", jsonrpc.dump({"pid": self._pid}))))
         self._request(link, "tools/list", jsonrpc.EMPTY, self._listed)
 
     def _listed(self, link: Link, answer: Answer, message: Message | None, now: float) -> None:
@@ -184,15 +188,24 @@ class Links:
             call.deadline = now + CALL_S
 
     def close_tab(self, link: Link, tab: str, now: float) -> None:
-        """Close a diff's tab, now or when the IDE is next live: it is not dialled for that."""
-        if link.ready:
-            arguments = jsonrpc.dump(dialects.close_tab_arguments(link.tools, tab))
-            try:
-                self.call(link, "close_tab", arguments, None, now)
-            except BadData:
-                return  # its schema wants a path of its own that is none: the tab stays, which harms nobody
-        else:
+        """Close a diff, now or when the IDE is next live: it is not dialled for that.
+
+        `tab` is its tab's name, or its file, where that names the diff: then `diff_closed` is told of the answer.
+        """
+        if not link.ready:
             link.leftovers.append(tab)
+            return
+        by_file, file = link.traits.diffs_by_file, link.key(tab)
+        tool, arguments = dialects.closing(link.tools, tab, by_file=by_file)
+        done = partial(self.diff_closed, tab, file in link.cleared) if by_file else None
+        try:
+            self.call(link, tool, jsonrpc.dump(arguments), done, now)
+        except BadData:
+            return  # its schema wants a path of its own that is none: the tab stays, which harms nobody
+        if by_file:
+            link.open_diffs = {review: known for review, known in link.open_diffs.items() if known != file}
+            link.closing[file] = math.inf
+            link.cleared.add(file)
 
     def received(self, ide_id: str, message: Message, now: float) -> int | None:
         """Take an answer or a request; give the id of an answer that belongs to no call, for the desk to look up."""

@@ -53,7 +53,12 @@ class Add:
     """A file that is written whole, whatever was there."""
 
     path: str
-    text: str = ""
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """What is written."""
+        return "".join(f"{line}\n" for line in self.lines)
 
 
 @dataclass(slots=True)
@@ -114,7 +119,7 @@ def _take(section: Section, line: str) -> None:
     if isinstance(section, Update):
         _take_change(section.chunks, line)
     elif line.startswith("+"):
-        section.text += line[1:] + "\n"
+        section.lines.append(line[1:])
     else:
         raise CannotTell("the patch adds a file with a line that is not new")
 
@@ -159,7 +164,7 @@ def apply(section: Section, there: str | None) -> Applied:
     made, exact = _replaced(lines, section.chunks)
     if made[-1:] == [""]:
         raise CannotTell("some versions of Codex take away the empty line at its end")
-    return Applied("".join(line + "\n" for line in made), exact)  # a newline at the end, whatever was there
+    return Applied("".join(f"{line}\n" for line in made), exact)  # a newline at the end, whatever was there
 
 
 class _Found(NamedTuple):

@@ -159,7 +159,7 @@ class Showing:
 
     ide_id: str  # port and a hash of the token: one life of one IDE
     request_id: int
-    tab_name: str
+    tab_name: str  # by which it is closed: its file's path, where a plugin knows diffs by that
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

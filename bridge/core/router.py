@@ -144,10 +144,11 @@ class Router:
                 self.desk.tick(now)
                 self.followers.tick(now)
                 self.errands.tick(now)
+                self.presenter.by_file.tick(now)
 
     def deadline(self) -> float | None:
         """Say when `Tick` is wanted next; None: not at all."""
-        those = (self.links, self.desk, self.followers, self.errands)
+        those = (self.links, self.desk, self.followers, self.errands, self.presenter.by_file)
         return min((moment for each in those for moment in each.deadlines()), default=None)
 
     def look_again(self) -> list[Command]:
@@ -174,9 +175,11 @@ class Router:
             self.tabs.abandon(session, seat, now)
 
     def _heard(self, ide_id: str, message: Message, now: float) -> None:
+        link = self.links.links[ide_id]
         if message.is_notification:
-            self.followers.hear(self.links.links[ide_id], message, now)
+            by_file = link.traits.diffs_by_file and message.method in self.presenter.by_file.NEWS
+            (self.presenter.by_file if by_file else self.followers).hear(link, message, now)
             return
         late = self.links.received(ide_id, message, now)
         if late is not None:
-            self.presenter.late_answer(self.links.links[ide_id], message, now)
+            self.presenter.late_answer(link, message, now)

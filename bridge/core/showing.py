@@ -1,26 +1,27 @@
 """Showing: which surface has each undecided review, and what an IDE that shows one says.
 
 A review is in exactly one place: in an IDE, queued behind another diff of that IDE, or on the page. The page may
-be opened for any of them; the first decision wins. An IDE shows one diff at a time unless its plugin is known to
-hold several, and gets it when the journal knows of it.
+be opened for any of them; the first decision wins. An IDE gets a diff when there is room for it, and when the journal
+knows of it; how many it shows, and what it says of them, is its plugin's manner (`bridge.core.diffs`).
 
-What an IDE says is believed only as far as it goes (design.md D6): an acceptance counts whenever it comes, if
-the review is open; a rejection only for the diff that is open now; a closed tab is no decision.
+What an IDE says is believed only as far as it goes (design.md D6): an acceptance in answer to ``openDiff`` counts
+whenever it comes, if the review is open; all else only for the diff that is open now; a closed tab is no decision.
 """
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from bridge.core import dialects, jsonrpc, text
-from bridge.core.answers import Answer, Verdict, read_answer, read_verdict
+from bridge.core import jsonrpc, text
+from bridge.core.answers import Verdict, read_answer, read_verdict
+from bridge.core.diffs import Blocking, ByFile, Manner
 from bridge.core.events import Command, LinkState, Look, Watch
 from bridge.core.jsonrpc import Message
 from bridge.core.link import Link
-from bridge.core.links import Links
+from bridge.core.links import CALL_S, Links
 from bridge.core.reviews import Review, Showing, State, Step, Surface, Trigger, advance, decide
 from bridge.core.seats import Seat, Seats
 from bridge.core.selection import why_none
@@ -35,9 +36,13 @@ class Presenter:
     """Shows reviews: `links` has the IDEs, `seats` the reviews. Commands go to `out`."""
 
     def __init__(self, out: list[Command], links: Links, seats: Seats) -> None:
+        self.seats: Mapping[str, Seat] = seats.by_id
+        self.by_file = ByFile(self, links)
+        self._manners: dict[bool, Manner] = {False: Blocking(self, links), True: self.by_file}
         self._out = out
         self._links = links
         self._seats = seats
+        links.diff_closed = self.by_file.closed
 
     # ---- finding a place
 
@@ -92,11 +97,11 @@ class Presenter:
     def _withdraw(self, seat: Seat, now: float) -> None:
         """Take the review out of its IDE: what that answers to the closed tab is no decision."""
         if seat.where == "ide":
-            self._close_tab(seat.review.showings[-1], now)
+            self._close(seat.review, seat.review.showings[-1], now)
         link = seat.link
         _leave_queue(seat)
         if link is not None:
-            self._free(link, seat.id, now)
+            self.free(link, seat.id, now)
 
     def seen(self, review_id: str, now: float) -> None:
         """Note that the human has it on the page: it does not jump into an IDE any more, now or after a restart."""
@@ -119,14 +124,18 @@ class Presenter:
         """Show the review on a live link, or queue it behind the diff that is there."""
         seat.job = None
         if link.lacks("openDiff") is not None:  # which its list of tools has shown only now
+            seat.where, seat.link = None, None
             self.place(seat, now, again=True)
             return
-        if link.showing and not link.traits.several_diffs:
+        manner = self._manners[link.traits.diffs_by_file]
+        obstacle = manner.obstacle(link, seat, now)
+        if obstacle is not None:
             link.queue.append(seat.id)
-            self._seats.settle(seat, "queued", link, "another diff is open there")
+            seat.where, seat.link = "queued", link
+            if obstacle:  # else it is on its way, and nobody needs to know
+                self._seats.settle(seat, "queued", link, obstacle)
             return
-        path = os.fsdecode(seat.review.files[0].path)
-        showing = Showing(ide_id=link.id, request_id=self._links.new_id(), tab_name=dialects.tab_name(path, seat.id))
+        showing = Showing(ide_id=link.id, request_id=self._links.new_id(), tab_name=manner.name(seat.review))
         link.showing.append(seat.id)
         seat.where, seat.link = "ide", link
         record = advance(seat.review, Step.SHOW, now, showings=(*seat.review.showings, showing))
@@ -136,63 +145,46 @@ class Presenter:
         """Send what the journal now knows of; unless the world moved on meanwhile."""
         if not seat.review.is_open or seat.where != "ide" or seat.review.showings[-1] is not showing:
             return
-        change = seat.review.files[0]
-        path = os.fsdecode(change.path)
-        done = partial(self._answered, seat, showing)
+        manner = self._manners[link.traits.diffs_by_file]
+        done = partial(manner.answered, seat, showing)
+        patience = None if manner.waits else CALL_S
         try:
-            arguments = dialects.open_diff_arguments(link.tools, path, change.proposed, showing.tab_name)
-            body = jsonrpc.dump(arguments)
-            self._links.call(link, "openDiff", body, done, now, request_id=showing.request_id, patience=None)
+            body = jsonrpc.dump(manner.arguments(link, seat.review, showing.tab_name))
+            self._links.call(link, "openDiff", body, done, now, request_id=showing.request_id, patience=patience)
         except BadData as exc:  # the IDE cannot be told of this file
-            self._to_page(seat, link, str(exc), now)
+            self.to_page(seat, link, str(exc), now)
             return
         self._out.append(Watch(link.id, closely=True))
         self._seats.settle(seat, "ide", link, "")
 
-    def _free(self, link: Link, review_id: str, now: float) -> None:
+    def free(self, link: Link, review_id: str, now: float) -> None:
         """Give the link's place for a diff to the next in its queue."""
         if review_id not in link.showing:
             return
         link.showing.remove(review_id)
+        link.open_diffs.pop(review_id, None)
         if not link.showing:
             self._out.append(Watch(link.id, closely=False))
-        while link.queue and not link.showing:
-            self.show(self._seats.by_id[link.queue.pop(0)], link, now)
+        self.advance(link, now)
+
+    def advance(self, link: Link, now: float) -> None:
+        """Show what waits on the link, in its order; what has no room yet goes on waiting."""
+        waiting, link.queue = link.queue, []
+        for review_id in waiting:
+            self.show(self._seats.by_id[review_id], link, now)
         link.note_idle(now)
 
     def _unshow(self, seat: Seat, reason: str, now: float, **wish: Any) -> None:
         seat.where, seat.link, seat.reason = None, None, reason
         self._seats.write(seat, advance(seat.review, Step.UNSHOW, now, **wish))
 
-    def _to_page(self, seat: Seat, link: Link, reason: str, now: float) -> None:
+    def to_page(self, seat: Seat, link: Link, reason: str, now: float) -> None:
         """Move the review to the page for good: this IDE does not show it again by itself."""
-        self._free(link, seat.id, now)
+        self.free(link, seat.id, now)
         self._unshow(seat, reason, now, surface=Surface.PAGE)
         self.place(seat, now)
 
     # ---- what an IDE says
-
-    def _answered(
-        self, seat: Seat, showing: Showing, link: Link, answer: Answer, message: Message | None, now: float
-    ) -> None:
-        """Read the answer to ``openDiff``."""
-        if message is None:  # its diff was taken back, or its link is lost: both are seen to elsewhere
-            return
-        stale = (seat.where, seat.link) != ("ide", link) or showing is not seat.review.showings[-1]
-        if not stale:  # else the place was given up when the diff was taken back, and may be a newer diff's
-            self._free(link, seat.id, now)
-        verdict, said = read_verdict(answer)
-        link.tells_closing |= verdict is Verdict.CLOSED
-        if not seat.review.is_open or (stale and verdict is not Verdict.SAVED):
-            self._links.dropped += 1
-        elif verdict is Verdict.SAVED:
-            self._accept(seat, said, now)
-        elif verdict is Verdict.REJECTED:
-            trigger = Trigger.REJECTED_IN_IDE if link.tells_closing else Trigger.REJECTED_OR_CLOSED
-            self.finish(seat, decide(seat.review, now, finals=None, trigger=trigger))
-        else:
-            reason = f"its tab in {link.name} was closed" if verdict is Verdict.CLOSED else f"{link.name}: {said}"
-            self._to_page(seat, link, reason, now)
 
     def late_answer(self, link: Link, message: Message, now: float) -> None:
         """Read an answer to an ``openDiff`` of an earlier socket or daemon: only an acceptance counts."""
@@ -200,13 +192,18 @@ class Presenter:
         for seat in self._seats.by_id.values():
             asked = any((shown.ide_id, shown.request_id) == (link.id, message.id) for shown in seat.review.showings)
             if asked and verdict is Verdict.SAVED and seat.review.is_open:
-                self._accept(seat, final, now)
+                self.accept(seat, final, now)
                 return
         self._links.dropped += 1
 
-    def _accept(self, seat: Seat, final: str, now: float) -> None:
+    def accept(self, seat: Seat, final: str, now: float) -> None:
+        """End the review with the text that the human accepted in an IDE."""
         finals = settled(seat.review, (final,))
         self.finish(seat, decide(seat.review, now, finals=finals, trigger=Trigger.ACCEPTED_IN_IDE))
+
+    def reject(self, seat: Seat, trigger: Trigger, now: float) -> None:
+        """End the review with the human's no in an IDE."""
+        self.finish(seat, decide(seat.review, now, finals=None, trigger=trigger))
 
     def link_lost(self, link: Link, now: float) -> None:
         """Look around for the reviews that were shown on a link that ended, and for those that were queued."""
@@ -235,13 +232,13 @@ class Presenter:
         """Tell everybody, close the tabs, make room."""
         self._seats.end(seat)
         for showing in {shown.ide_id: shown for shown in seat.review.showings}.values():
-            self._close_tab(showing, now)
+            self._close(seat.review, showing, now)
         for link in self._links.links.values():
-            self._free(link, seat.id, now)
+            self.free(link, seat.id, now)
 
-    def _close_tab(self, showing: Showing, now: float) -> None:
+    def _close(self, review: Review, showing: Showing, now: float) -> None:
         link = self._links.links.get(showing.ide_id)
-        if link is not None:
+        if link is not None and self._manners[link.traits.diffs_by_file].may_be_open(link, review):
             self._links.expect(link, showing.request_id, now)
             self._links.close_tab(link, showing.tab_name, now)
 

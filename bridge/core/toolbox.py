@@ -14,11 +14,14 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from bridge.core.idereports import Diagnostics, Editors, Ides, Opened, Selected
+from bridge.core.reviewreports import ReviewReport
 from bridge.core.schemas import schema_of
-from bridge.core.toolresults import WAIT_MS, Diagnostics, Editors, Ides, Opened, ReviewReport, Selected
+from bridge.core.toolanswers import WAIT_MS
 from bridge.errors import Usage
 
 __all__ = [
+    "HTTP_PATH",
     "INSTRUCTIONS",
     "MOST_FILES",
     "TOOLS",
@@ -37,6 +40,7 @@ __all__ = [
 
 T = TypeVar("T", bound=Struct)
 
+HTTP_PATH: Final = "/mcp"
 MOST_FILES: Final = 200  # of one review, as everywhere
 _MOST_TEXT: Final = 8 * 2**20  # characters of one file, as on the control socket
 _MOST_NAME: Final = 4096

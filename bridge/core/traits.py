@@ -8,14 +8,14 @@ passed over, with the reason in words. Facts and their certainty: docs/protocol.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bridge.core import jetbrains
 from bridge.core.dialects import Tools
 from bridge.core.lockfile import Family
 
-__all__ = ["OFFICIAL", "SHORTFALLS", "Traits", "lacks", "offers", "traits_of"]
+__all__ = ["OFFICIAL", "SHORTFALLS", "Traits", "is_told", "lacks", "offers", "traits_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Traits:
     several_diffs: bool = False  # a second openDiff leaves the first one open
     keep_open: bool = False  # a client that leaves makes the plugin undiscoverable
     one_based: bool = False  # positions in what it says count from 1
-    diffs_by_path: bool = False  # openDiff is answered at once; a notification names the file that was decided
+    diffs_by_file: bool = False  # openDiff is answered at once; a notification names the file that was decided
 
     mark: str = ""
     """A tool without which another program listens there: nothing else tells."""
@@ -43,8 +43,7 @@ _NOTHING: Final = frozenset[str]()  # it takes no tool: the IDE told what we ans
 _COMPANION: Final = Traits(
     several_clients=True,  # whatever happens is told to all of them
     several_diffs=True,  # one for each file
-    one_based=True,
-    diffs_by_path=True,
+    diffs_by_file=True,
     made_of={
         "openDiff": frozenset({"openDiff", "closeDiff"}),  # the CLI itself shows no diffs unless both are there
         "getCurrentSelection": _NOTHING,
@@ -65,7 +64,7 @@ TRAITS: Final[tuple[tuple[Family, str, str | None, Traits], ...]] = (
     (Family.CLAUDE, "neovim", None, Traits(several_clients=True, several_diffs=True)),  # claudecode.nvim [CODE]
     (Family.CLAUDE, "emacs", "uri", Traits(keep_open=True)),  # monet deletes its lock when a client leaves [RUN]
     (Family.CLAUDE, "emacs", None, Traits(one_based=True)),  # claude-code-ide.el [CODE]
-    (Family.GEMINI, "", None, _COMPANION),
+    (Family.GEMINI, "", None, replace(_COMPANION, several_clients=False)),  # only the newest is answered [CODE]
     (Family.QWEN, "", None, _COMPANION),
     (Family.JETBRAINS, "", None, _JETBRAINS),
 )
@@ -109,6 +108,11 @@ def lacks(traits: Traits, tools: Tools | None, tool: str) -> str | None:
         parts = traits.made_of.get(tool)
         there = parts is not None and (tools is None or parts <= tools.schemas.keys())
     return None if there else SHORTFALLS.get(tool, f"it has no {tool}")
+
+
+def is_told(traits: Traits, tool: str) -> bool:
+    """Tell whether an official tool is answered from what the IDE told unasked."""
+    return traits.made_of is not None and traits.made_of.get(tool) == _NOTHING
 
 
 def offers(traits: Traits, tools: Tools) -> Collection[str]:

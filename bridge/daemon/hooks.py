@@ -93,7 +93,7 @@ class Hooks:
         """Begin a review and answer with its id, or with what to say at once."""
         agent = _agent(params.agent)
         try:
-            call = hooks.read(agent, params.said, always=self._always)
+            call = await asyncio.to_thread(hooks.read, agent, params.said, always=self._always)
             if not params.with_ide:
                 await self._leave_to_ide(session, agent, params.environ)
             return await self._propose(session, id_, call)
@@ -128,9 +128,9 @@ class Hooks:
 
     async def _answer(self, session: Session, id_: RequestId, params: requests.HookAnswer) -> Any:
         """Say what became of a review."""
-        call = hooks.read(_agent(params.agent), params.said, always=True)
+        agent = _agent(params.agent)
         review = await self._engine.journal.run(Journal.get, params.id)
-        return _said(await asyncio.to_thread(_answer_to, session.cwd, call, review))
+        return _said(await asyncio.to_thread(_answer_to, session.cwd, agent, params.said, review))
 
     async def _leave_to_ide(self, session: Session, agent: Agent, environ: Mapping[str, str]) -> None:
         """Raise `CannotTell` where the agent shows its changes in an IDE itself, or in the bridge as its IDE."""
@@ -198,8 +198,9 @@ def _changes(cwd: str, call: Call) -> tuple[Change, ...]:
     return changes_of(files, new_directories=True)
 
 
-def _answer_to(cwd: str, call: Call, review: Review) -> Say:
+def _answer_to(cwd: str, agent: Agent, said: str, review: Review) -> Say:
     """Read the files once more, and say what became of the review."""
+    call = hooks.read(agent, said, always=True)
     paths = _paths(cwd, call)
     changes = {change.path: change for change in review.files}
     names = {name: changes.get(os.fsencode(os.path.realpath(path))) for name, path in paths.items()}

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bridge import __version__
 from bridge.core.events import SessionId
-from bridge.core.toolresults import Answer
+from bridge.core.toolanswers import Answer
+from bridge.core.toolbox import HTTP_PATH
 from bridge.daemon.engine import Engine
 from bridge.daemon.instance import write_private
 from bridge.daemon.late import imported
-from bridge.daemon.mcp import McpFront, Standing
+from bridge.daemon.mcp import McpFront
+from bridge.daemon.toolcalls import Standing
 from bridge.errors import NotTrusted, Unavailable
 from bridge.ides.ports import is_client_ours
 from bridge.listening import HOST, listen
@@ -71,7 +73,7 @@ class McpHttp:
     @property
     def address(self) -> str | None:
         """Where agents find it; None: nowhere."""
-        return None if self._serving is None or self._serving.done() else f"http://{HOST}:{self._port}/mcp"
+        return None if self._serving is None or self._serving.done() else f"http://{HOST}:{self._port}{HTTP_PATH}"
 
     def start(self) -> None:
         """Listen, if the user wants it; what comes before the SDK is there waits for it."""

@@ -35,9 +35,11 @@ PATH: Final = "/mcp"
 SESSION: Final = "Mcp-Session-Id"
 VERSION: Final = "MCP-Protocol-Version"
 AGAIN_S: Final = (0.2, 10.0)  # before pushes are asked for again, but for the first time: first and longest pause
+BEFORE_S: Final = 0.5  # for so long pushes wait for the answer to a call
 DEAF_S: Final = 5.0  # for so long we may be unable to ask for them
 STEADY_S: Final = 10.0  # pushes that came for so long did not end by a habit of the IDE's
 JSON: Final = "application/json"
+TOO_LARGE: Final = 413
 _NAME: Final = re.compile(r"[!-~]{1,1024}")  # it becomes the value of a header
 LOST: Final = frozenset({400, 404})  # how a session is told that there is none of its name
 MUTE: Final = LOST | {405}  # to who asks for pushes: there are none; or LOST
@@ -55,13 +57,12 @@ class Streamable(Posting):
     def __init__(self, http: Http, port: int, tasks: asyncio.TaskGroup) -> None:
         super().__init__(http, tasks)
         self._url = f"http://{LOOPBACK}:{port}{PATH}"  # wherever it is: companions refuse any other Host
-        self._session: dict[str, str] | None = (
-            None  # headers of every later request; None: `initialize` is not answered
-        )
+        self._session: dict[str, str] | None = None  # headers of what follows `initialize`; None: it is not answered
         self._early: list[bytes | bytearray] = []
         self._take: Take = self._early.append
         self._over = asyncio.Event()
         self._pushes: asyncio.Task[None] | None = None
+        self._calls: set[asyncio.Event] = set()  # that pushes wait for, each set when it is answered
 
     # ---- reading
 
@@ -100,9 +101,14 @@ class Streamable(Posting):
     async def _post(self, post: Post) -> None:
         if self._ending is not None:
             return
-        message = jsonrpc.decode(post.frame)
+        message, call = jsonrpc.decode(post.frame), asyncio.Event()
+        if message.is_request:
+            self._calls.add(call)
         try:
             async with await self._request("POST", **written(post, Accept=f"{JSON}, {EVENTS}")) as reply:
+                if reply.status == TOO_LARGE and message.is_request:
+                    self._take(_refusal(message))  # of this message only: dialled anew, the IDE would say so again
+                    return
                 self._judge(reply)
                 if message.method == "initialize":
                     self._session = _session(reply)
@@ -110,11 +116,13 @@ class Streamable(Posting):
                 if message.method == "notifications/initialized":
                     self._pushes = self._tasks.create_task(self._listen(), name="pushes")
                 if message.is_request:
-                    await self._answer(message, reply)
+                    await self._answer(message, call, reply)
                 else:
                     await passed_over(reply)
         except (LinkFailed, WireEnded, TooLarge, *BROKEN) as exc:
             self._end(self._meaning(exc))
+        finally:
+            self._calls.discard(call)
 
     async def _request(self, method: str, *, headers: dict[str, str], **more: object) -> aiohttp.ClientResponse:
         try:
@@ -122,12 +130,12 @@ class Streamable(Posting):
         except LinkFailed:  # nobody could be connected to
             raise self._ending or WireEnded() from None
 
-    async def _answer(self, request: Message, reply: aiohttp.ClientResponse) -> None:
+    async def _answer(self, request: Message, call: asyncio.Event, reply: aiohttp.ClientResponse) -> None:
         """Take what comes until the request is answered, and a little longer: the connection can be used again then.
 
         An IDE that breaks off before it has answered has ended the link: nobody else would tell who waits for a human.
         """
-        is_first, is_answered = request.method == "initialize", False
+        is_first = request.method == "initialize"
         if reply.content_type not in (EVENTS, JSON):
             state = LinkState.PORT_TAKEN if is_first else LinkState.LISTENING
             raise LinkFailed(state, f"no answer of an MCP server: {visible(reply.content_type)}")
@@ -136,14 +144,15 @@ class Streamable(Posting):
                 async for frame in frames:
                     answer = _answer_to(request, frame)
                     if answer is not None:
-                        is_answered = True
                         patience.reschedule(asyncio.get_running_loop().time() + CLOSE_S)
                         if is_first:
                             self._session = {**(self._session or {}), **_version(answer)}
                     self._take(frame)
+                    if answer is not None:
+                        call.set()
         except (TimeoutError, *BROKEN):
             pass
-        if not is_answered:
+        if not call.is_set():
             raise WireEnded()
 
     def _judge(self, reply: aiohttp.ClientResponse) -> None:
@@ -189,6 +198,7 @@ class Streamable(Posting):
                         heard_at = math.inf
                         async with aclosing(self._frames(reply)) as frames:
                             async for frame in frames:
+                                await self._after_answers()
                                 self._take(frame)
             except (LinkFailed, WireEnded, TooLarge) as exc:
                 self._end(self._meaning(exc))
@@ -200,6 +210,19 @@ class Streamable(Posting):
             pause = 0.0 if clock() - begun >= STEADY_S else pause
             await asyncio.sleep(pause)
             pause = min(max(pause * 2, AGAIN_S[0]), AGAIN_S[1])
+
+    async def _after_answers(self) -> None:
+        """Wait for answers that may have left before what was pushed: they come on other connections.
+
+        A companion acknowledges a diff before it tells what became of it. But a human may be behind an answer, so each
+        is waited for only once, and not for long.
+        """
+        asked = list(self._calls)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(BEFORE_S):
+                for call in asked:
+                    await call.wait()
+        self._calls.difference_update(asked)
 
     # ---- ending
 
@@ -227,6 +250,12 @@ def _session(reply: aiohttp.ClientResponse) -> dict[str, str]:
     if name is not None and not _NAME.fullmatch(name):
         raise LinkFailed(LinkState.PORT_TAKEN, "it gives its session a name that cannot be")
     return {} if name is None else {SESSION: name}
+
+
+def _refusal(request: Message) -> bytes:
+    assert request.id is not None
+    error = {"code": -32000, "message": f"it takes no message as large as this (HTTP {TOO_LARGE})"}
+    return jsonrpc.error(request.id, jsonrpc.dump(error))
 
 
 def _answer_to(request: Message, frame: bytes) -> Message | None:

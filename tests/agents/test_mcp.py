@@ -14,12 +14,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bridge.agents import control
 from bridge.agents.control import ControlServer, Session
 from bridge.agents.mcp import Exchange, serve
 from bridge.agents.requests import Nothing
+from bridge.core.idereports import Opened
 from bridge.core.jsonrpc import RequestId
+from bridge.core.toolanswers import Answer
 from bridge.core.toolbox import TOOLS
-from bridge.core.toolresults import Answer, Opened
 from bridge.errors import BadData
 
 PATIENCE_S = 20.0
@@ -97,7 +99,7 @@ class Line:
 
 
 @asynccontextmanager
-async def house() -> AsyncIterator[tuple[House, Line]]:
+async def house(limit: int = 2**26) -> AsyncIterator[tuple[House, Line]]:
     """Serve, and connect."""
     told = House()
     path = f"{os.environ['XDG_RUNTIME_DIR']}/c.sock"
@@ -107,7 +109,7 @@ async def house() -> AsyncIterator[tuple[House, Line]]:
         async with asyncio.TaskGroup() as tasks:
             server = ControlServer(tasks, {"mcp/serve": (Nothing, told.begin)}, told)
             await server.start(listener)
-            reader, writer = await asyncio.open_unix_connection(path, limit=2**26)
+            reader, writer = await asyncio.open_unix_connection(path, limit=limit)
             line = Line(reader, writer)
             assert "result" in await line.ask(0, "mcp/serve")
             try:
@@ -274,17 +276,21 @@ async def test_an_answer_that_nobody_takes_has_not_left() -> None:
         assert told.sent.empty()
 
 
-async def test_one_that_only_asks_is_not_listened_to() -> None:
+async def test_one_that_only_asks_is_not_listened_to(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would cost memory: what it asks stays in its own buffers until it reads."""
-    async with house() as (_, agent):
+    monkeypatch.setattr(control, "MOST_BYTES", 2**16)
+    async with house(limit=2**12) as (told, agent):
         await agent.hello()
         ask = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).encode() + b"\n"
+        agent.writer.transport.set_write_buffer_limits(0)
         with suppress(TimeoutError):
-            async with asyncio.timeout(1.0):
-                for _ in range(10_000):
+            async with asyncio.timeout(0.5):
+                for _ in range(1000):
                     agent.writer.write(ask * 100)
                     await agent.writer.drain()
-                pytest.fail("a million requests were taken")
+                pytest.fail("a hundred thousand requests were taken, and as many lists were told to nobody")
+        assert told.sessions[0]._writer.transport.get_write_buffer_size() < 200_000  # a few lists
+        agent.writer.transport.abort()  # what it could not say is not waited for
 
 
 @settings(

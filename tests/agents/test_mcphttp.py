@@ -13,7 +13,8 @@ import pytest
 from bridge.agents import mcphttp
 from bridge.agents.mcp import Exchange
 from bridge.agents.mcphttp import MOST_BYTES, McpHttpFront
-from bridge.core.toolresults import Answer, Opened
+from bridge.core.idereports import Opened
+from bridge.core.toolanswers import Answer
 from bridge.listening import listen
 from tests.agents.rawclient import Answer as Response
 from tests.agents.rawclient import Raw, all_leave, head

@@ -62,6 +62,8 @@ def test_a_tool_without_arguments_gets_an_empty_object_also_when_a_name_is_odd()
 
 # (shape, parameters, what the message names)
 WRONG = [
+    (requests.PublishRun, {"transport": "http"}, "http"),  # no agent speaks to an IDE so
+    (requests.PublishSet, {"on": True, "transport": "http"}, "http"),
     (One, {}, "id"),
     (One, {"id": 7}, "$.id"),
     (One, [], "object"),

@@ -60,7 +60,12 @@ def daemon(home: Path) -> object:
 def _modules(script: str, *words: str) -> set[str]:
     """Run a script and give what it loaded; it prints that on stderr, a line each, like the command itself."""
     done = subprocess.run(
-        [sys.executable, "-c", script, *words], capture_output=True, text=True, timeout=PATIENCE_S, check=True
+        [sys.executable, "-c", script, *words],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=True,
     )
     return {line for line in done.stderr.splitlines() if " " not in line}
 
@@ -80,6 +85,14 @@ def test_a_prompt_pays_for_no_more() -> None:
     ours = {name for name in loaded if name.partition(".")[0] in ("bridge", "pathconv")}
     assert ours <= OURS - {"bridge.cli.status"} | {"bridge.cli.shell_hook"}
     assert loaded - ours - _modules(_FLOOR) == set()
+
+
+@pytest.mark.usefixtures("daemon")
+def test_an_agent_that_starts_mcp_pays_for_no_more() -> None:
+    loaded = _modules(_DUMP, "mcp")  # its input ends at once
+    ours = {name for name in loaded if name.partition(".")[0] in ("bridge", "pathconv")}
+    assert ours <= OURS - {"bridge.cli.status", "bridge.client"} | {"bridge.cli.mcp", "bridge.forwarder"}
+    assert loaded - ours - _modules(_FLOOR) == {"select"}
 
 
 @pytest.mark.usefixtures("daemon")

@@ -33,6 +33,13 @@ def test_it_is_well_or_not_needed(answer: Answer | None, ours: World | None, fou
     assert [(finding.level, finding.found) for finding in findings] == [("ok", words) for words in found]
 
 
+def test_a_door_that_is_open_is_told_of() -> None:
+    findings = examine(facts(replace(WELL, mcp_http="http://127.0.0.1:7347/mcp")))
+    told = next(finding for finding in findings if finding.check == "mcp over http")
+    words = "agents of this user that have its token may connect at http://127.0.0.1:7347/mcp"
+    assert (told.level, told.found) == ("ok", words)
+
+
 def elsewhere(*names: str) -> dict[str, str]:
     return {name: f"{name}:[{2 if name in names else 1}]" for name in NAMESPACES}
 

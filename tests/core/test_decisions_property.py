@@ -1,7 +1,8 @@
 """Whatever happens in whatever order: a review ends once, nothing is said that is not on disk, nobody is forgotten.
 
 Hypothesis plays agents, humans, two IDEs and a journal against one router; the model remembers what was written
-and what was said. IDEs are strict: they answer only what they were asked, and one shows a single diff at a time.
+and what was said. IDEs are strict: they answer only what they were asked, and one shows a single diff at a time; or,
+if their plugin knows diffs by file, a single one of each file.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from bridge.core import jsonrpc
 from bridge.core.asks import Ask, Cancel, Decide, Propose, Reopen, Wait
 from bridge.core.events import (
     Asked,
@@ -45,11 +47,14 @@ from bridge.core.events import (
     Tick,
     Watch,
 )
+from bridge.core.lockfile import Family
 from bridge.core.ranking import Candidate
 from bridge.core.reviews import EXPIRES_AFTER_S, Outcome, Review, Surface, decision
 from bridge.core.router import Router
-from tests.playbook import ANN, BOB, CODE, IDEA, PAGE, answers, fails, review, says, scene, tools
+from tests.core.candidates import ide
+from tests.playbook import ANN, BOB, CODE, COMPANION, GEMINI, IDEA, PAGE, answers, fails, review, says, scene, tools
 
+QWEN = ide(4005, "/w", name="VS Code", token="secret-qwen", family=Family.QWEN)
 ENDS = {Outcome.CANCELLED, Outcome.SUPERSEDED, Outcome.EXPIRED}
 DEATHS = [LinkState.GONE, LinkState.LISTENING, LinkState.NOT_ANSWERING, LinkState.SLOT_LOST]
 
@@ -68,6 +73,10 @@ class Window:
     def diffs(self) -> list[int]:
         return [id_ for id_, asked in self.owes.items() if asked.get("params", {}).get("name") == "openDiff"]
 
+    def answer(self, request: dict[str, Any]) -> bytes:
+        """Give the answer to anything but a diff."""
+        return tools() if request["method"] == "tools/list" else b"{}"
+
     def drop(self) -> None:
         self.old_diffs += self.diffs()
         self.owes.clear()
@@ -81,12 +90,17 @@ def text_of(request: dict[str, Any]) -> str:
 class World(RuleBasedStateMachine):
     """The rules are what may happen; `feed` does what the router says and checks it."""
 
+    PATHS: tuple[bytes, ...] = (b"/w/a.py",)
+
     @initialize()
     def begin(self) -> None:
+        self.set_up(Window(CODE), Window(IDEA))
+
+    def set_up(self, *windows: Window) -> None:
         self.now = 1000.0
         self.ids = itertools.count(1)
         self.router = self.new_router()
-        self.windows = {w.candidate.lock.ide_id: w for w in (Window(CODE), Window(IDEA))}
+        self.windows = {w.candidate.lock.ide_id: w for w in windows}
         self.journal: dict[str, Review] = {}
         self.writing: list[Review] = []
         self.known: list[str] = []  # reviews that an agent knows of
@@ -172,8 +186,9 @@ class World(RuleBasedStateMachine):
         id_ = f"r{next(self.numbers)}"
         key = data.draw(st.sampled_from([None, None, f"key of {surface}"]))
         older = data.draw(st.sampled_from([None, *self.known]))
-        record = review(id_, at=self.now, surface=surface, request_key=key)
-        known = [r for r in self.journal.values() if key is not None and r.request_key == key]
+        path = data.draw(st.sampled_from(self.PATHS))
+        record = review(id_, at=self.now, surface=surface, request_key=key and f"{key} {path!r}", path=path)
+        known = [r for r in self.journal.values() if key is not None and r.request_key == record.request_key]
         self.ask(Propose(review=record, known=known[-1] if known else None, supersedes=older), BOB)
 
     @precondition(lambda self: self.known)
@@ -245,8 +260,7 @@ class World(RuleBasedStateMachine):
 
     def answer_chore(self, window: Window) -> None:
         id_ = self.chores(window)[0]
-        listing = window.owes.pop(id_)["method"] == "tools/list"
-        self.feed(answers(id_, tools() if listing else b"{}", candidate=window.candidate, at=self.now))
+        self.feed(answers(id_, window.answer(window.owes.pop(id_)), candidate=window.candidate, at=self.now))
 
     @staticmethod
     def chores(window: Window) -> list[int]:
@@ -347,6 +361,9 @@ class World(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 5.0, 100.0]))
     def let_time_pass(self, seconds: float) -> None:
+        self.go_on_for(seconds)
+
+    def go_on_for(self, seconds: float) -> None:
         until = self.now + seconds
         while (due := self.router.deadline()) is not None and due <= until:
             self.now = max(self.now, due)
@@ -374,7 +391,7 @@ class World(RuleBasedStateMachine):
     @invariant()
     def one_diff_at_a_time(self) -> None:
         for link in self.router.links.links.values():
-            assert len(link.showing) <= 1
+            assert len(link.showing) <= len(self.PATHS)
             assert len(set(link.queue)) == len(link.queue)
             shown = [
                 seat.id for seat in self.seats() if seat.link is link and seat.where == "ide" and seat.review.is_open
@@ -382,7 +399,7 @@ class World(RuleBasedStateMachine):
             queued = [seat.id for seat in self.seats() if seat.link is link and seat.where == "queued"]
             assert set(shown) <= set(link.showing)
             assert sorted(queued) == sorted(link.queue)
-            assert link.showing or not link.queue, "a queue advances"
+            assert link.showing or link.closing or not link.queue, "a queue advances"
 
     @invariant()
     def every_open_review_is_somewhere_or_looked_for(self) -> None:
@@ -440,7 +457,126 @@ class World(RuleBasedStateMachine):
         assert all(not record.is_open for record in self.journal.values())
 
 
-TestWorld = World.TestCase
-TestWorld.settings = settings(
+@dataclass
+class Companion(Window):
+    """An IDE that knows diffs by their file: it answers whatever it is asked, and tells later what became of a diff."""
+
+    open: list[tuple[str, int, str]] = field(default_factory=list)  # its file, the request for it, what is proposed
+    said: list[tuple[str, int | None, dict[str, Any]]] = field(default_factory=list)  # on its way: method, whose, what
+
+    def diffs(self) -> list[int]:
+        return []
+
+    def drop(self) -> None:
+        """Lose the line, and what was on its way; what is open stays open."""
+        self.owes.clear()
+        self.said.clear()
+        self.dialled = self.up = False
+
+    def answer(self, request: dict[str, Any]) -> bytes:
+        if request["method"] == "tools/list":
+            return tools(COMPANION)
+        arguments = request["params"].get("arguments", {})
+        match request["params"].get("name"):
+            case "openDiff":
+                self.open.append((arguments["filePath"], request["id"], arguments["newContent"]))
+            case "closeDiff":
+                mine = next((diff for diff in self.open if diff[0] == arguments["filePath"]), None)
+                if mine is not None:
+                    self.open.remove(mine)
+                closed = {} if mine is None else {"content": mine[2]}
+                result: bytes = jsonrpc.dump({"content": [{"type": "text", "text": json.dumps(closed)}]})
+                return result
+        return b"{}"
+
+
+class Companions(World):
+    """The same with IDEs that know diffs by their file.
+
+    What they say unasked may be overtaken by their answers: a word may be on its way while its diff is taken back,
+    closed and followed by the next. While the line holds it is heard within a second.
+    """
+
+    PATHS = (b"/w/a.py", b"/w/a.py", b"/w/b.py")
+
+    @initialize()
+    def begin(self) -> None:
+        self.set_up(Companion(GEMINI), Companion(QWEN))
+
+    def companions(self) -> list[Companion]:
+        return [window for window in self.windows.values() if isinstance(window, Companion)]
+
+    @precondition(lambda self: any(w.there and w.open for w in self.companions()))
+    @rule(data=st.data(), said=st.sampled_from(["yes", "edited", "no", "closed"]))
+    def decide_in_ide(self, data: st.DataObject, said: str) -> None:
+        """Let the human decide a diff that is open, whether or not its IDE has a line to tell that on."""
+        window = data.draw(st.sampled_from([w for w in self.companions() if w.there and w.open]))
+        self.decide_there(window, data.draw(st.sampled_from(window.open)), said)
+
+    def decide_there(self, window: Companion, diff: tuple[str, int, str], said: str) -> None:
+        file, request_id, proposed = diff
+        window.open.remove(diff)
+        method = {"no": "ide/diffRejected", "closed": "ide/diffClosed"}.get(said, "ide/diffAccepted")
+        params = {"filePath": file}
+        if method == "ide/diffAccepted":
+            params["content"] = text = proposed if said == "yes" else f"edit of {self.shown_by[request_id]}\n"
+            self.yes.setdefault(self.shown_by[request_id], set()).add(text)
+        if window.up:
+            window.said.append((method, request_id, params))
+
+    @rule(data=st.data(), said=st.sampled_from(["yes", "edited", "no"]), most=st.integers(0, 2))
+    def decide_too_late(self, data: st.DataObject, said: str, most: int) -> None:
+        """Let the human decide what is taken back before that is heard, when others of that file may wait."""
+        for _ in range(most):
+            self.ask(Propose(review=review(f"r{next(self.numbers)}", at=self.now)), BOB)
+        self.settle()
+        window = data.draw(st.sampled_from(self.companions()))
+        if window.up and window.open:
+            diff = data.draw(st.sampled_from(window.open))
+            self.decide_there(window, diff, said)
+            self.ask(Cancel(review_id=self.shown_by[diff[1]]))
+            self.settle()
+
+    @precondition(lambda self: any(w.up and w.said for w in self.companions()))
+    @rule(data=st.data())
+    def be_heard(self, data: st.DataObject) -> None:
+        window = data.draw(st.sampled_from([w for w in self.companions() if w.up and w.said]))
+        self.deliver(window, *window.said.pop(0))
+
+    def deliver(self, window: Companion, method: str, request_id: int | None, params: dict[str, Any]) -> None:
+        review_id = "" if request_id is None else self.shown_by[request_id]
+        seat = self.router.desk.seats.get(review_id)
+        if seat is not None and (seat.where, seat.review.is_open) == ("ide", True):
+            current = seat.review.showings[-1].request_id == request_id
+            self.must_accept = review_id if current and "content" in params else self.must_accept
+        frame = jsonrpc.notification(method, jsonrpc.dump(params))
+        self.feed(LinkMessage(self.now, window.candidate.lock.ide_id, jsonrpc.decode(frame)))
+
+    @precondition(lambda self: any(w.up for w in self.companions()))
+    @rule(data=st.data(), path=st.sampled_from(PATHS))
+    def say_something_else(self, data: st.DataObject, path: bytes) -> None:
+        """Tell of somebody else's diff, while none of ours of that file is open or about to be."""
+        window = data.draw(st.sampled_from([w for w in self.companions() if w.up]))
+        link = self.router.links.links[window.candidate.lock.ide_id]
+        asked = any(owed.get("params", {}).get("name") == "openDiff" for owed in window.owes.values())
+        if not asked and path.decode() not in link.open_diffs.values():
+            self.deliver(window, "ide/diffAccepted", None, {"filePath": path.decode(), "content": "not ours\n"})
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 5.0, 100.0]))
+    def let_time_pass(self, seconds: float) -> None:
+        """Nothing stays on its way for as long as a second."""
+        for window in self.companions():
+            while window.up and window.said:
+                self.deliver(window, *window.said.pop(0))
+        self.go_on_for(seconds)
+
+    answer_late = None  # type: ignore[assignment]  # an answer ends with its connection
+
+
+SETTINGS = settings(
     deadline=None, max_examples=100, stateful_step_count=60, suppress_health_check=[HealthCheck.too_slow]
 )
+TestWorld = World.TestCase
+TestWorld.settings = SETTINGS
+TestCompanions = Companions.TestCase
+TestCompanions.settings = SETTINGS

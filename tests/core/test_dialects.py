@@ -230,6 +230,6 @@ def test_a_diff_is_opened_and_closed_by_its_tab() -> None:
         "new_file_contents": "text",
         "tab_name": "tab",
     }
-    assert dialects.close_tab_arguments(OFFICIAL_TOOLS, "tab") == {"tab_name": "tab"}
+    assert dialects.closing(OFFICIAL_TOOLS, "tab", by_file=False) == ("close_tab", {"tab_name": "tab"})
     with pytest.raises(BadData):
         dialects.open_diff_arguments(OFFICIAL_TOOLS, "/w/\udcff", "text", "tab")

@@ -84,6 +84,13 @@ def test_without_an_ide_it_says_where_changes_are_shown() -> None:
     assert lines() == ["no IDE is running here: changes are shown on the review page in the browser"]
 
 
+def test_a_door_that_is_open_is_told_of() -> None:
+    on = status()
+    on["daemon"]["mcp_http"] = "http://127.0.0.1:7347/mcp"
+    told = "MCP over HTTP is on: http://127.0.0.1:7347/mcp (bridge mcp --http tells where the token is)\n"
+    assert told in render(on, NOW)
+
+
 def test_what_is_wrong_with_an_ide_is_remarked() -> None:
     ill = row(state=LinkState.REFUSED, detail="close code 1008", weak=("no token",), pid=Pid.DEAD, last_focus=NOW)
     assert lines(ill)[1:] == [

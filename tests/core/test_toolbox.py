@@ -13,8 +13,8 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from bridge.core import toolbox
 from bridge.core.schemas import schema_of
+from bridge.core.toolanswers import WAIT_MS
 from bridge.core.toolbox import TOOLS, ProposeChanges, Tool, read_arguments
-from bridge.core.toolresults import WAIT_MS
 from bridge.daemon import proposals
 from bridge.errors import Usage
 

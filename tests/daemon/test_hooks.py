@@ -133,6 +133,18 @@ def test_a_file_that_is_no_text_any_more_has_changed(bridge: Client, file: Path)
     assert "changed on disk" in bridge.request("hook/answer", write(file) | {"id": begun["id"]})["stdout"]
 
 
+def test_a_name_that_leads_elsewhere_by_now_has_changed(bridge: Client, file: Path) -> None:
+    """The human saw one file, and the agent would write another with the very same text."""
+    link = file.parent / "link"
+    link.symlink_to(file)
+    asked = write(file, tool_input={"file_path": str(link), "content": "b\n"})
+    begun = bridge.request("hook/begin", asked)
+    link.unlink()
+    link.write_bytes(b"a\n")
+    decide_on_page(begun["id"])
+    assert "changed on disk" in bridge.request("hook/answer", asked | {"id": begun["id"]})["stdout"]
+
+
 def test_an_answer_is_about_a_review_that_there_is(bridge: Client, file: Path) -> None:
     with pytest.raises(Unavailable):
         bridge.request("hook/answer", write(file) | {"id": "none"})

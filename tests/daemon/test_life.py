@@ -52,6 +52,13 @@ def settings(places: Paths, text: str) -> None:
     Path(places.config).write_text(text, encoding="utf-8")
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
 def about() -> dict[str, Any]:
     found = daemon_about()
     assert found is not None
@@ -308,7 +315,27 @@ def _live_link(places: Paths, workspace: Path, started: list[Any]) -> None:
     started[0].until("diff")
 
 
-STATES = [_idle, _open_session, _waiting_page, _live_link]
+def _speaks_mcp(places: Paths, workspace: Path, started: list[Any]) -> None:
+    """An agent waits for a human over MCP, and MCP is served over HTTP too."""
+    settings(places, f"mcp_http = {free_port()}")
+    _idle(places, workspace, started)
+    agent = socket.socket(socket.AF_UNIX)
+    started.append(agent)
+    agent.settimeout(PATIENCE_S)
+    agent.connect(about()["socket"])
+    proposed = {"name": "propose_changes", "arguments": {"files": [{"path": "a.txt", "content": "b"}]}}
+    asks = [("hello", {"cwd": str(workspace)}), ("mcp/serve", {}), ("initialize", HELLO), ("tools/call", proposed)]
+    with agent.makefile("rb") as lines:
+        for id_, (method, params) in enumerate(asks, 1):
+            agent.sendall(
+                json.dumps({"jsonrpc": "2.0", "id": id_, "method": method, "params": params}).encode() + b"\n"
+            )
+            assert id_ == len(asks) or json.loads(lines.readline())["id"] == id_
+        assert json.loads(lines.readline())["method"] == "review/page"  # it waits
+
+
+HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "ann", "version": "1"}}
+STATES = [_idle, _open_session, _waiting_page, _live_link, _speaks_mcp]
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -341,6 +368,12 @@ def test_it_leaves_when_nobody_needs_it(places: Paths) -> None:
     assert Leaving().ends_within(PATIENCE_S)
     assert "nobody needs the bridge" in Path(places.log).read_text(encoding="utf-8")
     assert daemon_about() is None
+
+
+def test_it_stays_while_it_serves_mcp_over_http(places: Paths) -> None:
+    settings(places, f"{IDLE}\nmcp_http = {free_port()}")
+    start(places, os.environ)
+    assert not Leaving().ends_within(1.5 * IDLE_S)
 
 
 def test_it_stays_while_a_session_is_attached_or_an_ide_shows_a_diff(

@@ -27,6 +27,7 @@ READ = [
     ("ide_host = 'build-7.example'", Settings(ide_host="build-7.example")),
     ("container_host = true", Settings(container_host=True)),
     ("windows_profile = ''", Settings(windows_profile="")),
+    ("mcp_http = 7347", Settings(mcp_http=7347)),
     ("jetbrains_mcp = true", Settings(jetbrains_mcp=True)),
     ("jetbrains_mcp = [64342, 7000, 64342]", Settings(jetbrains_mcp=(64342, 7000))),
 ]
@@ -64,6 +65,10 @@ WRONG = [
     (b"jetbrains_mcp = [65536]", "jetbrains_mcp: "),
     (b"jetbrains_mcp = [true]", "jetbrains_mcp: "),
     (b"jetbrains_mcp = ['64342']", "jetbrains_mcp: "),
+    (b"mcp_http = 0", "mcp_http: "),
+    (b"mcp_http = 65536", "mcp_http: "),
+    (b"mcp_http = true", "mcp_http: "),
+    (b"mcp_http = '7347'", "mcp_http: "),
     (b"takeover =", "is not TOML"),
     (b"takeover = true\ntakeover = true", "is not TOML"),
     (b"# \xff", "cannot read"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -76,3 +77,16 @@ def client(workspace: Path) -> Iterator[Client]:
     """Speak to the daemon of the test's home as a program in the workspace."""
     with Client(cwd=str(workspace)) as client:
         yield client
+
+
+@pytest.fixture
+def mcp_port(home: Path) -> int:
+    """Turn MCP over HTTP on, at a port that is free."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        number: int = free.getsockname()[1]
+    config = home / ".config/bridge/config.toml"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    with config.open("a", encoding="utf-8") as file:
+        file.write(f"mcp_http = {number}\n")
+    return number

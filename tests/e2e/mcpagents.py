@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import stat
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -16,9 +18,9 @@ from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.e2e.support import BRIDGE, PATIENCE_S
+from tests.e2e.support import BRIDGE, PATIENCE_S, bridge
 
-__all__ = ["ERAS", "Agent", "agent", "eras", "http_agent"]
+__all__ = ["ERAS", "Agent", "agent", "eras", "http_agent", "whereabouts"]
 
 ERAS = {"legacy": "2025-11-25", "auto": "2026-07-28"}  # the client's mode, and the version that it comes to
 eras = pytest.mark.parametrize("era", ERAS)
@@ -62,6 +64,18 @@ class Agent:
             while word not in (message := await self.progress.get()):
                 pass
         return message
+
+
+def whereabouts(cwd: Path) -> tuple[str, str]:
+    """Ask the bridge where MCP is served over HTTP, and read the token where it says."""
+    done = bridge("mcp", "--http", "--json", cwd=cwd)
+    assert (done.returncode, done.stderr) == (0, "")
+    told = json.loads(done.stdout)
+    path = Path(told["token_file"])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    token = path.read_text(encoding="ascii").strip()
+    assert token not in done.stdout
+    return told["address"], token
 
 
 @asynccontextmanager

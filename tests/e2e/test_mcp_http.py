@@ -6,13 +6,12 @@ import asyncio
 import json
 import os
 import socket
-import stat
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.mcpagents import ERAS, eras, http_agent
+from tests.e2e.mcpagents import ERAS, eras, http_agent, whereabouts
 from tests.e2e.support import Ide, bridge, until
 
 pytestmark = pytest.mark.usefixtures("started")  # whatever starts a daemon, it is ended
@@ -20,35 +19,10 @@ pytestmark = pytest.mark.usefixtures("started")  # whatever starts a daemon, it 
 StartIde = Callable[..., Ide]
 
 
-@pytest.fixture
-def port(home: Path) -> int:
-    """Turn it on, at a port that is free."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        number: int = free.getsockname()[1]
-    config = home / ".config/bridge/config.toml"
-    config.parent.mkdir(parents=True, exist_ok=True)
-    with config.open("a", encoding="utf-8") as file:
-        file.write(f"mcp_http = {number}\n")
-    return number
-
-
-def whereabouts(cwd: Path) -> tuple[str, str]:
-    """Ask the bridge for the address, and read the token where it says."""
-    done = bridge("mcp", "--http", "--json", cwd=cwd)
-    assert (done.returncode, done.stderr) == (0, "")
-    told = json.loads(done.stdout)
-    path = Path(told["token_file"])
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    token = path.read_text(encoding="ascii").strip()
-    assert token not in done.stdout
-    return told["address"], token
-
-
-async def test_the_main_job_over_http_in_both_eras(file: Path, ide: StartIde, port: int) -> None:
+async def test_the_main_job_over_http_in_both_eras(file: Path, ide: StartIde, mcp_port: int) -> None:
     window = ide()
     address, token = await asyncio.to_thread(whereabouts, file.parent)
-    assert address == f"http://127.0.0.1:{port}/mcp"
+    assert address == f"http://127.0.0.1:{mcp_port}/mcp"
     workspace = str(file.parent)
     for era, version in ERAS.items():
         proposed = {"path": "f.txt", "content": f"a\n{era}\n"}
@@ -87,7 +61,7 @@ def nobody_tells_the_token(cwd: Path, token: str) -> None:
 
 
 @eras
-async def test_a_call_whose_stream_is_closed_waits_no_more(era: str, file: Path, ide: StartIde, port: int) -> None:
+async def test_a_call_whose_stream_is_closed_waits_no_more(era: str, file: Path, ide: StartIde, mcp_port: int) -> None:
     window = ide()
     address, token = await asyncio.to_thread(whereabouts, file.parent)
     proposed = {"path": str(file), "content": "a\nB\n"}
@@ -107,11 +81,11 @@ def test_it_is_off_by_default_and_said_how_to_turn_it_on(file: Path) -> None:
     assert bridge("mcp", "--json", cwd=file.parent).returncode == 2
 
 
-def test_a_port_that_is_taken_and_a_token_of_others_are_told_of(file: Path, home: Path, port: int) -> None:
+def test_a_port_that_is_taken_and_a_token_of_others_are_told_of(file: Path, home: Path, mcp_port: int) -> None:
     with socket.socket() as squatter:
-        squatter.bind(("127.0.0.1", port))
+        squatter.bind(("127.0.0.1", mcp_port))
         squatter.listen()
-        assert f"MCP over HTTP is not served at port {port}" in bridge("status", cwd=file.parent).stdout
+        assert f"MCP over HTTP is not served at port {mcp_port}" in bridge("status", cwd=file.parent).stdout
     token = home / ".local/state/bridge/mcp.token"
     before = token.read_text(encoding="ascii")
     token.chmod(0o644)

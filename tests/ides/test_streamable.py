@@ -287,9 +287,10 @@ async def test_a_companion_is_found_dialled_and_tells_what_the_human_decided(
         assert (await message(links)).method == "ide/contextUpdate"
         arguments = {"filePath": str(ide.workspace / "a.py"), "newContent": "new\n"}
         ask(links, lock, 1, "tools/call", {"name": "openDiff", "arguments": arguments})
-        heard = {one.method or one.id: one for one in [await message(links), await message(links)]}
-        assert jsonrpc.load(heard[1].result)["content"] == []
-        assert jsonrpc.load(heard["ide/diffAccepted"].params) == {"filePath": arguments["filePath"], "content": "new\n"}
+        assert (await answered(links, 1))["content"] == []
+        decided = await message(links)
+        assert decided.method == "ide/diffAccepted"
+        assert jsonrpc.load(decided.params) == {"filePath": arguments["filePath"], "content": "new\n"}
         assert ide.unauthorised == 0
 
 
@@ -709,7 +710,6 @@ REFUSALS = [
     (401, LinkState.REFUSED, "it refused the token (HTTP 401)"),
     (403, LinkState.REFUSED, "it refused the token (HTTP 403)"),
     (404, LinkState.LISTENING, "it does not know our session any more (HTTP 404)"),
-    (413, LinkState.LISTENING, "it answered a message with HTTP 413"),
     (500, LinkState.LISTENING, "it answered a message with HTTP 500"),
 ]
 
@@ -730,6 +730,26 @@ async def test_a_message_that_is_not_accepted_ends_the_link(
         links.sockets.send(server.lock.ide_id, jsonrpc.request(1, "x") if is_request else note(1))
         assert await links.closed() == (state, reason)
     assert elsewhere.heads == []
+
+
+@pytest.mark.parametrize("family", [Family.GEMINI, Family.QWEN])
+async def test_a_message_that_is_too_large_for_a_companion_is_refused_alone(
+    links: Links, make_ide: MakeIde, tmp_path: Path, family: Family
+) -> None:
+    """Who posed it is told; to dial anew and to pose it again would go on for ever."""
+    async with make_ide(personality=family.value, max_frame_bytes=2**20) as ide:
+        lock = announced(tmp_path, family)
+        await shake(links, lock)
+        assert (await message(links)).method == "ide/contextUpdate"
+        arguments = {"filePath": str(ide.workspace / "a.py"), "newContent": "x" * 2**24}
+        ask(links, lock, 1, "tools/call", {"name": "openDiff", "arguments": arguments})
+        refused = await message(links)
+        assert (refused.id, jsonrpc.load(refused.error)["message"]) == (
+            1,
+            "it takes no message as large as this (HTTP 413)",
+        )
+        ask(links, lock, 2, "tools/list")
+        assert len((await answered(links, 2))["tools"]) == 2
 
 
 async def test_a_session_that_is_lost_is_begun_anew(links: Links, server: Server) -> None:
@@ -854,6 +874,53 @@ async def test_a_push_without_end_is_not_kept(links: Links, server: Server, monk
     stream = await server.listened_to()
     await stream.write(event(note("x" * 2**20)))
     assert await links.closed() == (LinkState.LISTENING, "it sent a message of more than 1 MiB")
+
+
+async def test_an_answer_that_left_before_a_push_comes_before_it(
+    links: Links, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a diff that is acknowledged and decided, where the connection of the first is the slower one."""
+    monkeypatch.setattr(streamable, "BEFORE_S", PATIENCE_S)
+    pushed = asyncio.Event()
+
+    async def slowly(request: web.BaseRequest, said: jsonrpc.Message) -> web.StreamResponse | None:
+        if said.method != "openDiff":
+            return None
+        answer = await as_events(request)
+        await stream.write(event(note("decided")))
+        await pushed.wait()
+        await answer.write(event(result(said, "shown")))
+        return answer
+
+    await shake(links, server.lock)
+    stream, server.accept = await server.listened_to(), slowly
+    ask(links, server.lock, 1, "openDiff")
+    ask(links, server.lock, 2, "x")  # what is answered comes at once
+    assert (await answered(links, 2))["echo"] == "x"
+    pushed.set()
+    assert await answered(links, 1) == "shown"
+    assert await noted(links) == "decided"
+
+
+async def test_a_push_does_not_wait_for_a_human(links: Links, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is waited for once is not waited for again."""
+    monkeypatch.setattr(streamable, "BEFORE_S", 0.05)
+
+    async def wait(request: web.BaseRequest, said: jsonrpc.Message) -> web.StreamResponse | None:
+        if said.method == "wait":
+            await server.over.wait()
+        return None
+
+    server.accept = wait
+    await shake(links, server.lock)
+    stream = await server.listened_to()
+    ask(links, server.lock, 1, "wait")
+    await server.got()
+    begun = time.monotonic()
+    for number in range(100):
+        await stream.write(event(note(number)))
+    assert [await noted(links) for _ in range(100)] == [*range(100)]
+    assert time.monotonic() - begun < 100 * 0.05
 
 
 # ---- humans

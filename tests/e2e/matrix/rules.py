@@ -14,7 +14,7 @@ FRONTS: Final = (
     *("MCP stdio, old era", "MCP stdio, new era", "MCP over HTTP"),
     "hook",
 )
-IDES: Final = ("official", "official over SSE", "monet", "el", "nvim", "JetBrains MCP", "page")
+IDES: Final = ("official", "official over SSE", "monet", "el", "nvim", "Gemini", "Qwen", "JetBrains MCP", "page")
 STORIES: Final = ("open", "accept", "edit", "reject", "close")
 
 TITLES: Final[Mapping[str, str]] = {
@@ -57,9 +57,14 @@ RULES: Final = (
     Rule(story="open", ides=frozenset({"page"}), heard="unavailable", why="there is no IDE, and the page is no editor"),
     Rule(story="open", ides=COMPANIONS, heard="unavailable", why="companions have no tool that opens a file"),
     Rule(story="open", heard="opened"),
-    Rule(story="accept", heard="accepted"),
-    Rule(story="edit", heard="edited"),
-    Rule(story="reject", heard="rejected"),
+    *(
+        Rule(story=story, ides=ides, heard=heard, why=why)
+        for story, heard in {"accept": "accepted", "edit": "edited", "reject": "rejected"}.items()
+        for ides, why in (
+            (frozenset({"JetBrains MCP"}), "its server shows no diffs: the human decides on the review page"),
+            (None, ""),
+        )
+    ),
     Rule(
         story="close",
         fronts=HOOK,
@@ -76,7 +81,7 @@ RULES: Final = (
     Rule(
         story="close",
         heard="rejected",
-        why="these plugins say the same of a closed diff and of a rejected one; the trigger is `rejected_or_closed`",
+        why="these plugins say the same of a closed diff and of a rejected one",
     ),
 )
 """The first that fits counts."""
@@ -103,7 +108,8 @@ What an agent hears, by its way in (rows) and by the IDE that the human sits at 
 daemon: {len(CELLS)} stories. Written by `python -m tests.e2e.matrix`, which plays them;
 `tests/e2e/test_agents_and_ides.py` plays them too, and fails when this page says anything else.
 
-A word in italics is a typed refusal (`bridge/errors.py`): the agent is told why, and what to do."""
+In italics stands the type of a refusal (`bridge/errors.py`), which says why and what to do, or that a hook leaves the
+matter to its agent."""
 
 
 def _story(story: str, seen: Mapping[Cell, str]) -> Iterable[str]:

@@ -72,8 +72,9 @@ class Ide:
         return selection is not None and selection.path == file
 
     async def see(self, file: Path) -> None:
-        self._diff = await self._emulator.next_diff()
-        assert (self._diff.old_file_path, self._diff.new_file_path) == (str(file), str(file))
+        ide = self._emulator
+        (self._diff,) = await ide.until(lambda: [d for d in ide.pending if d.new_file_path == str(file)], PATIENCE_S)
+        assert self._diff.old_file_path == str(file)
         assert self._diff.contents == NEW
 
     async def decide(self, deed: str) -> None:
@@ -108,7 +109,7 @@ class Page:
     def _find(self, file: Path) -> str:
         """Find the review of `file` in what waits, as ``bridge review list`` does, and ask for its link."""
         with self._world.client() as client:
-            review = _until(lambda: _reviews(client, file))
+            review = _until(lambda: _waiting(client, file))
             link: str = client.request("review/link", {"id": review})["link"]
         return link
 
@@ -121,7 +122,7 @@ DECISIONS: Final[Mapping[str, dict[str, Any] | None]] = {
 }
 
 
-def _reviews(client: Client, file: Path) -> str | None:
+def _waiting(client: Client, file: Path) -> str | None:
     waiting = client.request("review/list", {})["reviews"]
     return next((review["id"] for review in waiting if review["paths"] == [str(file)] and review["where"]), None)
 
