@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 
 from bridge.asking import Deaths
-from bridge.connection import CALL_S, Caller
+from bridge.connection import CALL_S, Caller, Silent
 from bridge.errors import BridgeError, Unavailable
 
 TYPE_CHECKING = False  # as `typing` says, which costs a tenth of a quick command
@@ -26,6 +26,7 @@ __all__ = ["Forwarder"]
 
 MOST_LINE = 63 << 20  # bytes; the daemon takes a little more
 MOST_BEHIND = 1 << 20  # bytes that one side has not taken, until no more is read from the other
+SILENT_S = 58.0  # of a daemon that owes an answer, until it hangs: it answers in 45, and clients wait for 60
 LAST_WORDS_S = 1.0  # for answers that are on their way when the agent has closed its end
 FIRST_WORDS_S = 5.0  # for the agent's first request, where all that it gets is an error
 _CHUNK = 1 << 16
@@ -53,7 +54,8 @@ class Forwarder:
         self._stopped = False  # the user stopped the daemon: nothing starts another one but the agent's next request
         self._asked, self._told = Lines(), Lines()  # what comes from the agent, and from the daemon
         self._up, self._down = bytearray(), bytearray()  # what goes to the daemon, and to the agent
-        self._open: dict[str, bytes] = {}  # requests without an answer, by id
+        self._open: dict[str, tuple[bytes, float]] = {}  # requests without an answer, by id, and since when
+        self._heard = 0.0  # when the daemon said anything
         self._initialize: tuple[str, bytes] | None = None  # the request, by id
         self._initialized = b""
 
@@ -79,12 +81,13 @@ class Forwarder:
         self._wire = _socket.socket(fileno=fd)
         self._wire.setblocking(False)
         self._stopped = False
+        self._heard = time.monotonic()
         self._told = Lines()
         self._up = bytearray()
         if self._initialize is not None and self._initialize[0] not in self._open:
             again = json.loads(self._initialize[1]) | {"id": _AGAIN}
             self._up += json.dumps(again).encode() + b"\n" + self._initialized
-        for line in self._open.values():
+        for line, _ in self._open.values():
             self._up += line
         for line in self._told.add(left):
             self._hear(line)
@@ -165,7 +168,13 @@ class Forwarder:
         if wire is not None and len(self._down) < MOST_BEHIND:
             readers.append(wire)
         writers = ([wire] if wire is not None and self._up else []) + ([self._sink] if self._down else [])
-        readable, writable, _ = select.select(readers, writers, [])
+        due = self._due() if wire in readers else None
+        patience = None if due is None else max(due - time.monotonic(), 0.0)
+        readable, writable, _ = select.select(readers, writers, [], patience)
+        if due is not None and wire not in readable and time.monotonic() >= due:
+            self._close()  # what it may still say answers nobody
+            self._refuse(Silent("the bridge does not answer", "bridge restart"))
+            return True
         if self._sink in writable:
             self._write_agent()
         if wire in readable:  # first: its last words say whether it is being restarted
@@ -173,6 +182,11 @@ class Forwarder:
         if wire in writable and self._wire is wire:
             self._write_daemon()
         return self._source not in readable or self._read_agent()
+
+    def _due(self) -> float | None:
+        """Tell when a daemon that says nothing is taken for one that hangs; None: it owes nothing."""
+        since = [at for _, at in self._open.values()]
+        return max(self._heard, min(since)) + SILENT_S if since else None
 
     def _finish(self) -> None:
         """Let answers out that are on their way."""
@@ -212,6 +226,7 @@ class Forwarder:
         except OSError as exc:
             self._lost(str(exc))
             return
+        self._heard = time.monotonic()
         for line in self._told.add(data):
             self._hear(line)
         if not data:
@@ -249,7 +264,7 @@ class Forwarder:
         message = _read(line)
         id_, method = message.get("id"), message.get("method")
         if isinstance(method, str) and _is_id(id_):
-            self._open[json.dumps(id_)] = line
+            self._open[json.dumps(id_)] = line, time.monotonic()
             if method == "initialize":
                 self._initialize = json.dumps(id_), line
         elif method == "notifications/initialized":

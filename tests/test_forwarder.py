@@ -167,6 +167,27 @@ def test_a_daemon_that_cannot_be_had_again_is_told_of(daemon: FakeDaemon, agent:
     assert agent.ask(2) == {"id": 2, "result": {}}
 
 
+def test_a_daemon_that_hangs_is_told_of(daemon: FakeDaemon, agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The agent would wait in vain, and what comes later answers nobody."""
+    there, go = threading.Event(), threading.Event()
+
+    def hangs(asked: Any, say: Any) -> Any:
+        there.set()
+        assert go.wait(PATIENCE_S)
+        return "late"
+
+    daemon.answers[CALL] = hangs
+    agent.hello()
+    monkeypatch.setattr(forwarder, "SILENT_S", 0.1)
+    agent.say(id=1, method=CALL, params={})
+    assert there.wait(PATIENCE_S)
+    refused = agent.hear()
+    assert (refused["id"], "does not answer (bridge restart)" in refused["error"]["message"]) == (1, True)
+    monkeypatch.setattr(forwarder, "SILENT_S", PATIENCE_S)
+    go.set()
+    assert agent.ask(2) == {"id": 2, "result": {}}
+
+
 def test_who_stops_the_bridge_is_not_defied(daemon: FakeDaemon, agent: Agent) -> None:
     def stops(asked: Any, say: Any) -> Any:
         say({"jsonrpc": "2.0", "method": "daemon/stopping", "params": {"restart": False}})
