@@ -57,7 +57,7 @@ def window(ide: StartIde) -> Ide:
 @pytest.mark.usefixtures("window")
 def test_the_editors_own_command_opens_the_file(file: Path, programs: Path) -> None:
     program = make(programs)
-    done = bridge("open", "f.txt:2:1", cwd=file.parent, stdin=b"ours", PATH=f".::{programs}")
+    done = bridge("open", "f.txt:2:1", cwd=file.parent, stdin=b"ours\n", PATH=f".::{programs}")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", f"opened in {NAME} by code\n")
     assert noted(programs) == ["-r", "-g", f"{file}:2:1", "/", str(programs)]  # nothing of our stdin
     told = json.loads(bridge("open", "f.txt", "--json", cwd=file.parent, PATH=str(programs)).stdout)
@@ -106,15 +106,17 @@ async def test_in_a_terminal_the_users_own_editor_takes_the_place_of_one_that_is
 
 
 @pytest.mark.usefixtures("window")
-@pytest.mark.parametrize("where", [".", "", "{workspace}", "{workspace}/.venv/bin", "{workspace}/../work"])
+@pytest.mark.parametrize(
+    "where", [".", "", "../elsewhere", "{workspace}", "{workspace}/.venv/bin", "{workspace}/../work"]
+)
 def test_nothing_that_a_repository_brought_along_is_started(file: Path, where: str) -> None:
-    """Neither by PATH's dot, nor because an activated environment of the repository leads PATH."""
-    hostile = [file.parent, file.parent / ".venv/bin"]
+    """Neither by what counts from there, nor because an activated environment of the repository leads PATH."""
+    hostile = [file.parent, file.parent / ".venv/bin", file.parent.parent / "elsewhere"]
     (file.parent / ".venv").mkdir()
     for directory in hostile:
         make(directory)
     done = bridge("open", "f.txt", cwd=file.parent, PATH=where.format(workspace=file.parent))
-    assert (done.returncode, [noted(directory) for directory in hostile]) == (69, [None, None])
+    assert (done.returncode, [noted(directory) for directory in hostile]) == (69, [None] * 3)
 
 
 @pytest.mark.usefixtures("started")
