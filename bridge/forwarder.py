@@ -26,7 +26,7 @@ __all__ = ["Forwarder"]
 
 MOST_LINE = 63 << 20  # bytes; the daemon takes a little more
 MOST_BEHIND = 1 << 20  # bytes that one side has not taken, until no more is read from the other
-LAST_WORDS_S = 0.5  # for answers that are on their way when the agent has closed its end
+LAST_WORDS_S = 1.0  # for answers that are on their way when the agent has closed its end
 FIRST_WORDS_S = 5.0  # for the agent's first request, where all that it gets is an error
 _CHUNK = 1 << 16
 _AGAIN = "bridge: initialize again"  # an id that no agent gives
@@ -75,11 +75,7 @@ class Forwarder:
 
     def _connect(self) -> None:
         """Find the daemon, or start it, and say again what it must know."""
-        self._deaths.begin()
-        try:
-            fd, left = self._begin()
-        except OSError as exc:
-            raise Unavailable(f"the bridge does not answer: {exc}", "bridge restart") from exc
+        fd, left = self._begin()
         self._wire = _socket.socket(fileno=fd)
         self._wire.setblocking(False)
         self._stopped = False
@@ -94,7 +90,20 @@ class Forwarder:
             self._hear(line)
 
     def _begin(self) -> tuple[int, bytes]:
-        """Give a connection that speaks MCP, and what was read from it already."""
+        """Give a connection that speaks MCP, and what was read from it already.
+
+        A daemon that dies while it learns MCP, which takes a second, has begun nothing: the next one is asked.
+        """
+        while True:
+            self._deaths.begin()
+            try:
+                return self._serve()
+            except ConnectionError as exc:
+                self._deaths.lost(exc)
+            except OSError as exc:
+                raise Unavailable(f"the bridge does not answer: {exc}", "bridge restart") from exc
+
+    def _serve(self) -> tuple[int, bytes]:
         wire = self._caller.connect()
         try:
             wire.ask("mcp/serve", {}, CALL_S)

@@ -10,6 +10,8 @@ from bridge import __version__
 from bridge.agents.requests import CAPABILITIES
 from bridge.client import Client
 from bridge.connection import Daemon
+from bridge.daemon.hooks import Hooks
+from bridge.daemon.mcp import McpFront
 from bridge.daemon.methods import Methods
 from bridge.daemon.terminals import Terminals
 from bridge.errors import Outdated, Unavailable
@@ -31,7 +33,8 @@ def test_every_method_needs_a_capability_that_this_version_has() -> None:
     mine = Daemon({"version": __version__, "capabilities": CAPABILITIES})
     methods = Methods.__new__(Methods)
     methods._terminals = Terminals.__new__(Terminals)
-    for method in methods.table():
+    methods._hooks = Hooks.__new__(Hooks)
+    for method in (*methods.table(), *McpFront.__new__(McpFront).table()):
         mine.require(method)
     for method in ("review/wait", "review/link", "daemon/replace", "something/newer"):
         with pytest.raises(Outdated):

@@ -162,7 +162,7 @@ def test_a_daemon_that_cannot_be_had_again_is_told_of(daemon: FakeDaemon, agent:
     assert agent.ask(0)["id"] == 0
     daemon.answers |= {"hello": breaks, CALL: breaks}
     refused = agent.ask(1, CALL)
-    assert "does not answer" in refused["error"]["message"]
+    assert "dies again and again" in refused["error"]["message"]
     daemon.answers["hello"] = lambda asked, say: {}
     assert agent.ask(2) == {"id": 2, "result": {}}
 
@@ -204,6 +204,24 @@ def test_what_is_no_message_is_the_daemons_to_refuse(daemon: FakeDaemon, agent: 
     daemon.answers["x"] = lambda asked, say: "taken"
     agent.say(id=[1], method="x", params={})
     assert agent.hear() == {"id": [1], "result": "taken"}
+
+
+def test_a_daemon_that_dies_before_it_speaks_mcp_costs_the_agent_nothing(daemon: FakeDaemon) -> None:
+    """It takes a second to learn; an agent whose server ends meanwhile has none for the rest of its session."""
+    daemon.answers |= {"mcp/serve": in_turn(breaks, lambda asked, say: {}), PING: lambda asked, say: "there"}
+    agent = Agent()
+    assert agent.ask(1) == {"id": 1, "result": "there"}
+    agent.end()
+    assert agent.error is None
+    assert daemon.methods() == ["hello", "mcp/serve", "hello", "mcp/serve", PING]
+
+
+def test_one_that_always_does_is_told_of(daemon: FakeDaemon) -> None:
+    daemon.answers["mcp/serve"] = breaks
+    agent = Agent()
+    assert "dies again and again" in agent.ask(1)["error"]["message"]
+    agent.end()
+    assert isinstance(agent.error, Unavailable)
 
 
 def test_who_finds_no_daemon_tells_the_agent_why(home: Any) -> None:

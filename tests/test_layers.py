@@ -51,6 +51,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "bridge.daemon.inspection": EDGE | {"bridge", "bridge.client", "bridge.daemon", "bridge.ides", "bridge.store"},
     "bridge.cli": CLI,
     "bridge.cli.bugfacts": CLI | {"bridge.cli", "bridge.connection"},  # the variables that it sends
+    "bridge.cli.hook": CLI | {"bridge.cli", "bridge.connection"},  # how long a daemon has to answer
     "bridge.cli.mcp": CLI | {"bridge.cli", "bridge.connection", "bridge.forwarder"},
     "bridge.cli.shell_hook": CLI | {"bridge.cli", "bridge.tmux"},
     # ``bridge up`` starts the daemon, with ``--foreground`` it becomes it.

@@ -15,7 +15,6 @@ from contextlib import suppress
 
 from bridge.cli.output import seconds
 from bridge.client import Client
-from bridge.connection import CALL_S
 from bridge.errors import BridgeError, StillPending
 
 TYPE_CHECKING = False  # as `typing` says, which costs a tenth of a quick command
@@ -27,6 +26,7 @@ __all__ = ["PATIENCE_S", "add", "run"]
 
 # The agent kills a hook that takes longer; less what an answer needs. `bridge.core.hookagents.AGENTS` has the same.
 PATIENCE_S = {"claude": 590.0, "codex": 590.0, "gemini": 50.0}
+_CALL_S = 30.0  # for an answer that no human keeps waiting
 _GRACE_S = 4.0  # beyond the time-out, for the daemon to say that nobody decided
 _LAST_WORDS_S = 8.0  # beyond the time-out, for all that is left to ask: the agent waits for 10
 _TOLD = ("CLAUDE_CODE_SSE_PORT", "GEMINI_CLI_IDE_SERVER_PORT")  # where the agent has an IDE that shows the change
@@ -72,8 +72,8 @@ class _Hook:
                 return self._through(client)
         except BridgeError as error:
             return self._without(error)
-        except Exception as exc:  # a bug: where there is a review the agent gets an answer all the same
-            if self._review is None:
+        except Exception as exc:  # a bug: an agent that is owed an answer, or a no, gets it all the same
+            if self._review is None and not self._args.strict:
                 raise
             return self._without(BridgeError(f"a bug in the bridge: {exc!r}"))
 
@@ -102,7 +102,7 @@ class _Hook:
 
     def _left(self) -> float:
         """Say how long the daemon has for an answer, so that the agent gets its own in time."""
-        return min(max(self._deadline + _LAST_WORDS_S - time.monotonic(), 1.0), CALL_S)
+        return min(max(self._deadline + _LAST_WORDS_S - time.monotonic(), 1.0), _CALL_S)
 
     def _shown(self, where: dict[str, Any]) -> None:
         """Lead the human to the page. Raises `_Nowhere` where there is no browser: an agent shows no address."""

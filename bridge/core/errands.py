@@ -22,7 +22,7 @@ from bridge.core.launching import find_editor
 from bridge.core.link import UP, Link
 from bridge.core.links import CALL_S, Links
 from bridge.core.posing import offered
-from bridge.core.selection import Place, no_ide
+from bridge.core.selection import Place, Selection, no_ide
 from bridge.core.traits import is_told
 from bridge.core.translate import Unmappable
 from bridge.core.wording import disowned, opening, placed, preliminary, relayed, worded
@@ -95,13 +95,15 @@ class Errands:
         elif isinstance(asked.ask, ListTools):
             self._list(errand, None)
         elif isinstance(asked.ask, OpenFile):
-            self._launch(errand, asked.ask, asked.scene, no_ide(selection, asked.scene.named), now)
+            self._launch(errand, asked.ask, asked.scene, selection, now)
         else:
             raise no_ide(selection, asked.scene.named)
 
-    def _launch(self, errand: _Errand, ask: OpenFile, scene: Scene, refusal: Unavailable, now: float) -> None:
+    def _launch(self, errand: _Errand, ask: OpenFile, scene: Scene, openers: Selection, now: float) -> None:
         """Have the asker start an editor's own command, where an IDE would do but that its plugin opens no files."""
-        found = find_editor(self._links.choose(scene, now), scene)
+        unlinked = replace(scene, takeover=True)  # its link is not needed, so whoever has its place may keep it
+        found = find_editor(openers, self._links.choose(unlinked, now), scene)
+        refusal = no_ide(openers, scene.named)
         if found is None:
             raise refusal
         candidate, editor = found

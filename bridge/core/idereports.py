@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta
 
 from bridge.core.status import Ide
+from bridge.core.text import visible
 from bridge.core.toolanswers import Answer, Result, answered, cut
 
 __all__ = [
@@ -44,7 +45,8 @@ class Opened(Result, kw_only=True):
 def of_opened(path: str, result: Mapping[str, Any]) -> Answer:
     """Say which IDE opened the file."""
     positioned = bool(result["positioned"])
-    words = f"{path} is open in {result['ide']}." + ("" if positioned else " It did not go to the line.")
+    missed = "" if positioned else " It did not go to the line."
+    words = f"{visible(path)} is open in {visible(result['ide'])}.{missed}"
     return answered(words, Opened(path=path, ide=result["ide"], positioned=positioned))
 
 
@@ -83,7 +85,8 @@ def of_selection(found: Mapping[str, Any] | None) -> Answer:
 
 
 def _at(path: str, line: int | None, column: int | None) -> str:
-    return ":".join(str(part) for part in (path, line, column) if part is not None)
+    """Name a place on one line: whoever named a file must not be able to add lines to what we say."""
+    return ":".join(str(part) for part in (visible(path), line, column) if part is not None)
 
 
 class Editor(Result, kw_only=True):
@@ -105,7 +108,9 @@ def of_editors(found: Sequence[Mapping[str, Any]]) -> Answer:
     """List open editors, as `readings.read_editors` gives them."""
     editors = [Editor(**editor) for editor in found[:MOST_EDITORS]]
     data = Editors(editors=editors, omitted=len(found) - len(editors))
-    lines = [f"{e.path}{' (active)' if e.active else ''}{' (unsaved changes)' if e.dirty else ''}" for e in editors]
+    lines = [
+        f"{visible(e.path)}{' (active)' if e.active else ''}{' (unsaved changes)' if e.dirty else ''}" for e in editors
+    ]
     return answered(_listed("No editor is open in the IDE.", lines, data.omitted), data)
 
 
@@ -152,8 +157,9 @@ def _problem(said: Mapping[str, Any]) -> Problem:
 
 def _told(problem: Problem) -> str:
     origin = " ".join(filter(None, (problem.source, problem.code)))
+    message = visible(problem.message, multiline=True).replace("\n", "\n    ")  # no line of it is another problem's
     at = _at(problem.path, problem.line, problem.column)
-    return f"{at}: {problem.severity}: {problem.message}" + (f" [{origin}]" if origin else "")
+    return f"{at}: {problem.severity}: {message}" + (f" [{visible(origin)}]" if origin else "")
 
 
 # ---- IDEs
@@ -190,6 +196,8 @@ def of_ides(workspace: str, rows: Iterable[Ide]) -> Answer:
         )
         for row in rows
     ]
-    lines = [f"{'* ' if i.chosen else '  '}{i.name} (port {i.port}, {i.state}): {i.reason}" for i in ides]
+    lines = [
+        f"{'* ' if i.chosen else '  '}{visible(i.name)} (port {i.port}, {i.state}): {visible(i.reason)}" for i in ides
+    ]
     nothing = "No IDE is running. Reviews are shown in the browser."
     return answered(_listed(nothing, lines, 0), Ides(workspace=workspace, ides=ides))

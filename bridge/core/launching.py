@@ -2,7 +2,7 @@
 
 The daemon only words the command. Who asked starts it, for only its terminal has the PATH, the display and the
 variables by which an editor's command finds its window. A row for each editor whose command is known for certain;
-sources: docs/protocol.md G12.
+sources: docs/protocol.md G13.
 """
 
 from __future__ import annotations
@@ -82,8 +82,14 @@ def editor_of(candidate: Candidate, scene: Scene) -> Editor | None:
     return None if family is None else EDITORS.get(family)
 
 
-def find_editor(selection: Selection, scene: Scene) -> tuple[Candidate, Editor] | None:
-    """Find the best IDE that could be used and is an editor with a command."""
-    usable = (verdict.candidate for verdict in selection.verdicts if verdict.usable)
+def find_editor(openers: Selection, others: Selection, scene: Scene) -> tuple[Candidate, Editor] | None:
+    """Find the best IDE that is an editor with a command.
+
+    Args:
+        openers: the choice for opening files, which has found none.
+        others: the choice whatever for; only of these, and only one whose plugin opens no files, is a command used.
+    """
+    lacking = {verdict.candidate.lock.ide_id for verdict in openers.verdicts if verdict.candidate.lacks is not None}
+    usable = (each.candidate for each in others.verdicts if each.usable and each.candidate.lock.ide_id in lacking)
     found = ((candidate, editor_of(candidate, scene)) for candidate in usable)
     return next(((candidate, editor) for candidate, editor in found if editor is not None), None)

@@ -199,6 +199,8 @@ class Link:
         if self.state not in FAILED:
             return f"{self.reason} a moment ago" if pausing else None
         unchanged = candidate.modified == self.failed_lock
+        if self.state is LinkState.GONE and not unchanged:
+            return None  # it came back, and cannot be told from its former life: it has no token
         if self.state is LinkState.SLOT_LOST:  # on another machine nobody sees who is connected
             lasting = candidate.occupied or (unchanged and not self.route.here)
         else:

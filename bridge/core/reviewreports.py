@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from bridge.core.reviews import Change, Comment, Outcome, Review
 from bridge.core.summary import FileSummary, changes_made, some_names, summary
+from bridge.core.text import visible
 from bridge.core.toolanswers import WAIT_MS, Answer, Result, answered, cut
 
 __all__ = ["MOST_TEXTS", "NOWHERE", "ReviewReport", "Where", "of_review", "whereabouts"]
@@ -138,7 +139,7 @@ def of_review(review: Review, where: Where = NOWHERE, *, texts: bool = False, ch
 
 
 def _changed(files: Sequence[Change]) -> str:
-    names = some_names([os.fsdecode(change.path) for change in files])
+    names = visible(some_names([os.fsdecode(change.path) for change in files]))
     return (
         f"The human accepted this, but meanwhile {names} changed on disk. Do not write anything: "
         "read it again, then propose the change anew."
@@ -196,17 +197,17 @@ _VERDICTS: Final = {"accepted": "accepted", "edited": "edited by the human", "re
 def _in_words(report: ReviewReport) -> str:
     lines = [f"Review {report.review_id}: {report.status.replace('_', ' ')}. {report.next}"]
     if report.shown is not None:
-        lines.append(f"The review is {report.shown}.")
+        lines.append(f"The review is {visible(report.shown)}.")
     for file in report.files:
         told = ["new"] if file.is_new else []
         told += [] if file.verdict is None else [_VERDICTS[file.verdict]]
-        lines.append(f"- {file.path} ({', '.join([f'+{file.added} -{file.removed}', *told])})")
+        lines.append(f"- {visible(file.path)} ({', '.join([f'+{file.added} -{file.removed}', *told])})")
     for said in report.comments:
         at = ":".join(str(part) for part in (said.path, said.line) if part is not None)
-        lines.append(f"Comment{f' on {at}' if at else ''}: {said.text}")
+        lines.append(f"Comment{f' on {visible(at)}' if at else ''}: {said.text}")
     if report.diff:
         lines.append(f"What the human changed in the proposal:\n{report.diff}")
     for file in report.files:
         if file.final_text is not UNSET:
-            lines.append(f"Final text of {file.path}, to the end:\n{file.final_text}")
+            lines.append(f"Final text of {visible(file.path)}, to the end:\n{file.final_text}")
     return "\n".join(lines)

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from bridge.core.text import visible
 from bridge.errors import BridgeError
 
 __all__ = ["WAIT_MS", "Answer", "Result", "answered", "cut", "failed"]
@@ -54,7 +55,7 @@ def answered(text: str, data: Result) -> Answer:
 
 def failed(error: BridgeError) -> Answer:
     """Say what went wrong, and what to do about it."""
-    words = error.message + (f"\nWhat to do: {error.hint}" if error.hint else "")
+    words = visible(error.message) + (f"\nWhat to do: {visible(error.hint)}" if error.hint else "")
     return Answer(_whole(words), None, is_error=True, refusal=_whole(error.to_json()))
 
 

@@ -8,7 +8,7 @@ passed over, with the reason in words. Facts and their certainty: docs/protocol.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bridge.core import jetbrains
@@ -64,7 +64,7 @@ TRAITS: Final[tuple[tuple[Family, str, str | None, Traits], ...]] = (
     (Family.CLAUDE, "neovim", None, Traits(several_clients=True, several_diffs=True)),  # claudecode.nvim [CODE]
     (Family.CLAUDE, "emacs", "uri", Traits(keep_open=True)),  # monet deletes its lock when a client leaves [RUN]
     (Family.CLAUDE, "emacs", None, Traits(one_based=True)),  # claude-code-ide.el [CODE]
-    (Family.GEMINI, "", None, _COMPANION),
+    (Family.GEMINI, "", None, replace(_COMPANION, several_clients=False)),  # only the newest is answered [CODE]
     (Family.QWEN, "", None, _COMPANION),
     (Family.JETBRAINS, "", None, _JETBRAINS),
 )

@@ -74,8 +74,11 @@ class Hooks:
         self._bound.setdefault(session, set()).add(review_id)
 
     def left(self, session: Session) -> None:
-        """Learn that a session ended. One whose daemon is stopping will ask the next daemon."""
-        bound = self._bound.pop(session, set())
+        """Learn that a session ended. One whose daemon is stopping will ask the next daemon.
+
+        What another one waits for stays: a hook that is registered twice is run twice for each call.
+        """
+        bound = self._bound.pop(session, set()).difference(*self._bound.values())
         waiting = () if self._stopped else bound.intersection(self._engine.router.desk.seats)
         for review_id in waiting:
             self._engine.report(Asked(time.time(), session.number, 0, Cancel(review_id=review_id)))
@@ -107,6 +110,7 @@ class Hooks:
         found = await self._engine.journal.run(Journal.by_key, workspace, call.key)
         known = rejoined(found, False, time.time())
         if known is not None:  # asked again, by way of another daemon: the files may be others by now
+            self.bind(session, known.id)
             return {"id": known.id}
         changes = await asyncio.to_thread(_changes, session.cwd, call)
         scene = await self._lookout.scene(session, os.fsdecode(changes[0].path))
@@ -118,6 +122,7 @@ class Hooks:
             request_key=call.key,
             ide=scene.named,
         )
+        self.bind(session, review.id)  # at once: the agent may kill the hook before that waits
         self._engine.feed(Asked(time.time(), session.number, id_, Propose(review=review), scene))
         return LATER
 

@@ -333,6 +333,8 @@ class Emulator:
 
     async def _send_answer(self, client: Client, frame: str) -> bool:
         await asyncio.sleep(self._faults.delay_s)
+        if self._plugin.answers_newest and rpc.answered(frame) is not None and client is not self._listener.clients[-1]:
+            return False
         for nonsense in GARBAGE if Fault.GARBAGE in self._faults else ():
             await self._listener.send(client, nonsense)
         return await self._listener.send(client, frame)

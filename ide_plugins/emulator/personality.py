@@ -47,6 +47,7 @@ class Personality:
     loose_lock: bool = False  # the lock file is open to all and written in place
     loses_lock: bool = False  # a client that leaves takes the lock file with it; the port goes on listening
     newcomer: Newcomer = "displaces"
+    answers_newest: bool = False  # who is not the newest client is heard and told things, but gets no answers
     several_diffs: bool = False  # a new diff leaves the open one
     drops_namesakes: bool = False  # a diff that is replaced by its namesake is never answered
     own_diffs: bool = False  # a diff is its client's: nobody else closes it, and it ends when the client leaves
@@ -118,7 +119,8 @@ PERSONALITIES: Final[Mapping[PersonalityName, Personality]] = {
         tools=monet_tools,
         wants_introduction=True,
     ),
-    "gemini": replace(_COMPANION, announcement=GeminiFile),
+    # It has one MCP server for all sessions, and that answers the one that came last (typescript-sdk issue 1405).
+    "gemini": replace(_COMPANION, announcement=GeminiFile, answers_newest=True),
     "qwen": replace(
         _COMPANION,
         announcement=QwenFile,

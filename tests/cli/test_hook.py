@@ -347,6 +347,9 @@ def test_a_bug_before_there_is_a_review_is_told_as_one(daemon: FakeDaemon) -> No
     daemon.answers["hook/begin"] = lambda asked, say: {"stdout": 7}
     code, out, _ = through(daemon, "claude")
     assert (code, out) == (70, "")
+    code, out, err = through(daemon, "claude", "--strict")
+    assert (code, out) == (2, "")
+    assert err.startswith("bridge: nothing may be written without a review, and a bug in the bridge: ")
 
 
 @pytest.mark.parametrize("words", [["claude", "--timeout", "soon"], ["cobol"], [], ["claude", "--stricter"]])

@@ -227,13 +227,15 @@ def test_an_errand_goes_to_the_next_ide_when_the_first_is_gone(story: Playbook) 
 # ---- having the asker start the editor's own command
 
 LAUNCH = replace(OPEN, may_launch=True)
-LAUNCHED = Reply(
-    ANN, 1, {"ide": "VS Code", "port": 4004, "positioned": True, "launch": ["code", "-r", "-g", "/w/a.py:2:1"]}
-)
+
+
+def launched(name: str = "VS Code", port: int = 4004) -> Reply:
+    words = ["code", "-r", "-g", "/w/a.py:2:1"]
+    return Reply(ANN, 1, {"ide": name, "port": port, "positioned": True, "launch": words})
 
 
 def test_where_a_plugin_opens_no_files_the_editors_own_command_is_the_answer(story: Playbook) -> None:
-    story >> asks(LAUNCH, scene=scene(GEMINI)) << LAUNCHED
+    story >> asks(LAUNCH, scene=scene(GEMINI)) << launched()
     assert not story.router.errands._under_way
     odd = replace(LAUNCH, path="/w/a:1")
     words = ["code", "-r", "/w/a:1"]
@@ -248,18 +250,17 @@ def test_who_may_start_nothing_is_told_how_it_is_done(story: Playbook) -> None:
 
 def test_a_plugin_that_opens_files_is_preferred(story: Playbook) -> None:
     story >> asks(LAUNCH, scene=scene(GEMINI, CODE)) << dials(CODE)
-    story >> closed(LinkState.GONE) << LAUNCHED  # only when that one is no more
+    story >> closed(LinkState.GONE) << launched()  # only when that one is no more
 
 
 def test_what_only_its_list_of_tools_shows_may_be_launched_too(story: Playbook) -> None:
     story.quietly(asks(LAUNCH, scene=scene(CODE)), opened(), answers(1))
-    reply = {
-        "ide": "Visual Studio Code",
-        "port": 4001,
-        "positioned": True,
-        "launch": ["code", "-r", "-g", "/w/a.py:2:1"],
-    }
-    story >> answers(2, tools("getDiagnostics")) << Reply(ANN, 1, reply)
+    story >> answers(2, tools("getDiagnostics")) << launched("Visual Studio Code", 4001)
+
+
+def test_an_agent_that_is_connected_does_not_stand_in_the_way_of_a_command(story: Playbook) -> None:
+    story >> asks(LAUNCH, scene=scene(replace(CODE, occupied=True), replace(GEMINI, occupied=True))) << launched()
+    assert not story.router.links.links
 
 
 @pytest.mark.parametrize(
@@ -273,6 +274,7 @@ def test_what_only_its_list_of_tools_shows_may_be_launched_too(story: Playbook) 
         ),
         ((replace(GEMINI, listener=Listener.FOREIGN),), None, "port 4004 belongs to another user"),
         ((GEMINI,), "qwen", ""),
+        ((replace(CODE, occupied=True),), None, "occupied by another client"),  # its plugin does open files
     ],
 )
 def test_nothing_is_launched_for_an_ide_that_could_not_be_used(

@@ -16,7 +16,7 @@ from bridge.core.idereports import (
     of_opened,
     of_selection,
 )
-from tests.core.promises import checked
+from tests.core.promises import HOSTILE, TOLD, checked
 
 
 def test_opened() -> None:
@@ -80,3 +80,14 @@ def test_ides() -> None:
     assert answer.text == "* Vim (port 7, live): it is here\n  Vim (port 7, live): it is here"
     assert checked("list_ides", answer)["ides"][0]["workspace_folders"] == ["/w"]
     assert of_ides("/w", []).text == "No IDE is running. Reviews are shown in the browser."
+
+
+def test_a_name_adds_no_line_to_what_is_said() -> None:
+    problem = {"path": HOSTILE, "line": 1, "column": 1, "severity": "error", "source": HOSTILE, "code": None}
+    row: Any = {"name": HOSTILE, "port": 7, "workspace": [], "state": "live", "chosen": True, "reason": HOSTILE}
+    assert of_opened(HOSTILE, {"ide": HOSTILE, "positioned": True}).text == f"{TOLD} is open in {TOLD}."
+    assert of_selection(selection("") | {"path": HOSTILE}).text.endswith(f"is at {TOLD}:3:1.")
+    assert of_editors([{"path": HOSTILE, "active": True, "dirty": None}]).text == f"{TOLD} (active)"
+    assert of_ides("/w", [row]).text == f"* {TOLD} (port 7, live): {TOLD}"
+    told = of_diagnostics([problem | {"message": "a\n/w/b:1:1: error: b\x1b"}]).text
+    assert told == f"{TOLD}:1:1: error: a\n    /w/b:1:1: error: b\\x1b [{TOLD}]"

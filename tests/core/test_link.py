@@ -48,6 +48,12 @@ def test_a_link_that_failed_is_let_alone_for_a_while_or_for_good(story: Playbook
         story >> asks(LOOK, 3, scene=world, at=9000.0) << refused(3, f"no IDE can be used here: {said}")
 
 
+def test_an_ide_that_came_back_is_not_let_alone(story: Playbook) -> None:
+    """One without a token, on the same port, is the same to us but for its lock file."""
+    story.quietly(asks(LOOK, 1, scene=scene(CODE)), closed(LinkState.GONE))
+    story >> asks(LOOK, 2, scene=scene(replace(CODE, modified=1000.1)), at=1000.1) << dials()
+
+
 @pytest.mark.parametrize("state", [LinkState.REFUSED, LinkState.PORT_TAKEN])
 def test_a_new_lock_file_or_the_users_word_ends_a_refusal(story: Playbook, state: LinkState) -> None:
     story.quietly(asks(LOOK, 1, scene=scene(CODE)), closed(state))

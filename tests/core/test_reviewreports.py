@@ -10,7 +10,7 @@ from bridge.core import reviewreports
 from bridge.core.reviewreports import Where, of_review, whereabouts
 from bridge.core.reviews import Change, Comment, Review, Step, Trigger, advance, decide, digest
 from bridge.core.summary import LIMIT
-from tests.core.promises import checked
+from tests.core.promises import HOSTILE, TOLD, checked
 
 NOW = 1_000_000.0
 A = Change(path=b"/w/a.py", base_hash=digest(b"a\nb\n"), base="a\nb\n", proposed="a\nB\n")
@@ -145,4 +145,21 @@ def test_half_characters_are_replaced() -> None:
     odd = replace(REVIEW, files=(replace(A, path=b"/w/\xff.py"),))
     answer = of_review(odd)
     assert checked("get_review", answer)["files"][0]["path"] == "/w/\ufffd.py"
-    assert "/w/\ufffd.py" in answer.text
+    assert r"- /w/\xff.py (" in answer.text
+
+
+def test_a_name_adds_no_line_to_what_is_said() -> None:
+    change = replace(A, path=HOSTILE.encode())
+    review = replace(REVIEW, files=(change,))
+    said = (Comment(text="so", file=0, line=1),)
+    accepted = decide(review, NOW, finals=("x",), trigger=Trigger.ACCEPTED_ON_PAGE, comments=said)
+    pending = of_review(review, Where("ide", HOSTILE))
+    assert pending.text.count(TOLD) == 2
+    assert "\nReview" not in pending.text
+    written, not_written = of_review(accepted, texts=True), of_review(accepted, changed=[change])
+    assert [answer.text.partition("What the human changed")[0].count(TOLD) for answer in (written, not_written)] == [
+        2,
+        3,
+    ]
+    assert f"Final text of {TOLD}, to the end" in written.text
+    assert "\nReview r1: accepted.\x1b" not in written.text + not_written.text

@@ -11,4 +11,5 @@ def test_a_failure_says_what_to_do() -> None:
     words = "it is binary\nWhat to do: send text"
     assert failed(refused) == Answer(words, None, True, refused.to_json())
     assert failed(BadData("it is binary")).text == "it is binary"
+    assert failed(BadData("no file a\nb")).text == r"no file a\x0ab"
     assert failed(BadData("x")).structured is None

@@ -1,5 +1,6 @@
 """Traits: which plugin an IDE has, and what it cannot do."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
@@ -14,7 +15,8 @@ OPENS_URIS = Tools({"openFile": {"properties": {"uri": {}}}})
 DIFFS = Tools({"openDiff": {}, "closeDiff": {}})
 
 NVIM = Traits(several_clients=True, several_diffs=True)
-COMPANION = traits_of(Family.GEMINI, "", Tools())
+COMPANION = traits_of(Family.QWEN, "", Tools())
+GEMINI = replace(COMPANION, several_clients=False)
 JETBRAINS = traits_of(Family.JETBRAINS, "", Tools())
 
 PLUGINS = [
@@ -24,7 +26,7 @@ PLUGINS = [
     (Family.CLAUDE, "Emacs (monet)", OPENS_URIS, Traits(keep_open=True)),
     (Family.CLAUDE, "Emacs", OPENS, Traits(one_based=True)),
     (Family.QWEN, "Neovim", DIFFS, COMPANION),
-    (Family.GEMINI, "Emacs", OPENS_URIS, COMPANION),
+    (Family.GEMINI, "Emacs", OPENS_URIS, GEMINI),
     (Family.JETBRAINS, "JetBrains PyCharm", Tools(), JETBRAINS),
 ]
 

@@ -150,6 +150,17 @@ def test_an_answer_is_about_a_review_that_there_is(bridge: Client, file: Path) -
         bridge.request("hook/answer", write(file) | {"id": "none"})
 
 
+def test_a_hook_that_is_killed_before_it_waits_leaves_no_review(bridge: Client, file: Path) -> None:
+    """Whoever decided that would have decided nothing."""
+    with Client(cwd=str(file.parent)) as hook:
+        begun = hook.request("hook/begin", write(file))
+    until(lambda: state_of(bridge, begun["id"]) == "cancelled", "it stays open")
+
+
+def state_of(bridge: Client, review_id: str) -> Any:
+    return bridge.request("review/get", {"id": review_id})["state"]
+
+
 @pytest.mark.parametrize("bound", [False, True])
 def test_a_bound_review_ends_with_who_waits_for_it(bridge: Client, file: Path, bound: bool) -> None:
     """Others stay: their asker may come back."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from bridge.client import Client
 from bridge.errors import Unavailable
 from tests.e2e.outsiders import decide_on_page, row, status
 from tests.e2e.support import Ide, Running, bridge, kill_daemon
+from tests.emulator.peer import peer
 
 StartIde = Callable[..., Ide]
 Propose = Callable[..., Running]
@@ -136,3 +138,16 @@ def test_a_file_is_opened_by_the_editors_own_command_where_a_person_asks(
     done = bridge("open", "f.txt:2", cwd=workspace, PATH=str(code.parent))
     assert (done.returncode, done.stderr.endswith(" companion) by code\n")) == (0, True)
     assert noted.read_text() == f"-r\n-g\n{workspace}/f.txt:2:1\n"
+
+
+@pytest.mark.parametrize(("personality", "said"), [("gemini", "the review page"), ("qwen", "shown in")])
+async def test_the_users_own_agent_is_not_silenced(
+    ide: StartIde, propose: Propose, personality: str, said: str
+) -> None:
+    """Gemini's companion answers only who came last, so it is left to the agent that is there; Qwen's answers all."""
+    window = ide("--personality", personality)
+    async with peer(window.port, json.loads(window.lock.read_bytes())["authToken"]) as users:
+        await users.hear()
+        diff = propose("new\n")
+        await asyncio.to_thread(diff.err.until, lambda line: said in line)
+        assert await users.tool("closeDiff", filePath="/w/none.txt") == ["{}"]

@@ -15,6 +15,7 @@ import pytest
 from bridge import AsyncClient
 from bridge.client import Client
 from bridge.proof import prove
+from tests.e2e.mcpagents import agent
 from tests.e2e.outsiders import decide_on_page, status
 from tests.e2e.support import PATIENCE_S, Running, bridge, daemon_about, kill_daemon
 
@@ -128,3 +129,18 @@ def _all_of(listener: socket.socket) -> bytes:
         with caller:
             caller.settimeout(PATIENCE_S)
             heard += b"".join(iter(lambda: caller.recv(65536), b""))  # noqa: B023  at once
+
+
+async def test_an_agent_that_speaks_mcp_takes_the_same_way(file: Path) -> None:
+    """Over a daemon's death too: the next one has another port, and another token."""
+    proposed = {"path": "a.txt", "content": NEW.decode()}
+    async with agent(file.parent) as ann:
+        pending = await ann.call("propose_changes", files=[proposed], wait_ms=1000)
+        await ann.told("on the review page")
+        before = about()["token"]
+        kill_daemon()
+        waiting = asyncio.ensure_future(ann.call("get_review", review_id=pending["review_id"], wait_ms=20_000))
+        await ann.told("on the review page")
+        assert about()["token"] != before
+        await asyncio.to_thread(decide_on_page, pending["review_id"])
+        assert (await waiting)["status"] == "accepted"

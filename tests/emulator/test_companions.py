@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import stat
 from pathlib import Path
@@ -103,14 +104,33 @@ async def test_a_decision_is_told_after_the_answer_and_ends_the_tab(
         assert ide.diffs == []
 
 
-async def test_everybody_hears_of_a_decision(make_ide: MakeIde) -> None:
-    async with make_ide(personality="gemini") as ide, peer(ide) as ann, peer(ide) as bob:
+@BOTH
+async def test_everybody_hears_of_a_decision(make_ide: MakeIde, personality: str) -> None:
+    async with make_ide(personality=personality) as ide, peer(ide) as ann, peer(ide) as bob:
         await settled(ann)
         await settled(bob)
-        await ann.tool("openDiff", filePath="/w/a.py", newContent="new\n")
+        await bob.tool("openDiff", filePath="/w/a.py", newContent="new\n")
         await ide.accept("edited\n")
         accepted = ("ide/diffAccepted", {"filePath": "/w/a.py", "content": "edited\n"})
         assert await ann.hear() == await bob.hear() == accepted
+
+
+@pytest.mark.parametrize(("personality", "answered"), [("gemini", False), ("qwen", True)])
+async def test_geminis_answers_only_who_came_last(make_ide: MakeIde, personality: str, answered: bool) -> None:
+    async with make_ide(personality=personality) as ide, peer(ide) as ann:
+        await settled(ann)
+        async with peer(ide) as bob:
+            asking = asyncio.ensure_future(ann.tool("openDiff", filePath="/w/a.py", newContent="new\n"))
+            await ide.next_diff()  # it is shown all the same
+            assert await bob.tool("closeDiff", filePath="/w/b.py") == ["{}"]
+            await ide.notify("mark", {})
+            assert (await bob.hear())[0] == "ide/contextUpdate"
+            assert (await bob.hear())[0] == "mark"  # by now an answer would have come
+            if not answered:
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(asking, 0.1)
+            else:
+                assert await asking == []
 
 
 async def test_what_was_decided_while_nobody_listened_is_never_told(make_ide: MakeIde) -> None:

@@ -38,8 +38,8 @@ class Front(Protocol):
     async def open(self, file: Path) -> str:
         """Open a file; ``opened``, or the type of the refusal."""
 
-    async def propose(self, file: Path, text: str) -> None:
-        """Propose a text."""
+    async def propose(self, file: Path, text: str, *, decided: bool) -> None:
+        """Propose a text; `decided` tells whether the human is going to answer."""
 
     async def hear(self) -> str:
         """Wait for what becomes of the proposal: a word of `WORDS`, or the type of the refusal."""
@@ -66,7 +66,7 @@ class Control:
             return refused.code
         return "opened"
 
-    async def propose(self, file: Path, text: str) -> None:
+    async def propose(self, file: Path, text: str, *, decided: bool) -> None:
         self._review = await asyncio.to_thread(self._asking.propose, str(file), text)
 
     async def hear(self) -> str:
@@ -92,7 +92,7 @@ class IdeAgent:
         answer = await self._ann.call("openFile", filePath=str(file), preview=False, startText="", endText="")
         return _refusal(answer) or "opened"
 
-    async def propose(self, file: Path, text: str) -> None:
+    async def propose(self, file: Path, text: str, *, decided: bool) -> None:
         self._proposed = await self._ann.propose(file, text)
 
     async def hear(self) -> str:
@@ -127,7 +127,7 @@ class McpAgent:
     async def open(self, file: Path) -> str:
         return (await self._call("open_file", path=str(file)))[0] or "opened"
 
-    async def propose(self, file: Path, text: str) -> None:
+    async def propose(self, file: Path, text: str, *, decided: bool) -> None:
         changes = [{"path": str(file), "content": text}]
         refusal, report = await self._call("propose_changes", files=changes, wait_ms=1)  # to know its id
         assert refusal is None, refusal
@@ -158,20 +158,21 @@ class Hook:
 
     async def open(self, file: Path) -> str:
         """Read a file: what a hook sees of that, it is not asked about."""
-        return await asyncio.to_thread(self._run, "Read", {"file_path": str(file)})
+        return await asyncio.to_thread(self._run, "Read", {"file_path": str(file)}, PATIENCE_S)
 
-    async def propose(self, file: Path, text: str) -> None:
+    async def propose(self, file: Path, text: str, *, decided: bool) -> None:
         given = {"file_path": str(file), "content": text}
-        self._running = asyncio.ensure_future(asyncio.to_thread(self._run, "Write", given))
+        limit = PATIENCE_S if decided else SOON_S
+        self._running = asyncio.ensure_future(asyncio.to_thread(self._run, "Write", given, limit))
 
     async def hear(self) -> str:
         return await self._running
 
-    def _run(self, tool: str, given: dict[str, Any]) -> str:
+    def _run(self, tool: str, given: dict[str, Any], limit: float) -> str:
         cwd = str(self._world.workspace)
         call = {"hook_event_name": "PreToolUse", "tool_name": tool, "tool_input": given, "cwd": cwd}
         done = bridge(
-            *("hook", "claude", "--timeout", str(HOOK_S)),
+            *("hook", "claude", "--timeout", str(limit)),
             cwd=self._world.workspace,
             stdin=json.dumps(call).encode(),
             **self._world.home.environ,
@@ -195,7 +196,7 @@ class Hook:
         """Nothing: an agent waits for its hook, which answers before its time is over."""
 
 
-HOOK_S: Final = 4.0  # less than agents give one; longer than any human here takes
+SOON_S: Final = 3.0  # a hook's limit where it comes to that; long enough for the human to look at the page
 
 
 class Doors:

@@ -81,7 +81,7 @@ RULES: Final = (
     Rule(
         story="close",
         heard="rejected",
-        why="these plugins say the same of a closed diff and of a rejected one; the trigger is `rejected_or_closed`",
+        why="these plugins say the same of a closed diff and of a rejected one",
     ),
 )
 """The first that fits counts."""

@@ -109,7 +109,7 @@ class Page:
     def _find(self, file: Path) -> str:
         """Find the review of `file` in what waits, as ``bridge review list`` does, and ask for its link."""
         with self._world.client() as client:
-            review = _until(lambda: _reviews(client, file))
+            review = _until(lambda: _waiting(client, file))
             link: str = client.request("review/link", {"id": review})["link"]
         return link
 
@@ -122,7 +122,7 @@ DECISIONS: Final[Mapping[str, dict[str, Any] | None]] = {
 }
 
 
-def _reviews(client: Client, file: Path) -> str | None:
+def _waiting(client: Client, file: Path) -> str | None:
     waiting = client.request("review/list", {})["reviews"]
     return next((review["id"] for review in waiting if review["paths"] == [str(file)] and review["where"]), None)
 
