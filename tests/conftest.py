@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from bridge.core import announcements
+from bridge.core.launching import EDITORS, INSIDERS
 from bridge.paths import Paths, paths
 from pathconv import WSL, probe
 from tests.fakedaemon import FakeDaemon, fake_daemon
@@ -74,6 +75,19 @@ def _end_daemon(home: Path) -> None:
     with suppress(OSError, ValueError, KeyError, TypeError):  # none was left, or the test wrote nonsense there
         about = json.loads((home / ".local/state/bridge/daemon.json").read_text(encoding="utf-8"))
         os.kill(about["pid"], signal.SIGKILL)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_editors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let no test start an editor of this machine: its command fails in every test that brings no other."""
+    programs = {editor.program for editor in (*EDITORS.values(), INSIDERS)}
+    stubs = tmp_path_factory.mktemp("editors")
+    for program in filter(shutil.which, programs):  # where there is none, that stays so
+        (stubs / program).write_text(f"#!/bin/sh\necho a test starts the real {program} >&2\nexit 1\n")
+        (stubs / program).chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(stubs), prepend=os.pathsep)
+        yield
 
 
 _TERMINAL = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER", "VISUAL", "EDITOR", "TMUX", "STY", "NVIM", "INSIDE_EMACS")

@@ -97,12 +97,17 @@ class Use(msgspec.Struct):
 
 
 class Open(msgspec.Struct):
-    """``open``: `line` and `column` are 1-based."""
+    """``open``: `line` and `column` are 1-based.
+
+    With `may_launch` the answer may have ``launch``: no IDE's plugin opens the file, but an editor's own command does.
+    These are its words, for the asker to start; who may not is refused.
+    """
 
     path: str
     line: int | None = None
     column: int | None = None
     ide: Name | None = None
+    may_launch: bool = False
 
 
 class Call(msgspec.Struct):

@@ -8,6 +8,7 @@ import re
 import shlex
 import sys
 from argparse import ArgumentParser, Namespace
+from typing import Any
 
 from bridge.cli.output import say
 from bridge.cli.places import here
@@ -31,14 +32,19 @@ def add(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Open the file; without an IDE, in the user's own editor if there is a terminal for it."""
+    """Open the file; without an IDE, in the user's own editor if there is a terminal for it.
+
+    Where an IDE's plugin opens no files, the editor's own command does.
+    """
     path, line, column = where(args.words)
     path = here(path)
     if not os.path.exists(path):
         raise BadData(f"there is no file {path}", "check the path")
     try:
         with Client(spawn=not args.no_spawn) as client:
-            result = client.open_file(path, line, column, ide=args.ide)
+            place = {"path": path, "line": line, "column": column, "ide": args.ide}
+            result = client.request("open", {**place, "may_launch": True})
+        by = _launch(result, path)
     except Unavailable as error:
         editor = (os.environ.get("VISUAL") or os.environ.get("EDITOR") or "").strip()
         if args.ide is None and editor and sys.stdin.isatty() and sys.stdout.isatty():
@@ -48,10 +54,24 @@ def run(args: Namespace) -> int:
     if args.json:
         print(json.dumps(result))
     elif not result["positioned"]:
-        say(f"opened in {result['ide']}, which could not go to line {line}")
+        say(f"{by}, which could not go to line {line}")
     else:
-        say(f"opened in {result['ide']}")
+        say(by)
     return ExitCode.DONE
+
+
+def _launch(result: dict[str, Any], path: str) -> str:
+    """Start the editor's command, if the answer has one: it gives way to ``launched``. Say what was done."""
+    words = result.pop("launch", None)
+    result["launched"] = None
+    if words is None:
+        return f"opened in {result['ide']}"
+    from bridge.cli.launch import PATIENCE_S, launch
+
+    result["launched"], ended = launch(words, path, os.environ)
+    if not ended:
+        return f"{words[0]} was started for {result['ide']}, and is still at it after {PATIENCE_S:g} s"
+    return f"opened in {result['ide']} by {words[0]}"
 
 
 def where(words: list[str]) -> tuple[str, int | None, int | None]:

@@ -29,12 +29,16 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenFile:
-    """Open a file; `line` and `column` are 1-based; `text` is the file's, to find the line by."""
+    """Open a file; `line` and `column` are 1-based; `text` is the file's, to find the line by.
+
+    With `may_launch` the answer may be a command for the asker to start (`bridge.core.launching`).
+    """
 
     path: str
     line: int | None = None
     column: int | None = None
     text: str | None = None
+    may_launch: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,13 +15,14 @@ from typing import Any, Final
 from bridge.core import answers, context, dialects, jsonrpc
 from bridge.core.answers import Answer
 from bridge.core.asks import AskDirty, CallTool, ListTools, OpenFile
-from bridge.core.events import Asked, Command, Refuse, Reply, SessionId
+from bridge.core.events import Asked, Command, Refuse, Reply, Scene, SessionId
 from bridge.core.following import Followers
 from bridge.core.jsonrpc import Message, RequestId
+from bridge.core.launching import find_editor
 from bridge.core.link import UP, Link
 from bridge.core.links import CALL_S, Links
 from bridge.core.posing import offered
-from bridge.core.selection import Place, no_ide
+from bridge.core.selection import Place, Selection, no_ide
 from bridge.core.traits import is_told
 from bridge.core.translate import Unmappable
 from bridge.core.wording import disowned, opening, placed, preliminary, relayed, worded
@@ -93,8 +94,25 @@ class Errands:
             self._reply(errand, {"dirty": None})
         elif isinstance(asked.ask, ListTools):
             self._list(errand, None)
+        elif isinstance(asked.ask, OpenFile):
+            self._launch(errand, asked.ask, asked.scene, selection, now)
         else:
             raise no_ide(selection, asked.scene.named)
+
+    def _launch(self, errand: _Errand, ask: OpenFile, scene: Scene, openers: Selection, now: float) -> None:
+        """Have the asker start an editor's own command, where an IDE would do but that its plugin opens no files."""
+        unlinked = replace(scene, takeover=True)  # its link is not needed, so whoever has its place may keep it
+        found = find_editor(openers, self._links.choose(unlinked, now), scene)
+        refusal = no_ide(openers, scene.named)
+        if found is None:
+            raise refusal
+        candidate, editor = found
+        if not ask.may_launch:
+            hint = f"bridge open FILE in a terminal has the editor's own command do it: {editor.program}"
+            raise Unavailable(refusal.message, hint)
+        lock = candidate.lock
+        launch, positioned = editor.command(ask.path, ask.line, ask.column)
+        self._reply(errand, {"ide": lock.ide_name, "port": lock.port, "positioned": positioned, "launch": launch})
 
     def begin(self, errand: _Errand, link: Link, now: float) -> None:
         """Make the call that the errand is about, on a live link."""

@@ -119,7 +119,7 @@ class Methods:
     async def _open(self, session: Session, id_: RequestId, params: requests.Open) -> Any:
         path = session.resolve(params.path)
         contents = await asyncio.to_thread(text_to_search, path, params.line is not None)
-        ask = OpenFile(path=path, line=params.line, column=params.column, text=contents)
+        ask = OpenFile(path=path, line=params.line, column=params.column, text=contents, may_launch=params.may_launch)
         return await self._ask(session, id_, ask, await self._lookout.scene(session, path, params.ide))
 
     async def _call(self, session: Session, id_: RequestId, params: requests.Call) -> Any:

@@ -16,6 +16,7 @@ from bridge.core.events import (
     Tick,
 )
 from bridge.core.links import CALL_S
+from bridge.core.ranking import Candidate, Listener
 from bridge.errors import BadData, Unavailable, Usage
 from tests.core.stories import closed
 from tests.playbook import (
@@ -45,6 +46,7 @@ DIRTY = AskDirty(path="/w/a.py")
 NO_IDE = Unavailable(
     "no IDE can be used here", "open the folder in an IDE with its Claude Code plugin, or see bridge status"
 )
+TYPED = "bridge open FILE in a terminal has the editor's own command do it: code"
 
 LISTED = tools(
     "openFile checkDocumentDirty getDiagnostics",
@@ -99,7 +101,7 @@ def test_without_another_it_is_told_what_the_best_one_lacks(story: Playbook) -> 
 def test_what_only_its_list_of_tools_shows_sends_the_errand_to_the_next(story: Playbook) -> None:
     story.quietly(asks(OPEN, scene=scene(CODE, IDEA)), opened(), answers(1))
     story >> answers(2, tools("getDiagnostics")) << dials(IDEA)
-    error = Unavailable(f"{NO_IDE.message}: it cannot open files", NO_IDE.hint)
+    error = Unavailable(f"{NO_IDE.message}: it cannot open files", TYPED)
     story >> asks(OPEN, 2, scene=scene(CODE)) << Refuse(ANN, 2, error)
     other = CallTool(tool="getWorkspaceFolders", arguments=b"{}")
     story >> asks(other, 3, scene=scene(CODE)) << calls("getWorkspaceFolders", {}, 3)
@@ -220,6 +222,75 @@ def test_an_errand_goes_to_the_next_ide_when_the_first_is_gone(story: Playbook) 
     story >> asks(OPEN, scene=scene(CODE, IDEA)) << dials(CODE) >> gone << dials(IDEA)
     story >> replace(gone, ide_id=IDEA.lock.ide_id)
     story << Refuse(ANN, 1, Unavailable(f"{NO_IDE.message}: gone: nobody", NO_IDE.hint))
+
+
+# ---- having the asker start the editor's own command
+
+LAUNCH = replace(OPEN, may_launch=True)
+
+
+def launched(name: str = "VS Code", port: int = 4004) -> Reply:
+    words = ["code", "-r", "-g", "/w/a.py:2:1"]
+    return Reply(ANN, 1, {"ide": name, "port": port, "positioned": True, "launch": words})
+
+
+def test_where_a_plugin_opens_no_files_the_editors_own_command_is_the_answer(story: Playbook) -> None:
+    story >> asks(LAUNCH, scene=scene(GEMINI)) << launched()
+    assert not story.router.errands._under_way
+    odd = replace(LAUNCH, path="/w/a:1")
+    words = ["code", "-r", "/w/a:1"]
+    reply = {"ide": "VS Code", "port": 4004, "positioned": False, "launch": words}
+    story >> asks(odd, 2, scene=scene(GEMINI)) << Reply(ANN, 2, reply)
+
+
+def test_who_may_start_nothing_is_told_how_it_is_done(story: Playbook) -> None:
+    error = Unavailable(f"{NO_IDE.message}: it cannot open files", TYPED)
+    story >> asks(OPEN, scene=scene(GEMINI)) << Refuse(ANN, 1, error)
+
+
+def test_a_plugin_that_opens_files_is_preferred(story: Playbook) -> None:
+    story >> asks(LAUNCH, scene=scene(GEMINI, CODE)) << dials(CODE)
+    story >> closed(LinkState.GONE) << launched()  # only when that one is no more
+
+
+def test_what_only_its_list_of_tools_shows_may_be_launched_too(story: Playbook) -> None:
+    story.quietly(asks(LAUNCH, scene=scene(CODE)), opened(), answers(1))
+    story >> answers(2, tools("getDiagnostics")) << launched("Visual Studio Code", 4001)
+
+
+def test_an_agent_that_is_connected_does_not_stand_in_the_way_of_a_command(story: Playbook) -> None:
+    story >> asks(LAUNCH, scene=scene(replace(CODE, occupied=True), replace(GEMINI, occupied=True))) << launched()
+    assert not story.router.links.links
+
+
+@pytest.mark.parametrize(
+    ("candidates", "named", "why"),
+    [
+        ((), None, ""),
+        (
+            (replace(GEMINI, lock=GEMINI.lock.model_copy(update={"ide_name": "Antigravity"})),),
+            None,
+            "it cannot open files",
+        ),
+        ((replace(GEMINI, listener=Listener.FOREIGN),), None, "port 4004 belongs to another user"),
+        ((GEMINI,), "qwen", ""),
+        ((replace(CODE, occupied=True),), None, "occupied by another client"),  # its plugin does open files
+    ],
+)
+def test_nothing_is_launched_for_an_ide_that_could_not_be_used(
+    story: Playbook, candidates: tuple[Candidate, ...], named: str | None, why: str
+) -> None:
+    (refusal,) = story.router.handle(asks(LAUNCH, scene=scene(*candidates, named=named)))
+    assert isinstance(refusal, Refuse)
+    assert isinstance(refusal.error, Unavailable)
+    assert refusal.error.message.endswith(why)
+    assert "bridge open" not in (refusal.error.hint or "")
+
+
+def test_a_name_that_the_editor_would_misread_is_refused(story: Playbook) -> None:
+    error = BadData("code drops the space at the end of a file's name", "rename the file")
+    story >> asks(replace(LAUNCH, path="/w/a "), scene=scene(GEMINI)) << Refuse(ANN, 1, error)
+    assert not story.router.errands._under_way
 
 
 # ---- asking whether a file is dirty

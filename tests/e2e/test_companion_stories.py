@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from bridge.client import Client
+from bridge.errors import Unavailable
 from tests.e2e.outsiders import decide_on_page, row, status
 from tests.e2e.support import Ide, Running, bridge, kill_daemon
 from tests.emulator.peer import peer
@@ -118,6 +120,24 @@ def test_when_the_ide_is_killed_the_page_has_it(window: Ide, propose: Propose) -
 
 def test_status_says_what_it_cannot_do(workspace: Path, window: Ide) -> None:
     assert "it has no diagnostics" in row(status(workspace), window.port)["lacks"]
+
+
+def test_a_file_is_opened_by_the_editors_own_command_where_a_person_asks(
+    workspace: Path, window: Ide, client: Client, tmp_path: Path
+) -> None:
+    """The daemon starts no editor: who may not start one either is told how it is done."""
+    (workspace / "f.txt").write_bytes(b"a\nb\n")
+    code, noted = tmp_path / "programs" / "code", tmp_path / "noted"
+    code.parent.mkdir()
+    code.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > "{noted}"\n')
+    code.chmod(0o755)
+    with pytest.raises(Unavailable, match="it cannot open files") as refused:
+        client.open_file("f.txt", 2)
+    assert "bridge open FILE" in (refused.value.hint or "")
+    assert not noted.exists()
+    done = bridge("open", "f.txt:2", cwd=workspace, PATH=str(code.parent))
+    assert (done.returncode, done.stderr.endswith(" companion) by code\n")) == (0, True)
+    assert noted.read_text() == f"-r\n-g\n{workspace}/f.txt:2:1\n"
 
 
 @pytest.mark.parametrize(("personality", "said"), [("gemini", "the review page"), ("qwen", "shown in")])
