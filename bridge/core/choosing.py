@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -15,6 +16,7 @@ from bridge.core import relays
 from bridge.core.dialects import Tools
 from bridge.core.events import LinkState, Scene
 from bridge.core.link import UP, Link
+from bridge.core.lockfile import Family
 from bridge.core.selection import Candidate, Listener, Selection, select
 from bridge.core.traits import SHORTFALLS, Traits, lacks, traits_of
 
@@ -88,8 +90,8 @@ class Choices:
             candidate = relays.sought(candidate, link, spent, now)
         if link is not None and link.product:
             candidate = replace(candidate, lock=candidate.lock.model_copy(update={"ide_name": link.product}))
+        traits = link.traits if link is not None and link.listed else _traits(candidate)
         if link is None:
-            traits = _traits(candidate)
             return _Known(
                 candidate,
                 shareable=traits.several_clients,
@@ -100,7 +102,7 @@ class Choices:
             )
         return _Known(
             candidate,
-            shareable=link.traits.several_clients,
+            shareable=traits.several_clients,
             last_focus=link.last_focus,
             trouble=link.trouble(candidate, now, named),
             occupied=candidate.occupied and link.state not in UP,  # it is we who are connected, or about to be
@@ -133,5 +135,10 @@ class Choices:
 
 
 def _traits(candidate: Candidate) -> Traits:
-    """Know the plugin by its name alone: its tools are not known without a link."""
-    return traits_of(candidate.lock.family, candidate.lock.ide_name, Tools())
+    """Know the plugin by its name alone: its tools are not known, or not yet."""
+    return _by_name(candidate.lock.family, candidate.lock.ide_name)
+
+
+@lru_cache(maxsize=256)  # asked for every IDE at every choice
+def _by_name(family: Family, ide_name: str) -> Traits:
+    return traits_of(family, ide_name, Tools())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -60,16 +61,25 @@ def _file(item: Any) -> File | None:
     path = item.get("path") if isinstance(item, dict) else None
     if not isinstance(path, str):
         return None
-    cursor, seen, text = item.get("cursor"), item.get("timestamp"), item.get("selectedText")
+    cursor, text = item.get("cursor"), item.get("selectedText")
     line, character = (cursor.get("line"), cursor.get("character")) if isinstance(cursor, dict) else (None, None)
     return File(
         path=path,
-        seen=seen / 1000 if type(seen) in (int, float) else 0.0,
+        seen=_seconds(item.get("timestamp")),
         active=item.get("isActive") is True,
         line=max(line - 1, 0) if type(line) is int else 0,
         character=max(character, 0) if type(character) is int else 0,
         text=text if isinstance(text, str) else "",
     )
+
+
+def _seconds(milliseconds: object) -> float:
+    """Give a time in seconds; 0 for what is none, or beyond all floats."""
+    if not isinstance(milliseconds, int | float) or isinstance(milliseconds, bool):
+        return 0.0
+    with suppress(OverflowError):
+        return milliseconds / 1000
+    return 0.0
 
 
 # ---- as agents know it

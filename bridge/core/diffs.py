@@ -260,7 +260,7 @@ class ByFile:
 
     def tick(self, now: float) -> None:
         """Wait no longer for what an IDE may have said of a diff before it was closed."""
-        for link in self._links.links.values():
+        for link in list(self._links.links.values()):  # what waited may be shown by another IDE, which is a new link
             due = [file for file, until in link.closing.items() if now >= until]
             for file in due:
                 del link.closing[file]

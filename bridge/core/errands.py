@@ -2,7 +2,8 @@
 
 An errand goes to the best IDE there is; each link that cannot be opened leaves one fewer. One whose link is lost before
 the answer is made once more on whatever link there is then, for all that is relayed may be repeated; otherwise its
-asker hears what happened. Whoever takes an errand back, or leaves, gets no answer, and the IDE is told.
+asker hears what happened. Whoever takes an errand back, or leaves, gets no answer, and the IDE is told. What an IDE
+tells unasked is answered from that; one that was connected to for this very question has a moment to tell it.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ from bridge.core.translate import Unmappable
 from bridge.core.wording import disowned, opening, placed, preliminary, relayed, worded
 from bridge.errors import BadData, BridgeError, Unavailable, Usage
 
-__all__ = ["MOST_ARGUMENTS", "NOT_RELAYED", "RELAYED", "Errands"]
+__all__ = ["MOST_ARGUMENTS", "NOT_RELAYED", "RELAYED", "TOLD_S", "Errands"]
 
 _TOOLS: Final[dict[type, str]] = {OpenFile: "openFile", AskDirty: "checkDocumentDirty"}
+TOLD_S: Final = 2.0  # from when a link is live until the IDE has told how its window is; it does so at once
 MOST_ARGUMENTS: Final = 2**20  # bytes, JSON; all of an IDE's agents share what it has not read yet
 
 # Tools that show or save, and decide nothing; a plugin's own tool might accept a diff in the human's place (D11).
@@ -133,7 +135,11 @@ class Errands:
         call = partial(self._links.call, link, now=now)
         match asked.ask:
             case CallTool() as ask if is_told(link.traits, ask.tool):
-                self._reply(errand, context.answer(ask.tool, link.context))
+                until = (link.live_since or 0.0) + TOLD_S
+                if link.context is None and now < until:
+                    errand.hears = link, until
+                else:
+                    self._reply(errand, context.answer(ask.tool, link.context))
                 return None
             case CallTool() as ask:
                 errand.until = errand.until or now + CALL_S
@@ -166,6 +172,12 @@ class Errands:
         except BridgeError as error:
             self._refuse(errand, error)
 
+    def told(self, link: Link, now: float) -> None:
+        """Answer those who wait for what an IDE tells of its window: it has."""
+        waiting = [e for e in self._under_way.values() if e.hears is not None and e.hears[0] is link]
+        for errand in waiting:
+            self.begin(errand, link, now)
+
     # ---- taking back
 
     def withdraw(self, session: SessionId, id_: RequestId) -> None:
@@ -184,15 +196,23 @@ class Errands:
     # ---- time
 
     def tick(self, now: float) -> None:
-        """Refuse what is made again and has found no IDE in the time that was left."""
+        """Refuse what is made again and has found no IDE in the time that was left; wait no more to be told."""
         late = [e for e in self._under_way.values() if e.seeks_until is not None and now >= e.seeks_until]
         for errand in late:
             errand.withdrawn = True
             self._refuse(errand, Unavailable("the IDE went away, and no other took the call in time", "bridge status"))
+        for errand in list(self._under_way.values()):
+            if errand.hears is not None and now >= errand.hears[1]:
+                link, errand.hears = errand.hears[0], None
+                if link.ready:
+                    self.begin(errand, link, now)
+                else:
+                    self.choose_again(errand, now)
 
     def deadlines(self) -> Iterator[float]:
         """Give every moment at which `tick` has something to do."""
         yield from (e.seeks_until for e in self._under_way.values() if e.seeks_until is not None)
+        yield from (e.hears[1] for e in self._under_way.values() if e.hears is not None)
 
     # ---- answers
 
@@ -306,6 +326,7 @@ class _Errand:
     errands: Errands
     asked: Asked
     sent: tuple[Link, int] | None = None  # where to, and under which id
+    hears: tuple[Link, float] | None = None  # who is to tell what it asks for, and until when that is waited for
     until: float | None = None  # when it must be answered, since it was first made
     again: bool = False  # it is made a second time
     withdrawn: bool = False

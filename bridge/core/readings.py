@@ -15,7 +15,7 @@ TYPE_CHECKING = False  # as `typing` says, which costs a tenth of a quick comman
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["SELECTION_TOOLS", "SEVERITIES", "position", "read_diagnostics", "read_editors", "read_selection", "values"]
+__all__ = ["SELECTION_TOOLS", "position", "read_diagnostics", "read_editors", "read_selection", "values"]
 
 SELECTION_TOOLS = ("getCurrentSelection", "getLatestSelection")  # the second knows more when no editor has the focus
 

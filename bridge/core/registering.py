@@ -21,7 +21,7 @@ from bridge.core.jsonedit import Key
 from bridge.core.programs import ANSWER_S, HOOK_S, Hooks, Part, Program, Servers
 from bridge.errors import BadData, Conflict
 
-__all__ = ["NAME", "Done", "Entry", "Outcome", "find", "install", "means_the_same", "uninstall"]
+__all__ = ["NAME", "Done", "Outcome", "find", "install", "means_the_same", "uninstall"]
 
 _STRICT: Final = "--strict"
 

@@ -178,7 +178,10 @@ class Router:
         link = self.links.links[ide_id]
         if message.is_notification:
             by_file = link.traits.diffs_by_file and message.method in self.presenter.by_file.NEWS
+            knew = link.context
             (self.presenter.by_file if by_file else self.followers).hear(link, message, now)
+            if link.context is not knew:
+                self.errands.told(link, now)
             return
         late = self.links.received(ide_id, message, now)
         if late is not None:

@@ -233,7 +233,7 @@ class Presenter:
         self._seats.end(seat)
         for showing in {shown.ide_id: shown for shown in seat.review.showings}.values():
             self._close(seat.review, showing, now)
-        for link in self._links.links.values():
+        for link in list(self._links.links.values()):  # what waited may be shown by another IDE, which is a new link
             self.free(link, seat.id, now)
 
     def _close(self, review: Review, showing: Showing, now: float) -> None:

@@ -20,7 +20,6 @@ __all__ = [
     "LIMIT",
     "FileSummary",
     "Verdict",
-    "change_made",
     "changes_made",
     "name_within",
     "some_names",
@@ -91,11 +90,6 @@ def changes_made(review: Review, limit: int = LIMIT) -> str:
         ),
         limit,
     )
-
-
-def change_made(name: str, before: str, after: str, limit: int = LIMIT) -> str:
-    """Write a unified diff as `changes_made` does, of one file with this name; empty if the texts are the same."""
-    return _cut([_difference(name, before, after)], limit)
 
 
 def _difference(name: str, before: str, after: str) -> str:

@@ -33,7 +33,6 @@ __all__ = [
     "ListIdes",
     "OpenFile",
     "ProposeChanges",
-    "ProposedFile",
     "Tool",
     "read_arguments",
 ]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from bridge.core.reviews import digest
 from bridge.errors import BadData, BridgeError, Conflict, WriteFailed
 
-__all__ = ["Accepted", "read_file", "write_accepted", "write_all", "write_whole"]
+__all__ = ["Accepted", "read_file", "write_all", "write_whole"]
 
 
 def read_file(path: bytes, limit: int | None = None) -> bytes | None:
@@ -54,11 +54,6 @@ class Accepted(NamedTuple):
     path: bytes
     text: str
     base_hash: str | None
-
-
-def write_accepted(path: bytes, text: str, base_hash: str | None, review_id: str = "ID") -> None:
-    """Write what the human accepted of one file, as `write_all` does."""
-    write_all([Accepted(path, text, base_hash)], review_id)
 
 
 def write_all(files: Iterable[Accepted], review_id: str = "ID") -> list[bytes]:

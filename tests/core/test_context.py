@@ -5,28 +5,35 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bridge.core import jsonrpc
 from bridge.core.asks import CallTool
 from bridge.core.context import answer, read_context, selection_changed
-from bridge.core.events import LinkMessage, LinkState, Refuse, Reply
+from bridge.core.errands import TOLD_S
+from bridge.core.events import LinkMessage, LinkState, Refuse, Reply, Tick
+from bridge.core.links import IDLE_S
+from bridge.core.lockfile import Family
 from bridge.errors import Unavailable
 from tests.core.boundaries import WSL
+from tests.core.candidates import ide
 from tests.core.stories import closed
 from tests.playbook import (
     ANN,
+    BOB,
     COMPANION,
     GEMINI,
     Playbook,
     asks,
     bring_up,
+    dials,
     follows,
     hears,
     notifies,
     scene,
     tools,
+    withdraws,
 )
 
 ACTIVE = {
@@ -74,6 +81,7 @@ JSON = st.recursive(
 
 
 @given(st.lists(JSON))
+@example([ACTIVE | {"timestamp": 10**400}])
 def test_whatever_the_files_are_it_is_answered(files: list[Any]) -> None:
     for tool in ("getCurrentSelection", "getOpenEditors"):
         value(tool, update(*files))
@@ -150,6 +158,48 @@ def test_who_asks_is_answered_from_what_was_told(followed: Playbook) -> None:
     followed >> asks(ask, 5, scene=scene(GEMINI)) << Reply(ANN, 5, told)
     followed.quietly(closed(LinkState.GONE, candidate=GEMINI))
     assert followed.link(GEMINI).context is None
+
+
+QWEN = ide(4005, "/w", name="VS Code", token="secret-qwen", family=Family.QWEN)
+ASK = CallTool(tool="getCurrentSelection", arguments=b"{}")
+
+
+def told(value: Any) -> Reply:
+    return Reply(ANN, 5, {"content": [{"type": "text", "text": json.dumps(value)}]})
+
+
+@pytest.fixture
+def asked_first(story: Playbook) -> Playbook:
+    """A story in which GEMINI's companion is connected to because ANN asks what is selected."""
+    story.quietly(asks(ASK, 5, scene=scene(GEMINI)))
+    bring_up(story, GEMINI, tools(COMPANION))
+    return story
+
+
+def test_who_asks_first_is_answered_when_it_was_told(asked_first: Playbook) -> None:
+    asked_first >> tells(ACTIVE) << told({"success": True} | SELECTED)
+    assert asked_first.router.deadline() == 1000.0 + IDLE_S
+
+
+def test_who_asks_first_does_not_wait_for_long(asked_first: Playbook) -> None:
+    assert asked_first.router.deadline() == 1000.0 + TOLD_S
+    asked_first >> Tick(1000.0 + TOLD_S / 2) >> Tick(1000.0 + TOLD_S) << told(NONE)
+
+
+def test_who_takes_the_question_back_hears_nothing(asked_first: Playbook) -> None:
+    asked_first >> withdraws(5) >> tells(ACTIVE) >> Tick(1000.0 + TOLD_S)  # and nothing more
+
+
+def test_what_others_tell_is_no_answer(asked_first: Playbook) -> None:
+    asked_first.quietly(follows(QWEN, who=BOB))
+    bring_up(asked_first, QWEN, tools(COMPANION))
+    asked_first.quietly(notifies("ide/contextUpdate", jsonrpc.dump(update(ACTIVE)), candidate=QWEN))
+    asked_first >> tells(ACTIVE) << told({"success": True} | SELECTED)
+
+
+def test_an_ide_that_goes_before_it_tells_is_looked_for_again(asked_first: Playbook) -> None:
+    asked_first.quietly(closed(LinkState.GONE, candidate=GEMINI))
+    asked_first >> Tick(1000.0 + TOLD_S) << dials(GEMINI)
 
 
 def test_it_has_no_diagnostics(followed: Playbook) -> None:

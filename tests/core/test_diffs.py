@@ -9,10 +9,12 @@ from bridge.core.asks import Ask, Cancel, Decide, Propose, Reopen, Wait
 from bridge.core.diffs import SETTLE_S
 from bridge.core.events import LinkState, Look, Reply, Save, Surveyed, Tick, Watch
 from bridge.core.links import CALL_S
+from bridge.core.lockfile import Family
 from bridge.core.reviews import Review, Showing, Step, Surface, Trigger, advance, decide
 from bridge.core.router import Router
 from bridge.core.selection import Candidate
 from tests.core.boundaries import WSL
+from tests.core.candidates import ide
 from tests.core.stories import closed, ends, proposed, restored, saved, tell, then, unshown
 from tests.playbook import (
     ANN,
@@ -25,6 +27,7 @@ from tests.playbook import (
     asks,
     bring_up,
     closes_file,
+    dials,
     fails,
     notifies,
     opened,
@@ -38,6 +41,7 @@ from tests.playbook import (
 
 ID = GEMINI.lock.ide_id
 NAME = GEMINI.lock.ide_name
+QWEN = ide(4005, "/w", name="VS Code", token="secret-qwen", family=Family.QWEN)
 QUEUED = "another diff of this file is open there"
 OPEN_THEN = '{"content": "new\\n"}'  # the answer to closeDiff where a diff was open
 UNWATCH, WATCH = Watch(ID, closely=False), Watch(ID, closely=True)
@@ -388,3 +392,30 @@ def test_the_file_is_known_in_whatever_spelling(story: Playbook, over_there: Can
 def test_what_has_no_name_here_is_counted(story: Playbook, over_there: Candidate) -> None:
     story >> tells("diffAccepted", "new\n", path="Z:\\w\\a.py", candidate=over_there)
     assert (story.router.links.untranslated, story.router.links.dropped) == (1, 1)
+
+
+# ---- an IDE that has no diffs any more
+
+
+@pytest.fixture
+def stripped(story: Playbook, in_ide: Review) -> Review:
+    """In a story in which GEMINI shows r1, and r2 waits behind it, GEMINI's companion takes its tools back."""
+    proposed(story, GEMINI, QWEN, id_="r2", proposed="newer\n")
+    assert story.router.desk.seats["r2"].where == "queued"
+    story.quietly(notifies("notifications/tools/list_changed", candidate=GEMINI))
+    story.quietly(answers(story.next_id(GEMINI), tools("other"), candidate=GEMINI))
+    return in_ide
+
+
+def test_what_waited_goes_to_another_ide_when_the_first_is_taken_back(story: Playbook, stripped: Review) -> None:
+    story.quietly(asks(Cancel(review_id="r1"), 9))
+    story >> saved(cancelled(stripped))
+    then(story, *ends(cancelled(stripped), (ANN, 9), (ANN, 2)))
+    story << closes_file(6) << UNWATCH << dials(QWEN)
+
+
+def test_what_waited_goes_to_another_ide_when_nothing_can_be_said_of_the_first(
+    story: Playbook, stripped: Review
+) -> None:
+    story.router.links.links[ID].closing["/w/a.py"] = 1001.0
+    story >> Tick(1001.0) << dials(QWEN)

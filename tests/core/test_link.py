@@ -11,7 +11,7 @@ from bridge.core.link import SLOT_PAUSE_S, Link
 from bridge.core.links import IDLE_S
 from bridge.core.reach import HERE, Route
 from tests.core.stories import LOOK, closed, could_not, refused
-from tests.playbook import CODE, Playbook, answers, asks, bring_up, dials, scene
+from tests.playbook import CODE, NVIM, Playbook, answers, asks, bring_up, dials, scene
 
 
 class Failure(NamedTuple):
@@ -52,6 +52,11 @@ def test_an_ide_that_came_back_is_not_let_alone(story: Playbook) -> None:
     """One without a token, on the same port, is the same to us but for its lock file."""
     story.quietly(asks(LOOK, 1, scene=scene(CODE)), closed(LinkState.GONE))
     story >> asks(LOOK, 2, scene=scene(replace(CODE, modified=1000.1)), at=1000.1) << dials()
+
+
+def test_an_ide_with_room_for_several_keeps_it_though_it_never_told_its_tools(story: Playbook) -> None:
+    story.quietly(asks(LOOK, 1, scene=scene(NVIM)), closed(LinkState.NOT_ANSWERING, candidate=NVIM))
+    story >> asks(LOOK, 2, scene=scene(replace(NVIM, occupied=True)), at=1002.0) << dials(NVIM)
 
 
 @pytest.mark.parametrize("state", [LinkState.REFUSED, LinkState.PORT_TAKEN])

@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 
 import pytest
@@ -6,7 +7,7 @@ from hypothesis import strategies as st
 
 from bridge.core.lines import split_lf
 from bridge.core.reviews import Change, Outcome, Review, Step, Trigger, advance, decide
-from bridge.core.summary import FileSummary, Verdict, change_made, changes_made, name_within, some_names, summary
+from bridge.core.summary import LIMIT, FileSummary, Verdict, changes_made, name_within, some_names, summary
 from tests.playbook import review
 
 NEW = Change(path=b"/w/src/new.py", base_hash=None, base="", proposed="one\ntwo\n")
@@ -72,6 +73,12 @@ TEXTS = [
     ("/abs",   "a\n",        "",              "--- a/abs\n+++ b/abs\n@@ -1,1 +0,0 @@\n-a\n"),
     ("x",      "a\n",        "a\n",           ""),
 ]  # fmt: skip
+
+
+def change_made(name: str, before: str, after: str, limit: int = LIMIT) -> str:
+    """What is told of one file that was proposed as `before` and accepted as `after`."""
+    change = Change(path=os.path.join(b"/w", os.fsencode(name)), base_hash="0", base="", proposed=before)
+    return changes_made(decided(of(change), after), limit)
 
 
 @pytest.mark.parametrize(("name", "before", "after", "expected"), TEXTS)

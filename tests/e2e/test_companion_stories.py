@@ -151,3 +151,14 @@ async def test_the_users_own_agent_is_not_silenced(
         diff = propose("new\n")
         await asyncio.to_thread(diff.err.until, lambda line: said in line)
         assert await users.tool("closeDiff", filePath="/w/none.txt") == ["{}"]
+
+
+def test_the_first_who_asks_is_told_what_is_selected(workspace: Path, window: Ide) -> None:
+    """Nobody was connected before; the companion tells of its window once it is."""
+    (workspace / "f.txt").write_bytes(b"one\ntwo\n")
+    window.do("select f.txt")
+    asked = bridge("selection", "--json", cwd=workspace)
+    assert asked.returncode == 0, asked.stderr
+    selection = json.loads(asked.stdout)["selection"]
+    assert selection is not None, "the IDE was taken at the silence of a moment"
+    assert selection["path"].endswith("/f.txt")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bridge.core.reviews import digest
 from bridge.errors import BadData, Conflict, WriteFailed
-from bridge.store.files import Accepted, read_file, write_accepted, write_all, write_whole
+from bridge.store.files import Accepted, read_file, write_all, write_whole
 
 PATIENCE_S = 20.0
 
@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def write(path: Path, text: str, base: bytes | None) -> None:
-    write_accepted(os.fsencode(path), text, None if base is None else digest(base))
+    write_all([Accepted(os.fsencode(path), text, None if base is None else digest(base))])
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -59,7 +59,7 @@ NAMES = [b"with space", b"new\nline", b"\x1b[31m", b"\xff\xfe", "\u202etxt.exe".
 def test_any_name_is_read_and_written(folder: Path, name: bytes) -> None:
     path = os.path.join(os.fsencode(folder), name)
     assert read_file(path) is None
-    write_accepted(path, "text", None)
+    write_all([Accepted(path, "text", None)])
     assert read_file(path) == b"text"
     assert os.listdir(os.fsencode(folder)) == [name]
 
@@ -208,10 +208,10 @@ _LIMITED = """
 import resource, sys
 from bridge.core.reviews import digest
 from bridge.errors import WriteFailed
-from bridge.store.files import write_accepted
+from bridge.store.files import Accepted, write_all
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
-    write_accepted(sys.argv[1].encode(), "x" * 5000, digest(b"old"))
+    write_all([Accepted(sys.argv[1].encode(), "x" * 5000, digest(b"old"))])
 except WriteFailed as error:
     print(error.message)
 """
@@ -237,11 +237,11 @@ _WRITE = """
 import os, sys
 from bridge.core.reviews import digest
 from bridge.errors import BridgeError
-from bridge.store.files import write_accepted
+from bridge.store.files import Accepted, write_all
 os.setgid(65534)
 os.setuid(65534)
 try:
-    write_accepted(sys.argv[1].encode(), "new", digest(b"old"))
+    write_all([Accepted(sys.argv[1].encode(), "new", digest(b"old"))])
 except BridgeError as error:
     print(error.code)
 else:
