@@ -7,7 +7,8 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -189,9 +190,15 @@ async def test_without_an_ide_the_page_is_opened_and_the_agent_gets_no_address(f
 # ---- the process
 
 
-def start(cwd: Path, *words: str) -> subprocess.Popen[bytes]:
+@contextmanager
+def start(cwd: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start it; at the end it is killed if it still runs, for else a failure would wait for it."""
     pipe = subprocess.PIPE
-    return subprocess.Popen([*BRIDGE, "mcp", *words], cwd=cwd, stdin=pipe, stdout=pipe, stderr=pipe)
+    with subprocess.Popen([*BRIDGE, "mcp", *words], cwd=cwd, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 LIST = b'{"jsonrpc":"2.0","id":1,"method":"ping"}\n'
