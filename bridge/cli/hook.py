@@ -13,9 +13,9 @@ import time
 from argparse import ArgumentParser, Namespace
 from contextlib import suppress
 
-from bridge.cli.output import seconds
+from bridge.cli.output import say, seconds
 from bridge.client import Client
-from bridge.errors import BridgeError, StillPending
+from bridge.errors import BridgeError, StillPending, Unavailable
 
 TYPE_CHECKING = False  # as `typing` says, which costs a tenth of a quick command
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ class _Hook:
 
     def run(self) -> int:
         try:
+            if sys.stdin is not None and sys.stdin.isatty():
+                say("this answers an agent's hook: the agent starts it by itself (Ctrl-D ends it)")
             data = b"" if sys.stdin is None else sys.stdin.buffer.read()
             self._asked = {"agent": self._agent, "said": data.decode("utf-8", "replace")}
             with Client(name="bridge hook", spawn=not self._args.no_spawn, patience=self._left()) as client:
@@ -97,8 +99,16 @@ class _Hook:
         try:
             left = max(self._deadline - time.monotonic(), 0.0)
             client.wait(review_id, left, on_surface=self._shown, bound=True, grace=_GRACE_S)
-        except (StillPending, _Nowhere):
-            client.request("review/cancel", {"id": review_id, "moved": True}, self._left())
+        except StillPending:
+            self._give_up(client, review_id)
+        except _Nowhere:
+            if self._give_up(client, review_id) == "cancelled":
+                raise Unavailable("no IDE shows the change, and there is no browser to open") from None
+
+    def _give_up(self, client: Client, review_id: str) -> str:
+        """End the review, unless the human was quicker; say how it ended."""
+        ended = client.request("review/cancel", {"id": review_id, "moved": True}, self._left())
+        return str(ended["outcome"])
 
     def _left(self) -> float:
         """Say how long the daemon has for an answer, so that the agent gets its own in time."""

@@ -45,7 +45,7 @@ def _tell(args: Namespace) -> int:
     places = paths(os.environ)
     if address is None:
         hint = f"write mcp_http = 7347 (or another port) into {places.config}, then: bridge restart"
-        raise Unavailable("MCP over HTTP is off", hint)
+        raise Unavailable("MCP over HTTP is off", f"{hint}; if it is there already, bridge status says why")
     told = {"address": address, "token_file": places.mcp_token}
     if args.json:
         print(json.dumps(told))

@@ -155,6 +155,9 @@ _UNDECIDED: Final = {
     Trigger.AGE: "nobody decided for days",
 }
 
+_NO: Final = "The human rejected this change."
+_NO_OR_CLOSED: Final = "The human rejected this change, or closed its tab: the IDE answers both alike."
+
 
 def answer(call: Call, review: Review, there: Mapping[str, str | None], reviewed: Mapping[str, Change]) -> Say:
     """Tell the agent how its review ended.
@@ -167,7 +170,7 @@ def answer(call: Call, review: Review, there: Mapping[str, str | None], reviewed
     if not review.accepted and review.outcome is not Outcome.REJECTED:
         return undecided(agent, _UNDECIDED.get(review.trigger or Trigger.CANCELLED, "nobody decided"))
     if not review.accepted:
-        return _refused(agent, "The human rejected this change.", review)
+        return _refused(agent, _NO if review.trigger is not Trigger.REJECTED_OR_CLOSED else _NO_OR_CLOSED, review)
     changed = [name for name, one in reviewed.items() if one.final is not None and (there[name] or "") != one.base]
     if changed or len(reviewed) < len(review.files):  # or a name leads to another file now
         why = f"The human accepted this change, but meanwhile {', '.join(changed or call.names)} changed on disk."

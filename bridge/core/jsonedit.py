@@ -164,7 +164,7 @@ class _Document:
         if opening not in (kind or _CLOSING):
             line = self.text.count("\n", 0, at) + 1
             wanted = {"{": "an object ({ … })", "[": "an array ([ … ])"}.get(kind, "an object or an array")
-            raise BadData(f"line {line}: here should be {wanted}")
+            raise BadData(f"line {line}: {wanted} should be here")
         items: list[_Item] = []
         position = self._skip(at + 1)
         while self._strict[position] != _CLOSING[opening]:

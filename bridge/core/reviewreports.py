@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 from msgspec import UNSET, Meta, UnsetType
 
-from bridge.core.reviews import Change, Comment, Outcome, Review
+from bridge.core.reviews import Change, Comment, Outcome, Review, Trigger
 from bridge.core.summary import FileSummary, changes_made, some_names, summary
 from bridge.core.text import visible
 from bridge.core.toolanswers import WAIT_MS, Answer, Result, answered, cut
@@ -165,9 +165,9 @@ def _next(review: Review, *, given: bool, omitted: bool) -> str:
             how = "write each final_text exactly" if given else fetch
             return f"The human accepted some of the files. Leave those alone that were rejected; of the others {how}."
         case Outcome.REJECTED:
-            return (
-                "The human said no. Do not write anything; read the comments, if there are any, or ask what is wanted."
-            )
+            closed = review.trigger is Trigger.REJECTED_OR_CLOSED
+            no = "The human said no, or closed the tab (the IDE answers both alike)" if closed else "The human said no"
+            return f"{no}. Do not write anything; read the comments, if there are any, or ask what is wanted."
     return f"The review ended undecided ({review.outcome}). Nobody accepted it: do not write anything."
 
 

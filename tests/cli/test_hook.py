@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -19,8 +20,9 @@ import pytest
 from bridge.cli import hook, parser_of
 from bridge.cli.hook import PATIENCE_S
 from bridge.core.hookagents import AGENTS
+from tests.e2e import support
 from tests.e2e.outsiders import visit
-from tests.e2e.support import Home, Ide, Running, bridge, kill_daemon, until
+from tests.e2e.support import BRIDGE, Home, Ide, Running, bridge, kill_daemon, until
 from tests.fakedaemon import FakeDaemon, breaks, in_turn, refuses
 from tests.hookcases import Case, cases, shorten
 
@@ -213,8 +215,21 @@ def test_a_page_that_nobody_can_open_is_no_place_to_ask(stage: Stage) -> None:
     work = stage.workspace()
     case.write(work)
     hook = stage.hook("codex", work=work, said=case.in_words(work), BROWSER="")
-    assert decision(hook) == "deny"
+    said = json.loads(hook.out.until(bool))["hookSpecificOutput"]
+    assert (hook.end(), said["permissionDecision"]) == (0, "deny")
+    assert "no IDE shows the change, and there is no browser to open" in said["permissionDecisionReason"]
     assert stage.reviews(work)[0]["trigger"] == "moved_to_terminal"
+
+
+def test_who_types_it_is_told_what_it_is(home: Path) -> None:
+    ours, theirs = os.openpty()
+    with subprocess.Popen([*BRIDGE, "hook", "claude"], cwd=home, stdin=theirs, stderr=subprocess.PIPE) as process:
+        os.close(theirs)
+        assert process.stderr is not None
+        assert b"this answers an agent's hook" in process.stderr.readline()
+        os.write(ours, b"\x04")
+        assert process.wait(support.PATIENCE_S) == 0
+        os.close(ours)
 
 
 def test_the_human_decides_in_another_life_of_the_daemon(

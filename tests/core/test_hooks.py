@@ -288,6 +288,14 @@ def test_a_long_diff_is_cut() -> None:
     assert told["updatedInput"]["content"] == "x\n" * 50_000
 
 
+def test_a_tab_that_may_have_been_closed_is_not_told_as_a_no() -> None:
+    call = call_of(EDIT)
+    changes = changes_of(call, {"/w/f.txt": "two"})
+    review = decide(begun(changes), 1, finals=None, trigger=Trigger.REJECTED_OR_CLOSED)
+    say = hooks.answer(call, review, {"/w/f.txt": "two"}, changes)
+    assert "rejected this change, or closed its tab" in say.stdout
+
+
 def test_comments_are_told_with_their_places() -> None:
     call = call_of(EDIT)
     comments = (Comment(text="all"), Comment(text="the file", file=0), Comment(text="a line", file=0, line=4))

@@ -71,6 +71,12 @@ def test_what_changed_since_the_human_saw_it_is_not_written_over(finals: tuple[s
     assert data["next"] in answer.text
 
 
+def test_a_tab_that_may_have_been_closed_is_not_told_as_a_no() -> None:
+    review = decide(REVIEW, NOW, finals=None, trigger=Trigger.REJECTED_OR_CLOSED)
+    data = checked("get_review", of_review(review))
+    assert data["next"].startswith("The human said no, or closed the tab (the IDE answers both alike). Do not write")
+
+
 def test_a_no_stays_a_no_whatever_changed() -> None:
     data = checked("get_review", of_review(decided(None), changed=[A]))
     assert "The human said no" in data["next"]

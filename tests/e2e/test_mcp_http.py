@@ -86,6 +86,7 @@ def test_a_port_that_is_taken_and_a_token_of_others_are_told_of(file: Path, home
         squatter.bind(("127.0.0.1", mcp_port))
         squatter.listen()
         assert f"MCP over HTTP is not served at port {mcp_port}" in bridge("status", cwd=file.parent).stdout
+        assert "bridge status says why" in bridge("mcp", "--http", cwd=file.parent).stderr
     token = home / ".local/state/bridge/mcp.token"
     before = token.read_text(encoding="ascii")
     token.chmod(0o644)

@@ -186,7 +186,7 @@ class Hook:
             case "allow":
                 final = said.get("updatedInput", given)["content"]
                 return _word("accepted" if final == NEW else "accepted_with_edits", final)
-            case "deny" if said["permissionDecisionReason"] == "The human rejected this change.":
+            case "deny" if said["permissionDecisionReason"].startswith("The human rejected this change"):
                 return "rejected"
             case "ask" if "nobody decided in time" in said["permissionDecisionReason"]:
                 return "asked by the agent"
