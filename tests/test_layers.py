@@ -67,6 +67,7 @@ STANDARD_LIBRARY_ONLY = (
 PURE = frozenset(
     {"__future__", "bisect", "collections", "csv", "dataclasses", "difflib", "enum", "functools", "hashlib", "heapq"}
     | {
+        "contextlib",
         "itertools",
         "json",
         "math",

@@ -59,7 +59,7 @@ def decided(review: Review, human: Any) -> Review:
         case "accept":
             return decide(review, 1, finals=tuple(proposed), trigger=Trigger.ACCEPTED_IN_IDE)
         case "reject":
-            return decide(review, 1, finals=None, trigger=Trigger.REJECTED_IN_IDE)
+            return decide(review, 1, finals=None, trigger=Trigger.REJECTED_OR_CLOSED)
         case {"edit": text}:
             return decide(review, 1, finals=(settle(proposed[0], text),), trigger=Trigger.ACCEPTED_IN_IDE)
         case {"accept": yes, "files": texts}:
@@ -288,12 +288,13 @@ def test_a_long_diff_is_cut() -> None:
     assert told["updatedInput"]["content"] == "x\n" * 50_000
 
 
-def test_a_tab_that_may_have_been_closed_is_not_told_as_a_no() -> None:
+def test_a_certain_no_is_told_as_one() -> None:
+    """Of one that may have been a closed tab the golden files have the words."""
     call = call_of(EDIT)
     changes = changes_of(call, {"/w/f.txt": "two"})
-    review = decide(begun(changes), 1, finals=None, trigger=Trigger.REJECTED_OR_CLOSED)
+    review = decide(begun(changes), 1, finals=None, trigger=Trigger.REJECTED_IN_IDE)
     say = hooks.answer(call, review, {"/w/f.txt": "two"}, changes)
-    assert "rejected this change, or closed its tab" in say.stdout
+    assert '"The human rejected this change."' in say.stdout
 
 
 def test_comments_are_told_with_their_places() -> None:
