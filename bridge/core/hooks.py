@@ -28,12 +28,16 @@ _UNASKED: Final = frozenset({"acceptEdits", "auto", "bypassPermissions", "dontAs
 
 
 class Say(NamedTuple):
-    """What the hook process says, and ends with; `taken`: the agent has the human's decision with that."""
+    """What the hook process says, and ends with.
+
+    `taken`: the agent has the human's decision with that; `writes`: it goes on, and writes.
+    """
 
     stdout: str = ""
     stderr: str = ""
     code: int = 0
     taken: bool = False
+    writes: bool = False
 
 
 # ---- what the agent says
@@ -191,7 +195,7 @@ def _accepted(call: Call, review: Review, there: Mapping[str, str | None], revie
         return _refused(agent, _with_texts(review), review)
     told = [*(_edits(review) if edited else ()), *_comments(review)]
     again = None if exact and not agent.repeats_input else given
-    return Say(stdout=_json(agent.go_on(again, "\n\n".join(told))), taken=True)
+    return Say(stdout=_json(agent.go_on(again, "\n\n".join(told))), taken=True, writes=True)
 
 
 def _leaves_no_doubt(call: Call, there: Mapping[str, str | None], reviewed: Mapping[str, Change]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from bridge.agents import requests
@@ -36,7 +36,9 @@ from bridge.store.journal import Journal
 
 __all__ = ["Hooks"]
 
+_NOT_SEEN: Final = "\0"  # no text that anybody saw
 _LIVING: Final = (Listener.OURS, Listener.HIDDEN)
+PROMISED_S: Final = 10.0  # in which an agent that may write has written
 LATELY_S: Final = 3600.0  # for which `status` remembers that a hook stayed out
 
 
@@ -54,6 +56,8 @@ class Hooks:
         self._always = always
         self._bound: dict[Session, set[str]] = {}
         self._stayed_out: dict[str, StayedOut] = {}
+        self._promised: dict[bytes, tuple[str, float]] = {}  # the review by which a file may be written, until when
+        self._answering = asyncio.Lock()
         self._stopped = False
 
     def table(self) -> dict[str, tuple[type[Any], Handler]]:
@@ -130,7 +134,14 @@ class Hooks:
         """Say what became of a review."""
         agent = _agent(params.agent)
         review = await self._engine.journal.run(Journal.get, params.id)
-        return _said(await asyncio.to_thread(_answer_to, session.cwd, agent, params.said, review))
+        async with self._answering:  # of two for one file the second must see that the first may write
+            now = time.monotonic()
+            self._promised = {path: one for path, one in self._promised.items() if now < one[1]}
+            taken = {path for path, (review_id, _) in self._promised.items() if review_id != review.id}
+            say = await asyncio.to_thread(_answer_to, session.cwd, agent, params.said, review, taken)
+            if say.writes:
+                self._promised |= {change.path: (review.id, now + PROMISED_S) for change in review.files}
+        return _said(say)
 
     async def _leave_to_ide(self, session: Session, agent: Agent, environ: Mapping[str, str]) -> None:
         """Raise `CannotTell` where the agent shows its changes in an IDE itself, or in the bridge as its IDE."""
@@ -198,18 +209,22 @@ def _changes(cwd: str, call: Call) -> tuple[Change, ...]:
     return changes_of(files, new_directories=True)
 
 
-def _answer_to(cwd: str, agent: Agent, said: str, review: Review) -> Say:
-    """Read the files once more, and say what became of the review."""
+def _answer_to(cwd: str, agent: Agent, said: str, review: Review, promised: Collection[bytes]) -> Say:
+    """Read the files once more, and say what became of the review.
+
+    `promised`: files that are about to be written after another review, so that they are as good as changed.
+    """
     call = hooks.read(agent, said, always=True)
     paths = _paths(cwd, call)
     changes = {change.path: change for change in review.files}
-    names = {name: changes.get(os.fsencode(os.path.realpath(path))) for name, path in paths.items()}
-    reviewed = {name: change for name, change in names.items() if change is not None}
-    return hooks.answer(call, review, {name: _text_now(path) for name, path in paths.items()}, reviewed)
+    real = {name: os.fsencode(os.path.realpath(path)) for name, path in paths.items()}
+    reviewed = {name: changes[path] for name, path in real.items() if path in changes}
+    there = {name: _NOT_SEEN if real[name] in promised else _text_now(path) for name, path in paths.items()}
+    return hooks.answer(call, review, there, reviewed)
 
 
 def _text_now(path: str) -> str | None:
     try:
         return text_there(path)
     except BadData:
-        return "\0"  # no text that anybody saw
+        return _NOT_SEEN

@@ -145,6 +145,18 @@ def test_a_name_that_leads_elsewhere_by_now_has_changed(bridge: Client, file: Pa
     assert "changed on disk" in bridge.request("hook/answer", asked | {"id": begun["id"]})["stdout"]
 
 
+def test_of_two_accepted_calls_for_one_file_the_second_is_asked_again(bridge: Client, file: Path) -> None:
+    """Both were made from the same text: after the first the second would make what nobody has seen."""
+    other = write(file, tool_use_id="u", tool_input={"file_path": str(file), "content": "c\n"})
+    begun = [bridge.request("hook/begin", asked)["id"] for asked in (write(file), other)]
+    for review in begun:
+        decide_on_page(review)
+    first = write(file) | {"id": begun[0]}
+    assert '"allow"' in bridge.request("hook/answer", first)["stdout"]
+    assert "changed on disk" in bridge.request("hook/answer", other | {"id": begun[1]})["stdout"]
+    assert '"allow"' in bridge.request("hook/answer", first)["stdout"]  # asked again, by way of another connection
+
+
 def test_an_answer_is_about_a_review_that_there_is(bridge: Client, file: Path) -> None:
     with pytest.raises(Unavailable):
         bridge.request("hook/answer", write(file) | {"id": "none"})
