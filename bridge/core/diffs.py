@@ -192,8 +192,9 @@ class ByFile:
             if early is not None:
                 self._decide(seat, link, *early, now)
             return
-        if message is None:  # it may still come to show it
+        if message is None:  # it may still come to show it, after the closing even
             self._links.close_tab(link, showing.tab_name, now)
+            link.cleared.discard(link.key(showing.tab_name))
         self._stage.to_page(seat, link, f"{link.name}: {answer.error}", now)
 
     def closed(self, name: str, opened: bool, link: Link, answer: Answer, message: Message | None, now: float) -> None:

@@ -9,7 +9,6 @@ request shows; an IDE that does not know it any more has ended the link. Source:
 from __future__ import annotations
 
 import asyncio
-import math
 import re
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing, suppress
@@ -34,10 +33,9 @@ __all__ = ["Streamable", "open_streamable"]
 PATH: Final = "/mcp"
 SESSION: Final = "Mcp-Session-Id"
 VERSION: Final = "MCP-Protocol-Version"
-AGAIN_S: Final = (0.2, 10.0)  # before pushes are asked for again, but for the first time: first and longest pause
+AGAIN_S: Final = (0.05, 1.0)  # before pushes are asked for again: first and longest pause
 BEFORE_S: Final = 0.5  # for so long pushes wait for the answer to a call
 DEAF_S: Final = 5.0  # for so long we may be unable to ask for them
-STEADY_S: Final = 10.0  # pushes that came for so long did not end by a habit of the IDE's
 JSON: Final = "application/json"
 TOO_LARGE: Final = 413
 _NAME: Final = re.compile(r"[!-~]{1,1024}")  # it becomes the value of a header
@@ -180,13 +178,13 @@ class Streamable(Posting):
     async def _listen(self) -> None:
         """Take what the IDE says unasked for as long as the wire lives, unless it never has anything to say.
 
-        What an IDE says while nobody listens is lost, a decision perhaps: one that cannot be listened to any more has
-        ended the link.
+        What an IDE says while nobody listens is lost, a decision perhaps. So pushes that end have ended the link, which
+        shows its diffs anew when it is opened again; and so has an IDE that cannot be listened to for `DEAF_S`.
         """
         clock = asyncio.get_running_loop().time
-        pause, heard_at = 0.0, clock()
+        deadline, pause = clock() + DEAF_S, AGAIN_S[0]
+        listening = False
         while self._ending is None:
-            begun = clock()
             try:
                 async with await self._request("GET", headers={"Accept": EVENTS}) as reply:
                     if reply.status in MUTE or (reply.ok and reply.content_type != EVENTS):
@@ -194,8 +192,8 @@ class Streamable(Posting):
                         return
                     if (refusal := refused(reply.status)) is not None:
                         raise refusal
-                    if reply.ok:
-                        heard_at = math.inf
+                    listening = reply.ok
+                    if listening:
                         async with aclosing(self._frames(reply)) as frames:
                             async for frame in frames:
                                 await self._after_answers()
@@ -204,12 +202,13 @@ class Streamable(Posting):
                 self._end(self._meaning(exc))
             except BROKEN:
                 pass  # if the IDE is gone nobody can be connected to
-            heard_at = min(heard_at, clock())
-            if clock() - heard_at >= DEAF_S:
-                self._end(LinkFailed(LinkState.LISTENING, "it lets nobody hear what it says any more"))
-            pause = 0.0 if clock() - begun >= STEADY_S else pause
-            await asyncio.sleep(pause)
-            pause = min(max(pause * 2, AGAIN_S[0]), AGAIN_S[1])
+            if listening:
+                self._end(WireEnded())
+            elif clock() >= deadline:
+                self._end(LinkFailed(LinkState.LISTENING, "it lets nobody hear what it says"))
+            else:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, AGAIN_S[1])
 
     async def _after_answers(self) -> None:
         """Wait for answers that may have left before what was pushed: they come on other connections.

@@ -810,28 +810,45 @@ async def test_a_ping_without_an_id_keeps_a_connection_busy_and_says_nothing(lin
     assert await noted(links) == 1
 
 
-async def test_pushes_that_end_are_asked_for_again(
+async def test_pushes_are_asked_for_until_they_can_be_heard(
     links: Links, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streamable, "AGAIN_S", (0.01, 0.02))
-    served = 0
+    asked = 0
 
-    async def once(request: web.BaseRequest) -> web.StreamResponse:
-        nonlocal served
-        served += 1
-        if served == 2:
+    async def later(request: web.BaseRequest) -> web.StreamResponse:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
             assert request.transport is not None
             request.transport.abort()
-        if served == 4:
-            return web.Response(status=409)  # it has not noticed yet that the last one ended
-        return await (server.stream(request) if served == 5 else as_events(request, note(served)))
+        if asked <= 2:
+            return web.Response(status=409)  # it has not noticed yet that an earlier listener is gone
+        return await server.stream(request)
+
+    server.push = later
+    await shake(links, server.lock)
+    stream = await server.listened_to()
+    await stream.write(event(note(3)))
+    assert await noted(links) == 3
+
+
+@pytest.mark.parametrize("abruptly", [False, True])
+async def test_pushes_that_end_have_ended_the_link(links: Links, server: Server, abruptly: bool) -> None:
+    """What is decided until the next ones come would be lost: the diff is shown again instead."""
+
+    async def once(request: web.BaseRequest) -> web.StreamResponse:
+        said = await as_events(request, note(1))
+        if abruptly:
+            assert request.transport is not None
+            await said.drain()
+            request.transport.close()
+        return said
 
     server.push = once
     await shake(links, server.lock)
-    assert [await noted(links), await noted(links)] == [1, 3]
-    stream = await server.listened_to()
-    await stream.write(event(note(5)))
-    assert await noted(links) == 5
+    assert await noted(links) == 1
+    assert (await links.closed())[0] is LinkState.LISTENING
 
 
 @pytest.mark.parametrize("status", [200, 204, 400, 404, 405])

@@ -55,7 +55,12 @@ HOOK: Final = frozenset({"hook"})
 RULES: Final = (
     Rule(story="open", fronts=HOOK, heard="not asked", why="a hook is run before a file is written, and never else"),
     Rule(story="open", ides=frozenset({"page"}), heard="unavailable", why="there is no IDE, and the page is no editor"),
-    Rule(story="open", ides=COMPANIONS, heard="unavailable", why="companions have no tool that opens a file"),
+    Rule(
+        story="open",
+        ides=COMPANIONS,
+        heard="unavailable",
+        why="companions have no tool that opens a file; `bridge open` starts the editor's own command",
+    ),
     Rule(story="open", heard="opened"),
     *(
         Rule(story=story, ides=ides, heard=heard, why=why)
