@@ -71,7 +71,8 @@ def test_it_is_found_opened_and_named(workspace: Path, file: Path, idea: Ide) ->
     assert "it shows no diffs" in said["lacks"]
     assert untouched(idea)  # a look contacts nobody
 
-    assert opened(workspace, "f.txt:2") == {"ide": "JetBrains IntelliJ IDEA", "port": idea.port, "positioned": False}
+    told = {"ide": "JetBrains IntelliJ IDEA", "port": idea.port, "positioned": False, "launched": None}
+    assert opened(workspace, "f.txt:2") == told
     idea.until("call", tool="open_file_in_editor", path=str(file))
     said = row(status(workspace), idea.port)
     assert (said["name"], said["state"]) == ("JetBrains IntelliJ IDEA", "live")

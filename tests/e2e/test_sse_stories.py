@@ -35,7 +35,8 @@ def test_a_file_is_opened(workspace: Path, file: Path, ide: StartIde) -> None:
     window = ide(*SSE)
     done = bridge("open", "f.txt:2", "--json", cwd=workspace)
     assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout) == {"ide": "Visual Studio Code", "port": window.port, "positioned": True}
+    told = {"ide": "Visual Studio Code", "port": window.port, "positioned": True, "launched": None}
+    assert json.loads(done.stdout) == told
     window.until("call", tool="openFile", path=str(file))
     assert row(status(workspace), window.port)["state"] == "live"
 
