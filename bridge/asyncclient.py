@@ -106,10 +106,11 @@ class AsyncClient:
         *,
         on_surface: Callable[[dict[str, Any]], None] | None = None,
         bound: bool = False,
+        grace: float = asking.GRACE_S,
     ) -> dict[str, Any]:
         """Wait until the review has ended, and return how; everything is as `bridge.client.Client.wait` says."""
         notified = asking.about_surface(review_id, on_surface)
-        endurance = asking.Endurance(review_id, timeout, bound)
+        endurance = asking.Endurance(review_id, timeout, bound, grace)
         while True:
             params, patience = endurance.begin()
             try:
