@@ -19,7 +19,7 @@ ROUNDS = 40
 
 def run(quick: bool) -> list[Row]:
     with stage() as here, here.daemon(), here.ide():
-        (here.workspace / "f.txt").write_text("a\n", encoding="utf-8")
+        (here.workspace / "f.txt").write_text("a\n", encoding="utf-8")  # for `bridge diff`, which writes nothing
         assert here.run(BRIDGE, "hook", "claude", stdin=_said(here, "Bash", 0)) == ""
         subjects = {
             "status": timed(partial(here.run, BRIDGE, "status")),
@@ -48,7 +48,8 @@ def _said(here: Stage, tool: str, number: int) -> str:
             "permission_mode": "default",
             "hook_event_name": "PreToolUse",
             "tool_name": tool,
-            "tool_input": {"file_path": str(here.workspace / "f.txt"), "content": f"{number}\n"},
+            # Another file each time: until this one is written, or for a while, no second change of it is let through.
+            "tool_input": {"file_path": str(here.workspace / f"{number}.txt"), "content": f"{number}\n"},
             "tool_use_id": f"t{number}",
         }
     )
