@@ -22,6 +22,7 @@ __all__ = [
     "read_dirty",
     "read_open_file",
     "read_verdict",
+    "text_result",
     "zero_based",
     "zero_based_result",
 ]
@@ -132,6 +133,11 @@ def read_dirty(answer: Answer) -> bool | None:
     value = answer.value()
     dirty = value.get("isDirty") if isinstance(value, dict) else None
     return dirty if isinstance(dirty, bool) else None
+
+
+def text_result(value: Any) -> dict[str, Any]:
+    """Give a tool's result as plugins do: JSON in the one text of its content."""
+    return {"content": [{"type": "text", "text": json.dumps(value)}]}
 
 
 def zero_based_result(result: Any) -> Any:

@@ -6,12 +6,12 @@ is kept, and answers an agent that asks. Facts: docs/protocol.md "The companions
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bridge.core.answers import text_result
 from pathconv import PathConvError, to_uri
 
 __all__ = ["Context", "File", "answer", "read_context", "selection_changed"]
@@ -131,7 +131,7 @@ _ANSWERS: Final[dict[str, Callable[[Context | None], Any]]] = {
 
 def answer(tool: str, context: Context | None) -> dict[str, Any]:
     """Answer a call of one of the official tools that need no more than was told; None: nothing was, yet."""
-    return {"content": [{"type": "text", "text": json.dumps(_ANSWERS[tool](context))}]}
+    return text_result(_ANSWERS[tool](context))
 
 
 def _uri(path: str) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from bridge.core import jsonrpc
-from bridge.core.answers import Answer
+from bridge.core.answers import Answer, text_result
 from bridge.core.dialects import Tools, utf8
 from bridge.errors import Unavailable
 from pathconv import PathConvError, to_uri
@@ -159,7 +159,7 @@ def editors(answer: Answer, project: str) -> dict[str, Any] | None:
     if not isinstance(files, list):
         return None
     tabs = (_tab(name, project, name == value.get("activeFilePath")) for name in files if isinstance(name, str))
-    return _text({"tabs": [tab for tab in tabs if tab is not None]})
+    return text_result({"tabs": [tab for tab in tabs if tab is not None]})
 
 
 def _tab(name: str, project: str, active: bool) -> dict[str, Any] | None:
@@ -184,7 +184,7 @@ def diagnostics(answer: Answer, file: str) -> dict[str, Any] | None:
     if not isinstance(problems, list):
         return None
     found = [_problem(problem) for problem in problems if isinstance(problem, dict)]
-    return _text([{"uri": to_uri(file), "diagnostics": found}])
+    return text_result([{"uri": to_uri(file), "diagnostics": found}])
 
 
 def _problem(problem: dict[str, Any]) -> dict[str, Any]:
@@ -194,10 +194,6 @@ def _problem(problem: dict[str, Any]) -> dict[str, Any]:
         "severity": _SEVERITIES.get(str(problem.get("severity")), "Information"),
         "range": {"start": place, "end": place},
     }
-
-
-def _text(value: Any) -> dict[str, Any]:
-    return {"content": [{"type": "text", "text": json.dumps(value)}]}
 
 
 def _from_zero(number: object) -> int:

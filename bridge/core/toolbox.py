@@ -60,7 +60,8 @@ Workspace = Annotated[
         min_length=1,
         max_length=_MOST_NAME,
         description="Absolute path of the directory that you work in. It decides which IDE is asked, and relative "
-        "paths count from it. Default: the directory in which this server was started; over HTTP there is none.",
+        "paths count from it. Default: the directory in which this server was started; over HTTP there is none: give "
+        "it there.",
     ),
 ]
 Ide = Annotated[

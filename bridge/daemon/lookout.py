@@ -26,7 +26,7 @@ from bridge.ides.projects import place
 from bridge.ides.surroundings import Surroundings
 from bridge.ides.survey import Sighting, Survey, from_terminal
 
-__all__ = ["Lookout", "Stand", "anywhere", "as_seen_by"]
+__all__ = ["Lookout", "Stand", "as_seen_by"]
 
 DIRECTORIES_MOST: Final = 16  # a client that names another one each time must not slow down everybody
 SHARED_MOST: Final = 256  # scenes: each file makes one
@@ -242,12 +242,7 @@ def as_seen_by(name: str, scene: Scene) -> Scene:
         else candidate
         for candidate in scene.candidates
     )
-    return anywhere(replace(scene, candidates=others))
-
-
-def anywhere(scene: Scene) -> Scene:
-    """Give the scene of an asker that stands in ``/`` and may mean anything below it."""
-    return replace(scene, place=replace(scene.place, cwd_project=scene.place.directory))
+    return replace(scene, candidates=others, place=replace(scene.place, cwd_project=scene.place.directory))
 
 
 def _terminal(session: Stand) -> str | None:

@@ -17,7 +17,7 @@ from bridge.daemon.engine import Engine
 from bridge.daemon.late import imported
 from bridge.daemon.lookout import Lookout
 from bridge.daemon.pages import Pages
-from bridge.daemon.toolcalls import Agent, Standing
+from bridge.daemon.toolcalls import McpAgent, McpStand
 from bridge.errors import BridgeError, Usage
 
 __all__ = ["McpFront"]
@@ -42,15 +42,15 @@ class McpFront:
         if not session.greeted:
             raise Usage("say hello first: relative paths count from the agent's directory")
         front = await imported("bridge.agents.mcp")  # a second, the first time
-        stand = Standing(session.cwd, session.environ, session.pid, session.terminal_pid)
+        stand = McpStand(session.cwd, session.environ, session.pid, session.terminal_pid)
         agent = self.agent(session.number, stand, partial(self._begin_page, session))
         self._engine.joined(agent)  # in the session's place
         session.hand_over(lambda reader: front.serve(reader, session, __version__, agent.call))
         return {}
 
-    def agent(self, number: SessionId, stand: Standing, on_page: Callable[[str], None] | None = None) -> Agent:
+    def agent(self, number: SessionId, stand: McpStand, on_page: Callable[[str], None] | None = None) -> McpAgent:
         """Make what answers an agent's calls; the engine must know it."""
-        return Agent(number, stand, self._engine, self._lookout, self._pages, on_page)
+        return McpAgent(number, stand, self._engine, self._lookout, self._pages, on_page)
 
     def _begin_page(self, session: Session, review_id: str) -> None:
         self._tasks.create_task(self._show_page(session, review_id), name="opening a page")

@@ -21,7 +21,7 @@ from bridge.daemon.engine import Engine
 from bridge.daemon.instance import write_private
 from bridge.daemon.late import imported
 from bridge.daemon.mcp import McpFront
-from bridge.daemon.toolcalls import Standing
+from bridge.daemon.toolcalls import McpStand
 from bridge.errors import NotTrusted, Unavailable
 from bridge.ides.ports import is_client_ours
 from bridge.listening import HOST, listen
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 MOST_CALLS: Final = 64  # at a time, of all agents: most of them wait for a human
 _FIRST: Final = 1 << 48  # above the numbers of poses
-_NOWHERE: Final = Standing("/", everywhere=True)
+_NOWHERE: Final = McpStand("/", nowhere=True)
 
 
 class McpHttp:

@@ -18,10 +18,10 @@ from bridge.core.reviewreports import ReviewReport
 from bridge.core.reviews import State
 from bridge.core.toolanswers import Answer
 from bridge.core.toolbox import TOOLS
-from bridge.daemon import mcphttp, toolcalls
+from bridge.daemon import mcpasker, mcphttp, toolcalls
 from bridge.daemon.mcp import McpFront
 from bridge.daemon.mcphttp import McpHttp, read_token
-from bridge.daemon.toolcalls import Standing
+from bridge.daemon.toolcalls import McpStand
 from bridge.errors import BadData, Conflict, NotTrusted, Unavailable, Usage
 from bridge.listening import listen
 from bridge.store.journal import JournalThread
@@ -77,9 +77,9 @@ class McpHouse(House):
         self.front = McpFront(tasks, self.engine, self.lookout, self.pages)
         self.pages_led_to: list[str] = []
 
-    def caller(self, stand: Standing | None = None) -> Caller:
+    def caller(self, stand: McpStand | None = None) -> Caller:
         number = SessionId(next(self.agents))
-        agent = self.front.agent(number, stand or Standing(str(self.workspace)), self.pages_led_to.append)
+        agent = self.front.agent(number, stand or McpStand(str(self.workspace)), self.pages_led_to.append)
         self.engine.joined(agent)
         return Caller(agent)
 
@@ -111,7 +111,7 @@ def waiters(house: House, review_id: str) -> int:
 async def test_a_proposal_is_told_where_it_is_at_once_and_then_now_and_again(
     house: McpHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(toolcalls, "PROGRESS_S", 0.01)
+    monkeypatch.setattr(mcpasker, "PROGRESS_S", 0.01)
     ann = house.caller()
     proposing = ann.begin("propose_changes", **PROPOSED)
     first, total, words = await ann.heard()
@@ -228,12 +228,23 @@ async def test_what_cannot_be_done_is_said(
 
 
 async def test_relative_paths_count_from_the_workspace(house: McpHouse, workspace: Path) -> None:
-    elsewhere = house.caller(Standing("/", everywhere=True))
+    elsewhere = house.caller(McpStand("/", nowhere=True))
     with pytest.raises(Usage, match="counts from nowhere"):
         await elsewhere.ask("propose_changes", **PROPOSED)
     report = await elsewhere.report("propose_changes", **PROPOSED, workspace=f"{workspace}/", wait_ms=1)
     assert report.files[0].path == str(workspace / "a.txt")
     assert (await elsewhere.ask("list_ides")).text == "No IDE is running. Reviews are shown in the browser."
+
+
+@pytest.mark.parametrize("tool", ["get_selection", "get_open_editors", "get_diagnostics"])
+async def test_no_window_is_guessed_for_who_stands_in_no_directory(house: McpHouse, workspace: Path, tool: str) -> None:
+    """It would be the newest one, of whatever project."""
+    elsewhere = house.caller(McpStand("/", nowhere=True))
+    with pytest.raises(Usage, match="which window is meant is not known"):
+        await elsewhere.ask(tool)
+    for named in ({"workspace": str(workspace)}, {"ide": "code"}):
+        with pytest.raises(Unavailable, match="no IDE"):
+            await elsewhere.ask(tool, **named)
 
 
 async def test_an_agent_that_calls_without_end_is_refused_and_others_are_not(

@@ -31,7 +31,8 @@ async def test_the_main_job_over_http_in_both_eras(file: Path, ide: StartIde, mc
             assert "counts from nowhere" in await ann.fails("open_file", path="f.txt")
             opened = await ann.call("open_file", path=str(file))  # without a workspace: the file tells whose IDE
             assert opened["ide"] == "Visual Studio Code"
-            assert [row["chosen"] for row in (await ann.call("list_ides"))["ides"]] == [True]
+            for where, chosen in (({}, False), ({"workspace": workspace}, True)):
+                assert [row["chosen"] for row in (await ann.call("list_ides", **where))["ides"]] == [chosen]
             assert (await ann.call("get_open_editors", workspace=workspace))["editors"][0]["path"] == str(file)
             proposing = asyncio.ensure_future(ann.call("propose_changes", files=[proposed], workspace=workspace))
             await asyncio.to_thread(window.until, "diff")
